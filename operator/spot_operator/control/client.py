@@ -83,7 +83,7 @@ class Client(Protocol):
         limit: int = PAGE_SIZE,
         more: str = "",
     ) -> Page:
-        """One page, of at most `limit` objects (0: no limit); all pages show the state at the first one.
+        """One page, of at most `limit` objects (0: all). Every page shows the state at the first.
 
         Items carry `apiVersion` and `kind` like single objects do. Raises Gone if `more` has
         expired. Use `list_all` to have them all.

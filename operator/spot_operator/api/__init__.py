@@ -1,0 +1,1 @@
+"""The contract with users: names, types, rules and the CRDs made of them; imports nothing of ours."""

@@ -1,0 +1,55 @@
+"""Durations as users write them: hours, minutes, seconds, as "90s", "5m" or "1h30m".
+
+The form is the part of Go's (https://pkg.go.dev/time#ParseDuration) that people use: whole numbers,
+each unit at most once, the largest first. CEL's `duration()` reads every text accepted here.
+"""
+
+import re
+from datetime import timedelta
+from typing import Annotated, Final
+
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+
+PATTERN: Final = "^([0-9]{1,4}h)?([0-9]{1,6}m)?([0-9]{1,8}s)?$"
+"""What the API server checks; the empty text, which also matches, is shorter than MIN_LENGTH."""
+MIN_LENGTH: Final = 2
+"""Characters of the shortest duration, "0s"."""
+MAX_LENGTH: Final = 20
+"""Characters of the longest."""
+
+_PARTS = re.compile(r"(?:(\d{1,4})h)?(?:(\d{1,6})m)?(?:(\d{1,8})s)?", re.ASCII)
+
+
+def parse_duration(text: str) -> timedelta:
+    """Read a duration. Raises ValueError, which says how to write one."""
+    match = _PARTS.fullmatch(text)
+    if match is None or not text:
+        raise ValueError(f'{text!r} is not a duration: write it as "90s", "5m" or "1h30m"')
+    hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return timedelta(hours=hours, minutes=minutes, seconds=seconds)
+
+
+def format_duration(duration: timedelta) -> str:
+    """Write a duration of whole seconds so that `parse_duration` reads it back.
+
+    Raises ValueError for a negative one, and for fractions of a second.
+    """
+    if duration < timedelta(0) or duration.microseconds:
+        raise ValueError(f"{duration} cannot be written as a duration: use whole, positive seconds")
+    minutes, seconds = divmod(duration.days * 86_400 + duration.seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = ((hours, "h"), (minutes, "m"), (seconds, "s"))
+    return "".join(f"{count}{unit}" for count, unit in parts if count) or "0s"
+
+
+def _read(value: object) -> object:
+    return parse_duration(value) if isinstance(value, str) else value
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(_read),
+    PlainSerializer(format_duration),
+    WithJsonSchema({"type": "string", "minLength": MIN_LENGTH, "maxLength": MAX_LENGTH}),
+]
+"""A `timedelta` that is a text such as "5m" in JSON."""

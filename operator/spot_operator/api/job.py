@@ -1,0 +1,206 @@
+"""The spec of a SpotTrainingJob, as the operator reads it.
+
+The descriptions are the user's manual: `kubectl explain` shows them. Each field is either immutable
+or says when a change takes effect. Rules between fields are in `rules.py`.
+"""
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Any, Final
+
+from pydantic import Field, WithJsonSchema
+
+from spot_operator.api.durations import Duration
+from spot_operator.api.model import Model
+from spot_operator.api.quantities import Bytes
+
+MIN_INTERVAL: Final = timedelta(seconds=5)
+MAX_INTERVAL: Final = timedelta(hours=24)
+MIN_STALL_TIMEOUT: Final = timedelta(seconds=30)
+MIN_STAGING_BYTES: Final = 1024**2
+MAX_TTL_SECONDS: Final = 31_536_000
+"""A year: the sum of a time and this must never overflow."""
+
+PodTemplate = Annotated[dict[str, Any], WithJsonSchema({"x-kind": "PodTemplateSpec"})]
+"""A PodTemplateSpec as plain JSON; the CRD carries its full schema."""
+Staging = Annotated[Bytes, WithJsonSchema({"x-kind": "Quantity"})]
+"""Bytes here, a quantity in JSON."""
+
+
+class NoneValid(StrEnum):
+    """What to do when checkpoints were committed and none verifies."""
+
+    FAIL = "Fail"
+    START_FRESH = "StartFresh"
+
+
+class Completion(StrEnum):
+    """What counts as success."""
+
+    MARKER = "Marker"
+    EXIT_CODE = "ExitCode"
+
+
+class PodCleanup(StrEnum):
+    """Which pods stay when the job is over."""
+
+    DELETE_ALL = "DeleteAll"
+    KEEP_FAILED = "KeepFailed"
+
+
+class S3Store(Model):
+    """A bucket of S3, or of a store that speaks its protocol."""
+
+    bucket: str = Field(
+        min_length=3,
+        max_length=63,
+        description="Name of the bucket; it must exist.",
+    )
+    prefix: str = Field(
+        default="",
+        max_length=256,
+        description=(
+            "Path inside the bucket below which the job keeps its checkpoints, as "
+            '"teams/vision"; without slash at either end. The job adds '
+            "namespace, name and uid to it, so that jobs may share a prefix."
+        ),
+    )
+    endpoint_url: str | None = Field(
+        default=None,
+        alias="endpointURL",
+        min_length=1,
+        max_length=512,
+        description=(
+            'URL of a store that is not AWS S3, as "https://minio.storage.svc:9000"; without '
+            "credentials, query or fragment. Without it the region's endpoint of AWS is used."
+        ),
+    )
+    region: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=63,
+        description=(
+            'Region of the bucket, as "eu-central-1". Without it the SDK\'s own defaults apply.'
+        ),
+    )
+    credentials_secret_name: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=253,
+        description=(
+            "Name of a Secret in the job's namespace with the keys AWS_ACCESS_KEY_ID, "
+            "AWS_SECRET_ACCESS_KEY and, if temporary, AWS_SESSION_TOKEN. Only the sidecar "
+            "sees it. Without it the identity of the pod's service account is used, "
+            "which every container of the pod shares."
+        ),
+    )
+
+
+class Store(Model):
+    """Where checkpoints live."""
+
+    s3: S3Store = Field(description="A bucket of S3, or of a store that speaks its protocol.")
+
+
+class StagingArea(Model):
+    """The memory through which state leaves the trainer."""
+
+    size_limit: Staging = Field(
+        default=1024**3,
+        json_schema_extra={"default": "1Gi"},
+        description=(
+            "Memory for snapshots on their way to the store, at least the size of one "
+            "snapshot of the whole state; with room for two, the next can be taken while one "
+            "is uploaded. The pod needs this much memory (and 192Mi) beyond "
+            "the trainer's own."
+        ),
+    )
+
+
+class CheckpointSpec(Model):
+    """How the job's state is kept."""
+
+    store: Store = Field(description="Where checkpoints live. Immutable.")
+    interval: Duration = Field(
+        default=timedelta(minutes=5),
+        description=(
+            'Time between two checkpoints, from "5s" to "24h": what a loss without warning '
+            "costs at most. A change takes effect with the next attempt."
+        ),
+    )
+    on_none_valid: NoneValid = Field(
+        default=NoneValid.FAIL,
+        description=(
+            "What to do when checkpoints were committed and none of them verifies: Fail stops "
+            "the job with reason NoValidCheckpoint, StartFresh trains from the beginning. "
+            "A change takes effect with the next attempt."
+        ),
+    )
+    staging: StagingArea = Field(
+        default_factory=StagingArea,
+        description="The memory through which state leaves the trainer. Immutable.",
+    )
+
+
+class JobSpec(Model):
+    """What the user wants of a SpotTrainingJob."""
+
+    suspend: bool = Field(
+        default=False,
+        description=(
+            "True lets the running attempt save its state, ends it and starts no other until "
+            "it is false again; nothing is charged for that. A change takes effect at once."
+        ),
+    )
+    template: PodTemplate = Field(
+        description=(
+            "The pod that trains. The trainer is its container named `trainer`, or the only one. "
+            "The operator adds the sidecar, volumes, tolerations and node affinity for "
+            "spot nodes. Immutable."
+        ),
+    )
+    checkpoint: CheckpointSpec = Field(description="How the job's state is kept.")
+    policy_name: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=253,
+        description=(
+            "The SpotPolicy to follow; it must list the pods' priority class or admit the job's "
+            "namespace. Without it: the policy that lists the priority class, else the default "
+            "one. A change takes effect with the next decision; what was charged stays charged."
+        ),
+    )
+    completion: Completion = Field(
+        default=Completion.MARKER,
+        description=(
+            "What counts as success: Marker, that the trainer called `complete()`, which leaves "
+            "a marker in the store; ExitCode, that it exited with 0 in an attempt that "
+            "saw no notice, SIGTERM or deletion. Immutable."
+        ),
+    )
+    stall_timeout: Duration | None = Field(
+        default=None,
+        description=(
+            'Time without a step, at least "30s", after which the attempt is ended as '
+            "Stalled; measured from the last step, so not before the first one. Without it a "
+            "trainer may hang for ever. A change takes effect at once."
+        ),
+    )
+    ttl_seconds_after_finished: int | None = Field(
+        default=None,
+        ge=0,
+        le=MAX_TTL_SECONDS,
+        description=(
+            "Seconds after which a finished job is deleted, with its pods; its checkpoints stay. "
+            "Without it the job stays until somebody deletes it. A change takes effect at once."
+        ),
+    )
+    pod_cleanup: PodCleanup = Field(
+        default=PodCleanup.KEEP_FAILED,
+        description=(
+            "Which pods stay when the job is over: KeepFailed keeps the ended pods of the last "
+            "attempt of a failed job, for `kubectl logs`, until the job is deleted; DeleteAll "
+            "keeps none. No running pod ever outlives its job. A change takes effect at once, "
+            "but brings no deleted pod back."
+        ),
+    )

@@ -1,0 +1,3 @@
+module spottraining.dev/tools/pause
+
+go 1.26.0

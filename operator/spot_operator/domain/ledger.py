@@ -1,0 +1,280 @@
+"""What the operator remembers of a job: the whole of `status`, as values.
+
+The ledger is written by one status PUT per pass and acted on only when it is seen persisted.
+Everything a decision needs after a crash is here; everything else may be forgotten.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Literal
+
+from spot_operator.api.names import Bucket, Condition, Ending, Reason, State
+
+
+class Charge(StrEnum):
+    """Which budget an ending was charged to."""
+
+    INTERRUPTION = "Interruption"
+    FAILURE = "Failure"
+
+
+class Fence(StrEnum):
+    """Why a process on a node can no longer extend the lineage."""
+
+    NODE_GONE = "NodeGone"
+    """The node object was deleted."""
+    NODE_REPLACED = "NodeReplaced"
+    """The node object has another uid."""
+    NODE_REBOOTED = "NodeRebooted"
+    """The node has another boot id."""
+    OUT_OF_SERVICE = "OutOfService"
+    """Somebody put the out-of-service taint on the node."""
+    NODE_LOST = "NodeLost"
+    """The node's lease and the pod's reports are silent, and our own eyes are good."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeIdentity:
+    """A machine in one of its boots."""
+
+    name: str
+    uid: str
+    boot_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommitRef:
+    """A checkpoint that was committed."""
+
+    attempt: int
+    step: int
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A warning, normalised; `deadline` None when the source gives none."""
+
+    kind: Literal["Preempt", "Rebalance", "Maintenance", "PodDeletion"]
+    deadline: datetime | None
+    source: str
+    observed_at: datetime
+    raw: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What the trainer, or the sidecar on its behalf, last said."""
+
+    word: str
+    """`Finished`, `Paused`, `Refused`, `NoValidCheckpoint`, `Superseded`, `Resurrected` …"""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What keeps a pod from starting, since when we see it."""
+
+    family: str
+    """`Image`, `Config`, `Container`, `Sidecar`, `Mounts`: a retry changes the reason, not this."""
+    reason: str
+    message: str
+    since: datetime
+    patience: int
+    """Seconds it may last before the attempt is given up as StartFailed."""
+
+
+@dataclass(frozen=True, slots=True)
+class RankEnd:
+    """The evidence of how a rank ended."""
+
+    at: datetime
+    """When the trainer ended, as far as known."""
+    exit_code: int | None = None
+    reason: str = ""
+    """The trainer container's: `OOMKilled`, `Error`, `StartError` …"""
+    pod_reason: str = ""
+    """The pod's: `Evicted`, `Terminated`, `OutOfcpu` …"""
+    message: str = ""
+    disruption: str = ""
+    """The reason of the pod's DisruptionTarget condition."""
+    fence: Fence | None = None
+    deleted: bool = False
+    """The pod was being deleted, and not by us."""
+    started: bool = True
+    """The trainer's process ever ran."""
+
+
+@dataclass(frozen=True, slots=True)
+class RankRecord:
+    """One rank of the current attempt, from when its pod was first seen."""
+
+    rank: int
+    uid: str
+    grace: int = 30
+    """The pod's grace period in seconds."""
+    node: NodeIdentity | None = None
+    started: datetime | None = None
+    """When the trainer was first seen running."""
+    notice: Notice | None = None
+    word: Word | None = None
+    trouble: Trouble | None = None
+    lost_at: datetime | None = None
+    """When the rank was first found ended, fenced or missing."""
+    ended: RankEnd | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """The attempt is being ended; `cause` None when a rank was lost and not stopped by us."""
+
+    since: datetime
+    cause: Ending | Reason | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRecord:
+    """The history of one attempt."""
+
+    number: int
+    created_at: datetime
+    running_at: datetime | None = None
+    ended_at: datetime | None = None
+    ending: str | None = None
+    """An `Ending`, or a `Reason` when we ended it for the job's sake (NoProgress)."""
+    message: str = ""
+    charged: Charge | None = None
+    node: str | None = None
+    resumed: Literal["fresh", "checkpoint", "completed", "stop"] | None = None
+    """The choice that the attempt reported."""
+    resumed_from: CommitRef | None = None
+    step: int | None = None
+    """The last step known of this attempt."""
+    replayed_steps: int = 0
+    retry_seconds: float | None = None
+    """From the last step known before this attempt to its first own step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budgets:
+    """What was charged."""
+
+    interruptions: int = 0
+    interruption_times: tuple[datetime, ...] = ()
+    """Of the charged ones, oldest first, as many as any window may need."""
+    failures: int = 0
+    """Since the last refund."""
+    without_progress: int = 0
+    """Charged endings since durable progress: what the breaker and the back-off count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The newest checkpoint known to be committed."""
+
+    ref: CommitRef
+    committed_at: datetime
+    bytes: int = 0
+    write_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoints:
+    """What is known of the lineage."""
+
+    newest: Committed | None = None
+    commits: int = 0
+    """Of the job's whole life, as far as reported."""
+    attempt_commits: int = 0
+    """Of the current attempt, already counted in `commits`."""
+    best_step: int = -1
+    """The highest step ever committed since training last began from zero; -1: none."""
+    suspects: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ExcludedNode:
+    """A node that new pods of the job avoid."""
+
+    node: NodeIdentity
+    reason: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLedger:
+    """Where the wall time went: the buckets add up to `since` minus the job's first moment."""
+
+    since: datetime | None = None
+    """Until when time is accounted for; None before the first write."""
+    buckets: tuple[tuple[Bucket, timedelta], ...] = ()
+    reported: tuple[tuple[Bucket, timedelta], ...] = ()
+    """The current attempt's own cumulative figures that are already accounted for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The high-water mark of training."""
+
+    step: int = 0
+    samples: int = 0
+    epoch: int = 0
+    at: datetime | None = None
+    """When the last step known, of whatever attempt, was made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over all attempts."""
+
+    interruptions: int = 0
+    resumes: int = 0
+    resumes_failed: int = 0
+    replayed_steps: int = 0
+    retry_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionRecord:
+    """A condition of the job."""
+
+    type: Condition
+    status: Literal["True", "False", "Unknown"]
+    reason: str
+    message: str
+    since: datetime
+    """`lastTransitionTime`: when the status last changed."""
+    observed_generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """The status of a job. `Ledger()` is that of a job nobody has looked at."""
+
+    observed_generation: int = 0
+    attempt: int = 0
+    state: State = State.WAITING
+    not_before: datetime | None = None
+    stopping: Stopping | None = None
+    ranks: tuple[RankRecord, ...] = ()
+    attempts: tuple[AttemptRecord, ...] = ()
+    """The newest, oldest first; the last is the current one once there is an attempt."""
+    budgets: Budgets = Budgets()
+    checkpoint: Checkpoints = Checkpoints()
+    excluded: tuple[ExcludedNode, ...] = ()
+    time: TimeLedger = field(default_factory=TimeLedger)
+    policy: str | None = None
+    progress: Progress = Progress()
+    totals: Totals = Totals()
+    conditions: tuple[ConditionRecord, ...] = ()
+
+    @property
+    def current(self) -> AttemptRecord | None:
+        """The record of the attempt `attempt`; None before the first."""
+        return self.attempts[-1] if self.attempts else None
+
+    def condition(self, kind: Condition) -> ConditionRecord | None:
+        """The condition of that type, if it was ever set."""
+        return next((one for one in self.conditions if one.type is kind), None)

@@ -1,0 +1,277 @@
+"""Everything a decision may look at, frozen.
+
+`observe` builds a Snapshot from caches, the report book and the clock. Wall-clock times are aware
+and in UTC; ages are seconds on this leader's own monotonic clock, counted from what it saw itself,
+so that no other machine's clock can end an attempt.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from spot_operator.api.job import JobSpec
+from spot_operator.api.policy import PolicySpec
+from spot_operator.domain.ledger import CommitRef, Ledger, NodeIdentity, Notice, Word
+
+
+@dataclass(frozen=True, slots=True)
+class JobKey:
+    """What the work queue holds."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A SpotTrainingJob."""
+
+    uid: str
+    name: str
+    namespace: str
+    generation: int
+    resource_version: str
+    spec: JobSpec
+    created_at: datetime
+    deleting: bool = False
+    refusal: str | None = None
+    """Why this spec cannot run, and what to change, for what the API server cannot check."""
+
+    @property
+    def priority_class(self) -> str | None:
+        """The priority class of the job's pods, by which its policy is chosen."""
+        pod = self.spec.template.get("spec") or {}
+        name = pod.get("priorityClassName")
+        return name if isinstance(name, str) and name else None
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyView:
+    """A SpotPolicy."""
+
+    name: str
+    spec: PolicySpec
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerView:
+    """The status of one container of a pod; all None before the kubelet wrote any."""
+
+    name: str = ""
+    state: Literal["waiting", "running", "terminated"] | None = None
+    reason: str = ""
+    """Of the state: `ImagePullBackOff`, `OOMKilled`, `Error` …"""
+    message: str = ""
+    """Of the state; for a terminated container its termination message."""
+    exit_code: int | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    restarts: int = 0
+    last_message: str = ""
+    """The termination message of the run before this one (`lastState`)."""
+
+    @property
+    def started(self) -> bool:
+        """Whether this container's process ever ran."""
+        return self.state == "running" or self.started_at is not None
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionView:
+    """A condition of a pod or node."""
+
+    type: str
+    status: str
+    reason: str = ""
+    message: str = ""
+    since: datetime | None = None
+    """`lastTransitionTime`."""
+
+
+@dataclass(frozen=True, slots=True)
+class PodView:
+    """A pod that carries our label.
+
+    With `gone` the pod is no longer in the API server and this is the state it was last seen in
+    (the object of the DELETED event). `observe` keeps such a tombstone while the job's attempt is
+    the pod's.
+    """
+
+    name: str
+    uid: str
+    attempt: int
+    rank: int
+    owner_uid: str = ""
+    """Uid of the controlling SpotTrainingJob; empty when the pod has none."""
+    phase: str = "Pending"
+    gone: bool = False
+    deletion_at: datetime | None = None
+    grace_seconds: int = 30
+    """`deletionGracePeriodSeconds` once it is being deleted, else the spec's grace period."""
+    reason: str = ""
+    message: str = ""
+    conditions: tuple[ConditionView, ...] = ()
+    node_name: str | None = None
+    node_identity: NodeIdentity | None = None
+    """What our annotation says."""
+    trainer: ContainerView = ContainerView(name="trainer")
+    sidecar: ContainerView = ContainerView(name="spot-sidecar")
+    others: tuple[ContainerView, ...] = ()
+    """Every other container, init containers first."""
+    created_at: datetime | None = None
+    unschedulable: str | None = None
+    """What the scheduler says, while it finds no node."""
+    grant: str | None = None
+    """The grant annotation, raw."""
+    notice: Notice | None = None
+    """What our notice annotation says."""
+
+    @property
+    def terminal(self) -> bool:
+        """Whether the kubelet (or the pod collector) said that the pod is over."""
+        return self.phase in {"Succeeded", "Failed"}
+
+    def condition(self, kind: str) -> ConditionView | None:
+        """The condition of that type when it is True."""
+        found = (one for one in self.conditions if one.type == kind and one.status == "True")
+        return next(found, None)
+
+
+@dataclass(frozen=True, slots=True)
+class TaintView:
+    """A taint of a node."""
+
+    key: str
+    value: str = ""
+    effect: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """A node as its object and its lease show it."""
+
+    name: str
+    uid: str
+    boot_id: str
+    ready: bool = True
+    ready_reason: str = ""
+    ready_message: str = ""
+    unschedulable: bool = False
+    taints: tuple[TaintView, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    conditions: tuple[ConditionView, ...] = ()
+    lease_age: float | None = None
+    """Seconds since this leader saw the lease renewed (the first sight counts); None: no lease."""
+
+    @property
+    def identity(self) -> NodeIdentity:
+        """What makes it the same machine in the same boot."""
+        return NodeIdentity(name=self.name, uid=self.uid, boot_id=self.boot_id)
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeReport:
+    """What the attempt resumed from."""
+
+    decision: Literal["fresh", "checkpoint", "completed", "stop"]
+    source: CommitRef | None = None
+    """The checkpoint; None unless the decision is `checkpoint`."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommitReport:
+    """The newest commit of the reporting attempt."""
+
+    ref: CommitRef
+    committed_at: datetime
+    bytes: int = 0
+    write_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What keeps a sidecar from its work."""
+
+    kind: str
+    message: str = ""
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReportView:
+    """The newest report of one pod, from the book of this leader."""
+
+    age: float
+    """Seconds since it was received."""
+    step_age: float
+    """Seconds since the reported step was seen to change (since the first report, without one)."""
+    state: str = "Waiting"
+    registered: bool = False
+    step: int = 0
+    samples: int = 0
+    epoch: int = 0
+    busy: str | None = None
+    resume: ResumeReport | None = None
+    commit: CommitReport | None = None
+    commits: int = 0
+    """Commits of this attempt so far."""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """Cumulative seconds of this attempt by bucket: startUp, restore, productive, replayed, …"""
+    notice: Notice | None = None
+    word: Word | None = None
+    problem: Problem | None = None
+    quarantined: tuple[tuple[str, str], ...] = ()
+    """(checkpoint id, why)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What the API server answered to our last POST of a pod of this job; cleared by a success."""
+
+    pod: str
+    code: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """How far this leader's own eyes may be trusted."""
+
+    fresh: bool
+    """Every watch has synced and has been heard of within the last 70 s."""
+    leading_for: float
+    """Seconds since this process leads and its caches have synced."""
+    leases: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """By node: ages of the renewals this leader saw, newest first; the first sight is the last.
+
+    As many as cover the last ten minutes. The initial list is stamped with one instant.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One job and all that bears on it, at one instant."""
+
+    key: JobKey
+    now: datetime
+    job: JobView | None
+    ledger: Ledger
+    sight: Sight
+    policies: tuple[PolicyView, ...] = ()
+    pods: tuple[PodView, ...] = ()
+    """Pods with our label of this job name, those of a former job of that name included."""
+    foreign: frozenset[str] = frozenset()
+    """Names our pods would have that POST found taken by somebody else's pod."""
+    nodes: Mapping[str, NodeView] = field(default_factory=dict)
+    reports: Mapping[str, ReportView] = field(default_factory=dict)
+    """By pod uid."""
+    noticed_nodes: frozenset[str] = frozenset()
+    """Nodes for which any job's sidecar now reports a Preempt notice: it taints nothing."""
+    refusal: Refusal | None = None
+    draw: float = 0.0
+    """Uniform in [0, 1), drawn once per snapshot, for jitter."""
+    namespace_terminating: bool = False

@@ -1,0 +1,115 @@
+"""One pod of one attempt: the job's template with the sidecar in it.
+
+What the template says stays, but for what the design forbids (the CRD's rules refuse it before it
+comes here): `restartPolicy`, names that begin with `spot-`, the trainer's own preStop hook.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from spot_operator.api import names
+from spot_operator.domain.actions import CreatePod
+from spot_operator.domain.snapshot import JobView
+from spot_operator.render.grant import grant_annotation
+from spot_operator.render.placement import node_affinity, tolerations
+from spot_operator.render.settings import RenderSettings
+from spot_operator.render.sidecar import sidecar_container
+from spot_operator.render.trainer import is_trainer, trainer_container
+from spot_operator.render.volumes import volumes
+
+__all__ = ["DEFAULT_GRACE_SECONDS", "render_pod"]
+
+Json = dict[str, Any]
+
+DEFAULT_GRACE_SECONDS: Final = 120
+"""Grace of a pod whose template says nothing: what AWS gives from notice to end."""
+
+
+def render_pod(
+    job: JobView, action: CreatePod, settings: RenderSettings, *, drain_token: str
+) -> Json:
+    """The manifest to POST, complete but for the server's defaults.
+
+    `drain_token` is a secret of this one pod, drawn anew for each: with it the kubelet's preStop
+    call is told from anybody else's. The result shares nothing mutable with `job`.
+    """
+    template = job.spec.template
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": _metadata(template.get("metadata") or {}, job, action, settings),
+        "spec": _spec(template["spec"], job, action, settings, drain_token),
+    }
+
+
+def _metadata(
+    template: Mapping[str, Any], job: JobView, action: CreatePod, settings: RenderSettings
+) -> Json:
+    return {
+        "name": f"{job.name}-{action.attempt}-{action.rank}",
+        "namespace": job.namespace,
+        "labels": {
+            **(template.get("labels") or {}),
+            names.LABEL_JOB: job.name,
+            names.LABEL_JOB_UID: job.uid,
+            names.LABEL_ATTEMPT: str(action.attempt),
+            names.LABEL_RANK: str(action.rank),
+        },
+        "annotations": {
+            **(template.get("annotations") or {}),
+            names.ANNOTATION_GRANT: grant_annotation(action.grant),
+            names.ANNOTATION_CA: settings.ca_bundle,
+        },
+        "ownerReferences": [
+            {
+                "apiVersion": names.API_VERSION,
+                "kind": names.JOB_KIND,
+                "name": job.name,
+                "uid": job.uid,
+                "controller": True,
+                "blockOwnerDeletion": True,
+            }
+        ],
+    }
+
+
+def _spec(
+    template: Mapping[str, Any],
+    job: JobView,
+    action: CreatePod,
+    settings: RenderSettings,
+    drain_token: str,
+) -> Json:
+    grace = template.get("terminationGracePeriodSeconds", DEFAULT_GRACE_SECONDS)
+    sidecar = sidecar_container(job, action, settings, drain_token=drain_token, grace=grace)
+    containers = template["containers"]
+    return {
+        # Without this a pod that needs no API access would get a token to it.
+        "automountServiceAccountToken": False,
+        **template,
+        "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": grace,
+        "initContainers": [sidecar, *(template.get("initContainers") or ())],
+        "containers": [
+            trainer_container(container, job, action, drain_token=drain_token)
+            if is_trainer(container, containers)
+            else container
+            for container in containers
+        ],
+        "volumes": [*(template.get("volumes") or ()), *volumes(job.spec.checkpoint)],
+        "securityContext": _security(template.get("securityContext") or {}),
+        "tolerations": tolerations(template.get("tolerations") or ()),
+        "affinity": _affinity(template.get("affinity") or {}, action),
+    }
+
+
+def _security(template: Mapping[str, Any]) -> Json:
+    """Let the trainer into the sidecar's group; fsGroup would re-own a user's whole data set."""
+    groups = template.get("supplementalGroups") or []
+    ours = [] if names.SIDECAR_UID in groups else [names.SIDECAR_UID]
+    return {**template, "supplementalGroups": [*groups, *ours]}
+
+
+def _affinity(template: Mapping[str, Any], action: CreatePod) -> Json:
+    nodes = node_affinity(template.get("nodeAffinity"), action.excluded_nodes)
+    return {**template, "nodeAffinity": nodes}

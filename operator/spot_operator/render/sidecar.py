@@ -1,0 +1,122 @@
+"""The sidecar's container and `SPOT_CONFIG`, all that the operator tells it at creation."""
+
+import json
+from typing import Any, Final
+
+from spot_operator.api import names
+from spot_operator.api.job import S3Store
+from spot_operator.domain.actions import CreatePod
+from spot_operator.domain.snapshot import JobView
+from spot_operator.render.settings import RenderSettings
+from spot_operator.render.volumes import SIDECAR_EXTRA_BYTES, sidecar_mounts
+
+__all__ = ["sidecar_config", "sidecar_container"]
+
+Json = dict[str, Any]
+
+CONFIG_VERSION: Final = 1
+_RANKS: Final = 1
+_STARTUP_SECONDS: Final = 60
+"""A sidecar that serves nothing for so long is restarted: the trainer waits for it."""
+
+
+def sidecar_container(
+    job: JobView, action: CreatePod, settings: RenderSettings, *, drain_token: str, grace: int
+) -> Json:
+    """The native sidecar: an init container that stays, and ends after the trainer.
+
+    `grace` is the pod's termination grace period in seconds.
+    """
+    checkpoint = job.spec.checkpoint
+    config = sidecar_config(job, action, settings, drain_token=drain_token, grace=grace)
+    return {
+        "name": names.SIDECAR_CONTAINER,
+        "image": settings.sidecar_image,
+        "imagePullPolicy": settings.image_pull_policy,
+        "restartPolicy": "Always",
+        "env": [
+            {"name": names.ENV_CONFIG, "value": json.dumps(config, separators=(",", ":"))},
+            _field(names.ENV_POD_NAME, "metadata.name"),
+            _field(names.ENV_POD_UID, "metadata.uid"),
+            _field(names.ENV_NODE_NAME, "spec.nodeName"),
+            *_no_metadata_credentials(checkpoint.store.s3),
+        ],
+        "ports": [
+            {
+                "name": names.SIDECAR_PORT_NAME,
+                "containerPort": names.SIDECAR_PORT,
+                "protocol": "TCP",
+            }
+        ],
+        "resources": _resources(checkpoint.staging.size_limit, settings),
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": names.SIDECAR_UID,
+            "runAsGroup": names.SIDECAR_UID,
+            "readOnlyRootFilesystem": True,
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "startupProbe": {
+            "httpGet": {"path": "/healthz", "port": names.SIDECAR_PORT},
+            "periodSeconds": 1,
+            "failureThreshold": _STARTUP_SECONDS,
+        },
+        "volumeMounts": sidecar_mounts(checkpoint),
+    }
+
+
+def sidecar_config(
+    job: JobView, action: CreatePod, settings: RenderSettings, *, drain_token: str, grace: int
+) -> Json:
+    """The value of `SPOT_CONFIG`, version 1; the sidecar's `config.py` reads it."""
+    checkpoint = job.spec.checkpoint
+    return {
+        "version": CONFIG_VERSION,
+        "job": {"namespace": job.namespace, "name": job.name, "uid": job.uid},
+        "attempt": action.attempt,
+        "rank": action.rank,
+        "ranks": _RANKS,
+        "store": {"s3": _store(checkpoint.store.s3)},
+        "interval": checkpoint.interval.total_seconds(),
+        "highWaterStep": action.high_water,
+        "onNoneValid": checkpoint.on_none_valid.value,
+        "stagingBytes": checkpoint.staging.size_limit,
+        "drainToken": drain_token,
+        "graceSeconds": grace,
+        "reports": {"url": settings.reports_url, "interval": settings.report_seconds},
+        "notices": {"imds": {"enabled": settings.imds_enabled, "endpoint": settings.imds_endpoint}},
+    }
+
+
+def _store(store: S3Store) -> Json:
+    known = {
+        "bucket": store.bucket,
+        "prefix": store.prefix,
+        "endpointURL": store.endpoint_url,
+        "region": store.region,
+        "credentialsDir": names.PATH_CREDENTIALS if store.credentials_secret_name else None,
+    }
+    return {key: value for key, value in known.items() if value is not None}
+
+
+def _field(name: str, path: str) -> Json:
+    return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
+
+
+def _no_metadata_credentials(store: S3Store) -> list[Json]:
+    # With keys from a Secret a look for others at the metadata service can only cost time;
+    # with pod identity some providers answer through exactly that service.
+    if store.credentials_secret_name is None:
+        return []
+    return [{"name": "AWS_EC2_METADATA_DISABLED", "value": "true"}]
+
+
+def _resources(staging_bytes: int, settings: RenderSettings) -> Json:
+    # The kernel charges shared memory to whoever fills it, which is the sidecar.
+    memory = str(staging_bytes + SIDECAR_EXTRA_BYTES)
+    limits = {"memory": memory}
+    if settings.sidecar_cpu_limit is not None:
+        limits["cpu"] = settings.sidecar_cpu_limit
+    return {"requests": {"cpu": settings.sidecar_cpu_request, "memory": memory}, "limits": limits}

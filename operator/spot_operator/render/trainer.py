@@ -1,0 +1,54 @@
+"""What a template's container becomes when it is the trainer: environment, mount and drain hook."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from spot_operator.api import names
+from spot_operator.domain.actions import CreatePod
+from spot_operator.domain.snapshot import JobView
+from spot_operator.render.volumes import trainer_mount
+
+__all__ = ["is_trainer", "trainer_container"]
+
+Json = dict[str, Any]
+
+
+def is_trainer(container: Mapping[str, Any], containers: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether `container` is the one that trains: the one named so, or the only one."""
+    return container["name"] == names.TRAINER_CONTAINER or len(containers) == 1
+
+
+def trainer_container(
+    container: Mapping[str, Any], job: JobView, action: CreatePod, *, drain_token: str
+) -> Json:
+    """The container with our environment, mount and preStop hook; all else is the template's.
+
+    The hook holds back SIGTERM until the sidecar has made the last checkpoint durable. It goes by
+    number: a port's name is looked up in this container, and the port is the sidecar's.
+    """
+    hook = {
+        "httpGet": {
+            "path": names.PATH_DRAIN,
+            "port": names.SIDECAR_PORT,
+            "httpHeaders": [{"name": names.HEADER_DRAIN, "value": drain_token}],
+        }
+    }
+    ours = _environment(job, action)
+    theirs = [entry for entry in container.get("env") or () if entry["name"] not in ours]
+    return {
+        **container,
+        # First, so that the template's values may refer to them as $(SPOT_RANK).
+        "env": [*({"name": name, "value": value} for name, value in ours.items()), *theirs],
+        "volumeMounts": [*(container.get("volumeMounts") or ()), trainer_mount()],
+        "lifecycle": {**(container.get("lifecycle") or {}), "preStop": hook},
+    }
+
+
+def _environment(job: JobView, action: CreatePod) -> dict[str, str]:
+    return {
+        names.ENV_SOCKET: names.PATH_SOCKET,
+        names.ENV_ATTEMPT: str(action.attempt),
+        names.ENV_RANK: str(action.rank),
+        names.ENV_JOB: job.name,
+        names.ENV_NAMESPACE: job.namespace,
+    }

@@ -1,0 +1,218 @@
+"""What a pod looks like: whole, against a file people can read, and field by field."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from kit.jobs import a_job, a_template
+from spot_operator.api import names
+from spot_operator.domain.actions import CreatePod, Grant
+from spot_operator.domain.ledger import CommitRef
+from spot_operator.render.pod import render_pod
+from spot_operator.render.settings import RenderSettings
+from spot_operator.render.sidecar import sidecar_config
+
+Json = dict[str, Any]
+
+GOLDEN = Path(__file__).with_name("golden")
+SETTINGS = RenderSettings(
+    sidecar_image="registry.example/sidecar:1",
+    reports_url="https://spot-training-reports.spot-system.svc:8443",
+    ca_bundle="-----BEGIN CERTIFICATE-----\n…\n-----END CERTIFICATE-----\n",
+)
+FIRST = CreatePod(attempt=1, rank=0, grant=Grant(attempt=1, newest=None))
+THIRD = CreatePod(
+    attempt=3,
+    rank=0,
+    grant=Grant(
+        attempt=3,
+        newest=CommitRef(2, 400, "a00000002-s000000000400-0badcafe"),
+        suspects=("a00000002-s000000000500-0badcafe",),
+        start_fresh=True,
+    ),
+    excluded_nodes=("spot-b", "spot-a"),
+    high_water=512,
+)
+
+RICH_TEMPLATE: Json = {
+    "metadata": {"labels": {"team": "vision"}, "annotations": {"note": "mine"}},
+    "spec": {
+        "serviceAccountName": "trainer",
+        "automountServiceAccountToken": True,
+        "terminationGracePeriodSeconds": 60,
+        "priorityClassName": "experiment",
+        "nodeSelector": {"disk": "ssd"},
+        "securityContext": {"runAsUser": 1000, "supplementalGroups": [7]},
+        "tolerations": [{"key": "team", "operator": "Equal", "value": "vision"}],
+        "affinity": {
+            "nodeAffinity": {
+                "requiredDuringSchedulingIgnoredDuringExecution": {
+                    "nodeSelectorTerms": [
+                        {"matchExpressions": [{"key": "gpu", "operator": "In", "values": ["a"]}]}
+                    ]
+                }
+            }
+        },
+        "initContainers": [{"name": "fetch", "image": "fetch:1"}],
+        "containers": [
+            {"name": "logs", "image": "logs:1"},
+            {
+                "name": "trainer",
+                "image": "digits:1",
+                "env": [{"name": "LR", "value": "0.1"}],
+                "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+                "resources": {"limits": {"nvidia.com/gpu": 1}},
+                "lifecycle": {"postStart": {"exec": {"command": ["true"]}}},
+            },
+        ],
+        "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "digits"}}],
+    },
+}
+RICH_CHECKPOINT: Json = {
+    "store": {
+        "s3": {
+            "bucket": "checkpoints",
+            "prefix": "teams/vision",
+            "endpointURL": "http://s3.storage.svc:7070",
+            "region": "eu-central-1",
+            "credentialsSecretName": "s3",
+        }
+    },
+    "interval": "90s",
+    "onNoneValid": "StartFresh",
+    "staging": {"sizeLimit": "256Mi"},
+}
+
+
+def rendered(action: CreatePod = FIRST, settings: RenderSettings = SETTINGS, **spec: Any) -> Json:
+    return render_pod(a_job(**spec), action, settings, drain_token="feedfacefeedface")
+
+
+def container_of(pod: Json, name: str) -> Json:
+    spec = pod["spec"]
+    found = [one for one in spec["initContainers"] + spec["containers"] if one["name"] == name]
+    assert len(found) == 1
+    return dict(found[0])
+
+
+def mounts_of(container: Json) -> dict[str, str]:
+    return {mount["name"]: mount["mountPath"] for mount in container.get("volumeMounts", ())}
+
+
+@pytest.mark.parametrize(
+    ("name", "pod"),
+    [
+        ("plain", rendered()),
+        ("rich", rendered(THIRD, template=RICH_TEMPLATE, checkpoint=RICH_CHECKPOINT)),
+    ],
+)
+def test_the_whole_pod_is_as_written_down(name: str, pod: Json) -> None:
+    """Read the files under golden/ to see what a user gets; change them when that is meant."""
+    assert pod == yaml.safe_load((GOLDEN / f"{name}.yaml").read_text())
+
+
+def test_the_template_is_not_changed() -> None:
+    before = json.dumps(RICH_TEMPLATE)
+    rendered(THIRD, template=RICH_TEMPLATE)
+    assert json.dumps(RICH_TEMPLATE) == before
+
+
+def test_only_the_sidecar_sees_what_is_private() -> None:
+    pod = rendered(template=RICH_TEMPLATE, checkpoint=RICH_CHECKPOINT)
+    private = {
+        names.VOLUME_PRIVATE,
+        names.VOLUME_TOKEN,
+        names.VOLUME_CREDENTIALS,
+        names.VOLUME_PODINFO,
+    }
+    assert private < set(mounts_of(container_of(pod, names.SIDECAR_CONTAINER)))
+    for name in ("trainer", "logs", "fetch"):
+        assert not private & set(mounts_of(container_of(pod, name)))
+
+
+def test_without_a_secret_there_is_no_credentials_volume_and_identity_may_use_metadata() -> None:
+    pod = rendered()
+    sidecar = container_of(pod, names.SIDECAR_CONTAINER)
+    assert names.VOLUME_CREDENTIALS not in {volume["name"] for volume in pod["spec"]["volumes"]}
+    assert "AWS_EC2_METADATA_DISABLED" not in {entry["name"] for entry in sidecar["env"]}
+
+
+@pytest.mark.parametrize("size", ["1Mi", "1Gi", "3500M"])
+def test_the_sidecar_may_hold_all_of_staging_and_the_scheduler_knows(size: str) -> None:
+    pod = rendered(checkpoint={**RICH_CHECKPOINT, "staging": {"sizeLimit": size}})
+    sidecar = container_of(pod, names.SIDECAR_CONTAINER)
+    staging = json.loads(sidecar["env"][0]["value"])["stagingBytes"]
+    shared = next(v for v in pod["spec"]["volumes"] if v["name"] == names.VOLUME_SHARED)
+    limit = int(sidecar["resources"]["limits"]["memory"])
+    assert limit == int(sidecar["resources"]["requests"]["memory"]) == staging + 192 * 1024**2
+    assert staging < int(shared["emptyDir"]["sizeLimit"]) < limit
+
+
+def test_the_only_container_trains_whatever_its_name() -> None:
+    pod = rendered(template=a_template(containers=[{"name": "main", "image": "digits:1"}]))
+    assert names.VOLUME_SHARED in mounts_of(container_of(pod, "main"))
+    assert container_of(pod, "main")["lifecycle"]["preStop"]["httpGet"]["path"] == names.PATH_DRAIN
+
+
+def test_our_names_win_in_the_environment_and_come_first() -> None:
+    template = a_template(
+        containers=[
+            {
+                "name": "trainer",
+                "image": "digits:1",
+                "env": [
+                    {"name": "SPOT_ATTEMPT", "value": "99"},
+                    {"name": "OUT", "value": "/out/$(SPOT_ATTEMPT)"},
+                ],
+            }
+        ]
+    )
+    env = container_of(rendered(THIRD, template=template), "trainer")["env"]
+    assert [entry for entry in env if entry["name"] == "SPOT_ATTEMPT"] == [
+        {"name": "SPOT_ATTEMPT", "value": "3"}
+    ]
+    assert env[-1]["name"] == "OUT"
+
+
+@pytest.mark.parametrize(
+    ("theirs", "expected"),
+    [({}, False), ({"automountServiceAccountToken": True}, True)],
+    ids=["unset", "set"],
+)
+def test_a_token_for_the_api_is_the_users_choice(theirs: Json, expected: bool) -> None:
+    pod = rendered(template=a_template(**theirs))
+    assert pod["spec"]["automountServiceAccountToken"] is expected
+
+
+@pytest.mark.parametrize(
+    ("theirs", "seconds"), [({}, 120), ({"terminationGracePeriodSeconds": 0}, 0)]
+)
+def test_the_grace_period_is_the_templates_or_two_minutes(theirs: Json, seconds: int) -> None:
+    pod = rendered(template=a_template(**theirs))
+    config = json.loads(container_of(pod, names.SIDECAR_CONTAINER)["env"][0]["value"])
+    assert pod["spec"]["terminationGracePeriodSeconds"] == config["graceSeconds"] == seconds
+
+
+def test_the_configuration_names_where_the_keys_lie_but_holds_none() -> None:
+    config = sidecar_config(
+        a_job(checkpoint=RICH_CHECKPOINT), THIRD, SETTINGS, drain_token="t", grace=60
+    )
+    assert config["store"] == {
+        "s3": {
+            "bucket": "checkpoints",
+            "prefix": "teams/vision",
+            "endpointURL": "http://s3.storage.svc:7070",
+            "region": "eu-central-1",
+            "credentialsDir": "/spot/credentials",
+        }
+    }
+    assert config["highWaterStep"] == 512
+
+
+def test_the_drain_hook_and_the_sidecar_share_the_pods_own_token() -> None:
+    pod = rendered()
+    hook = container_of(pod, "trainer")["lifecycle"]["preStop"]["httpGet"]
+    config = json.loads(container_of(pod, names.SIDECAR_CONTAINER)["env"][0]["value"])
+    assert hook["httpHeaders"] == [{"name": "X-Spot-Drain", "value": config["drainToken"]}]

@@ -1,0 +1,1 @@
+"""What a training script imports to survive the loss of its node."""

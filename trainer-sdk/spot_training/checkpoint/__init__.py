@@ -1,0 +1,1 @@
+"""The checkpoint format: layout, documents, stores, selection and commit. Needs numpy only."""

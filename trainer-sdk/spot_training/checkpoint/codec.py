@@ -1,0 +1,205 @@
+"""Typed state <-> plain JSON data, without pickle on any path.
+
+What goes in comes out with the same types: int keys, tuples, bytes, sets, numpy scalars and
+arrays, NaN, Counter and OrderedDict survive. A type that cannot be kept is refused by its path
+when it is saved, never changed silently. Tagged values are objects with the key `$`.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Mapping, MutableMapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from spot_training.checkpoint.records import Damaged
+
+Array = npt.NDArray[Any]
+MAX_DEPTH = 100
+_TAG = "$"
+_BIG_INT_BITS = 1024  # beyond some thousand digits Python refuses decimal text
+_DICTS: dict[type, str] = {dict: "dict", OrderedDict: "ordered", Counter: "counter"}
+_SEQUENCES: dict[type, str] = {tuple: "tuple", set: "set", frozenset: "frozenset"}
+
+
+class UnsupportedState(TypeError):
+    """A value of a type that cannot be restored exactly; the message names its path."""
+
+
+def dumps(value: Any) -> bytes:
+    """The value as JSON text; arrays are written inline."""
+    return text(to_plain(value))
+
+
+def loads(body: bytes) -> Any:
+    """The value that `dumps` wrote; raises Damaged for anything else."""
+    return from_plain(parse(body))
+
+
+def text(plain: Any) -> bytes:
+    """Plain data as JSON, in the order it has."""
+    return json.dumps(plain, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+def parse(body: bytes) -> Any:
+    """Plain data of `text`; raises Damaged."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Damaged(f"the typed state is not JSON: {error}") from error
+
+
+def to_plain(
+    value: Any, *, arrays: MutableMapping[str, Array] | None = None, path: str = "state"
+) -> Any:
+    """Plain JSON data of `value`.
+
+    With `arrays`, every numpy array is put there under its path (`state/m/w`) and only referred
+    to; else it is written inline. Raises UnsupportedState naming the path of what cannot be kept.
+    """
+    return _Encoder(arrays).encode(value, path, 0)
+
+
+def from_plain(plain: Any, arrays: Mapping[str, Array] | None = None) -> Any:
+    """The value of `to_plain`, its arrays copied; raises Damaged for what it did not write."""
+    try:
+        return _decode(plain, arrays or {})
+    except Damaged:
+        raise
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise Damaged(f"the typed state cannot be read: {error!r}") from error
+
+
+class _Encoder:
+    def __init__(self, arrays: MutableMapping[str, Array] | None) -> None:
+        self._arrays = arrays
+
+    def encode(self, value: Any, path: str, depth: int) -> Any:
+        if depth > MAX_DEPTH:
+            raise UnsupportedState(f"{path}: nested deeper than {MAX_DEPTH}, or it contains itself")
+        if value is None or type(value) in (bool, str):
+            return value
+        if type(value) in (int, float):
+            return _number(value)
+        if isinstance(value, np.ndarray):
+            return self._array(value, path)
+        if isinstance(value, np.generic):
+            return _scalar(value, path)
+        return self._container(value, path, depth)
+
+    def _container(self, value: Any, path: str, depth: int) -> Any:
+        kind = type(value)
+        if kind in _DICTS:
+            return self._mapping(value, path, depth)
+        if kind is list or kind in _SEQUENCES:
+            return self._sequence(value, path, depth)
+        if kind in (bytes, bytearray):
+            return {_TAG: kind.__name__, "v": base64.b64encode(value).decode("ascii")}
+        raise UnsupportedState(
+            f"{path}: {kind.__module__}.{kind.__qualname__} cannot be saved exactly; "
+            "keep numbers, strings, bytes, lists, tuples, dicts or numpy arrays there"
+        )
+
+    def _mapping(self, value: Mapping[Any, Any], path: str, depth: int) -> Any:
+        if type(value) is dict and _TAG not in value and all(type(key) is str for key in value):
+            return {
+                key: self.encode(item, f"{path}/{key}", depth + 1) for key, item in value.items()
+            }
+        pairs = [
+            [self.encode(key, f"{path}/{key!r}", depth + 1),
+             self.encode(item, f"{path}/{key}", depth + 1)]
+            for key, item in value.items()
+        ]  # fmt: skip
+        return {_TAG: _DICTS[type(value)], "v": pairs}
+
+    def _sequence(self, value: Any, path: str, depth: int) -> Any:
+        items = [
+            self.encode(item, f"{path}/{index}", depth + 1) for index, item in enumerate(value)
+        ]
+        if type(value) is list:
+            return items
+        if type(value) in (set, frozenset):
+            items.sort(key=text)
+        return {_TAG: _SEQUENCES[type(value)], "v": items}
+
+    def _array(self, value: Array, path: str) -> Any:
+        _expect_plain_dtype(value.dtype, path)
+        if type(value) is not np.ndarray:
+            raise UnsupportedState(
+                f"{path}: {type(value).__name__} is no plain array; np.asarray()"
+            )
+        if self._arrays is None:
+            content = base64.b64encode(np.ascontiguousarray(value).tobytes()).decode("ascii")
+            return {_TAG: "ndarray", "t": value.dtype.str, "s": list(value.shape), "v": content}
+        if path in self._arrays:
+            raise UnsupportedState(f"{path}: two arrays have this path; rename one")
+        self._arrays[path] = value
+        return {_TAG: "array", "v": path}
+
+
+def _number(value: float) -> Any:
+    if isinstance(value, int):
+        small = value.bit_length() <= _BIG_INT_BITS
+        return value if small else {_TAG: "int", "v": hex(value)}
+    return value if math.isfinite(value) else {_TAG: "float", "v": repr(value)}
+
+
+def _scalar(value: np.generic, path: str) -> Any:
+    _expect_plain_dtype(value.dtype, path)
+    content = base64.b64encode(value.tobytes()).decode("ascii")
+    return {_TAG: "scalar", "t": value.dtype.str, "v": content}
+
+
+def _expect_plain_dtype(dtype: np.dtype[Any], path: str) -> None:
+    if dtype.kind not in "biufcmM" or dtype.itemsize > 16:
+        raise UnsupportedState(f"{path}: arrays of dtype {dtype} cannot be saved exactly")
+
+
+def _decode(plain: Any, arrays: Mapping[str, Array]) -> Any:
+    if isinstance(plain, list):
+        return [_decode(item, arrays) for item in plain]
+    if not isinstance(plain, dict):
+        return plain
+    if _TAG not in plain:
+        return {key: _decode(item, arrays) for key, item in plain.items()}
+    decoder = _DECODERS.get(plain[_TAG])
+    if decoder is None:
+        raise Damaged(f"the typed state has an unknown tag {plain[_TAG]!r}: upgrade spot-training")
+    return decoder(plain, arrays)
+
+
+def _pairs(plain: Any, arrays: Mapping[str, Array]) -> list[tuple[Any, Any]]:
+    return [(_decode(key, arrays), _decode(item, arrays)) for key, item in plain["v"]]
+
+
+def _inline(plain: Any) -> Array:
+    content = np.frombuffer(base64.b64decode(plain["v"], validate=True), np.dtype(plain["t"]))
+    return content.reshape(plain.get("s", ())).copy()
+
+
+def _counter(plain: Any, arrays: Mapping[str, Array]) -> Counter[Any]:
+    counter: Counter[Any] = Counter()
+    counter.update(dict(_pairs(plain, arrays)))
+    return counter
+
+
+_DECODERS: dict[str, Callable[[Any, Mapping[str, Array]], Any]] = {
+    "dict": lambda plain, arrays: dict(_pairs(plain, arrays)),
+    "ordered": lambda plain, arrays: OrderedDict(_pairs(plain, arrays)),
+    "counter": _counter,
+    "tuple": lambda plain, arrays: tuple(_decode(item, arrays) for item in plain["v"]),
+    "set": lambda plain, arrays: {_decode(item, arrays) for item in plain["v"]},
+    "frozenset": lambda plain, arrays: frozenset(_decode(item, arrays) for item in plain["v"]),
+    "bytes": lambda plain, _: base64.b64decode(plain["v"], validate=True),
+    "bytearray": lambda plain, _: bytearray(base64.b64decode(plain["v"], validate=True)),
+    "int": lambda plain, _: int(plain["v"], 16),
+    "float": lambda plain, _: float(plain["v"]),
+    "scalar": lambda plain, _: _inline(plain)[()],
+    "ndarray": lambda plain, _: _inline(plain),
+    "array": lambda plain, arrays: arrays[plain["v"]].copy(),
+}

@@ -1,0 +1,129 @@
+"""From receipts to a commit.
+
+The manifest is a pure function of the receipts of all ranks (and of the time of the commit), so
+any sidecar may write it. Its key is create-only: of several committers one wins and the others
+adopt what stands. A complete set of receipts without a manifest is rolled forward by whoever
+resumes: its pod died between the last receipt and the commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from spot_training.checkpoint import keys, records
+from spot_training.checkpoint.manifest import Cost, Manifest, Receipt
+from spot_training.checkpoint.store import NotFound, Store
+
+
+class Incomplete(Exception):
+    """Not every rank has written its receipt."""
+
+
+class Disagreement(Exception):
+    """The receipts of one checkpoint contradict each other, or a manifest contradicts them."""
+
+
+def build_manifest(receipts: Sequence[Receipt], *, committed_at: str) -> Manifest:
+    """The manifest of a complete set; raises Incomplete or Disagreement."""
+    if not receipts:
+        raise Incomplete("no receipt")
+    ordered = sorted(receipts, key=lambda receipt: receipt.rank)
+    first = ordered[0]
+    _expect_agreement(ordered)
+    if [receipt.rank for receipt in ordered] != list(range(first.ranks)):
+        raise Incomplete(f"{first.id}: {len(ordered)} of {first.ranks} receipts")
+    objects = tuple(item for receipt in ordered for item in receipt.objects)
+    return Manifest(
+        id=first.id,
+        attempt=first.attempt,
+        step=first.step,
+        samples=first.samples,
+        epoch=first.epoch,
+        ranks=first.ranks,
+        reason=first.reason,
+        parent=first.parent,
+        job_uid=first.job_uid,
+        created_at=max(receipt.created_at for receipt in ordered),
+        snapshot_at=max(receipt.snapshot_at for receipt in ordered),
+        committed_at=committed_at,
+        objects=objects,
+        receipts={str(receipt.rank): records.record_digest(receipt) for receipt in ordered},
+        versions=first.versions,
+        cost=Cost(
+            stall_seconds=max(receipt.stall_seconds for receipt in ordered),
+            upload_seconds=max(receipt.upload_seconds for receipt in ordered),
+            bytes=sum(item.size for item in objects),
+        ),
+        dataset=first.dataset,
+    )
+
+
+def read_receipts(store: Store, checkpoint: str) -> tuple[Receipt, ...]:
+    """The receipts that stand for one checkpoint, by rank."""
+    found = store.list(keys.receipts(checkpoint))
+    wanted = [key for key in found if keys.parse_receipt(key) is not None]
+    return tuple(records.load(Receipt, store.read(key)) for key in wanted)
+
+
+def commit(store: Store, receipts: Sequence[Receipt], *, committed_at: str) -> Manifest:
+    """Commits a complete set and returns the manifest that stands, ours or another committer's.
+
+    Raises Incomplete, or Disagreement if a manifest of other receipts stands under the key.
+    """
+    manifest = build_manifest(receipts, committed_at=committed_at)
+    key = keys.commit(manifest.id)
+    if store.create(key, records.dump(manifest)):
+        return manifest
+    standing = records.load(Manifest, store.read(key))
+    if standing.receipts != manifest.receipts:
+        raise Disagreement(f"{manifest.id} is committed with other receipts")
+    return standing
+
+
+def roll_forward(store: Store, *, committed_at: str) -> tuple[Manifest, ...]:
+    """Commits every complete set of receipts that has no manifest; returns the new manifests.
+
+    Sets that are incomplete, damaged or quarantined are left alone.
+    """
+    committed_ids = (keys.parse_commit(key) for key in store.list(keys.COMMITS))
+    buried = (keys.parse_tombstone(key) for key in store.list(keys.TOMBSTONES))
+    done = {str(found) for found in (*committed_ids, *buried) if found}
+    waiting = _waiting(store.list(keys.RECEIPTS), done)
+    committed = (_committed(store, checkpoint, committed_at) for checkpoint in sorted(waiting))
+    return tuple(manifest for manifest in committed if manifest is not None)
+
+
+def _waiting(receipts: Sequence[str], done: set[str]) -> set[str]:
+    parsed = (keys.parse_receipt(key) for key in receipts)
+    return {found[0] for found in parsed if found and found[0] not in done}
+
+
+def _committed(store: Store, checkpoint: str, committed_at: str) -> Manifest | None:
+    try:
+        return commit(store, read_receipts(store, checkpoint), committed_at=committed_at)
+    except (Incomplete, Disagreement, records.Damaged, NotFound):
+        return None
+
+
+def _expect_agreement(receipts: Sequence[Receipt]) -> None:
+    first = _common(receipts[0])
+    for receipt in receipts[1:]:
+        other = _common(receipt)
+        for name, value in first.items():
+            if other[name] != value:
+                raise Disagreement(
+                    f"{receipts[0].id}: rank {receipts[0].rank} says {name} {value!r}, "
+                    f"rank {receipt.rank} says {other[name]!r}"
+                )
+
+
+def _common(receipt: Receipt) -> Mapping[str, object]:
+    return {
+        "id": receipt.id,
+        "attempt": receipt.attempt,
+        "step": receipt.step,
+        "ranks": receipt.ranks,
+        "epoch": receipt.epoch,
+        "parent": receipt.parent,
+        "jobUID": receipt.job_uid,
+    }

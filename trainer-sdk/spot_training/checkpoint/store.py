@@ -1,0 +1,141 @@
+"""What a store must do. Synchronous and thread-safe; keys are relative to one lineage.
+
+StoreError
+├── NotFound       the key is not there, while the place it would be in can be seen
+├── Unreachable    network, time-out, server trouble, disk trouble: the same call may work later
+├── Denied         credentials or permissions: works after somebody changed them
+├── Misconfigured  no such bucket, wrong region or endpoint: works after somebody changed it
+├── Corrupt        the bytes contradict their digest, twice
+└── Cancelled      the caller's cancel event was set
+
+Only NotFound and Corrupt say anything about a checkpoint; the rest is about the way to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from spot_training.checkpoint.digest import Digests
+
+
+class StoreError(Exception):
+    """A store did not do what it was asked; the message says what to change."""
+
+
+class NotFound(StoreError):
+    """The key does not exist."""
+
+
+class Unreachable(StoreError):
+    """The store could not be reached or is in trouble; nothing is known about the key."""
+
+
+class Denied(StoreError):
+    """The store refused the credentials; nothing is known about the key."""
+
+
+class Misconfigured(StoreError):
+    """The store's settings are wrong; nothing is known about the key."""
+
+
+class Corrupt(StoreError):
+    """What was read (or stored) differs from its digest after a second look."""
+
+
+class Cancelled(StoreError):
+    """The transfer was given up because its cancel event was set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What the store was seen to do.
+
+    `conditional_create`: refuses to overwrite when asked; without it creates are slower.
+    `checksums`: keeps a full-object checksum and tells it in `stat`.
+    """
+
+    conditional_create: bool
+    checksums: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """Size in bytes, and the checksum the server holds (None where it keeps none)."""
+
+    size: int
+    algorithm: str | None = None
+    checksum: str | None = None
+
+
+class Cancel(Protocol):
+    """A caller's wish to give up; `threading.Event` is one."""
+
+    def is_set(self) -> bool:
+        """Whether to give up."""
+
+    def wait(self, timeout: float) -> bool:
+        """Waits up to `timeout` seconds for `is_set`."""
+
+
+class Throttle(Protocol):
+    """Slows an upload down."""
+
+    def take(self, size: int, cancel: Cancel | None) -> None:
+        """Returns when `size` more bytes may be sent, or at once when `cancel` is set."""
+
+
+class Store(Protocol):
+    """One lineage's objects."""
+
+    def probe(self) -> Capabilities:
+        """Writes, overwrites, reads and deletes a probe object; the result is remembered.
+
+        Raises Unreachable, Denied or Misconfigured when the store cannot be used.
+        """
+
+    def create(self, key: str, body: bytes) -> bool:
+        """Creates the key, never overwrites. True: it now holds `body`. False: another body.
+
+        A retry after a lost answer is True as well, so the body must be unique to the writer
+        wherever it matters who wrote it.
+        """
+
+    def read(self, key: str) -> bytes:
+        """The whole object (for documents). Raises NotFound."""
+
+    def list(self, prefix: str) -> tuple[str, ...]:
+        """Every key that begins with `prefix`, ascending."""
+
+    def stat(self, key: str) -> Stat:
+        """Size and stored checksum. Raises NotFound."""
+
+    def upload(
+        self,
+        key: str,
+        data: memoryview,
+        digests: Digests,
+        *,
+        throttle: Throttle | None = None,
+        cancel: Cancel | None = None,
+    ) -> None:
+        """Stores `data` in parts; returns when it is durable and as long as its digests say.
+
+        The key must be unique to this content. Raises Corrupt if `data` no longer has `digests`.
+        """
+
+    def download(
+        self,
+        key: str,
+        into: memoryview,
+        digests: Digests,
+        *,
+        cancel: Cancel | None = None,
+    ) -> None:
+        """Reads the object into `into` (exactly its size), hashing every part on the way.
+
+        A part that differs is read once more; then Corrupt. Raises NotFound.
+        """
+
+    def delete(self, key: str) -> None:
+        """Deletes the key; nothing happens if it is not there."""

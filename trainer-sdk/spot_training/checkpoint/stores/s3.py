@@ -1,0 +1,177 @@
+"""A lineage under a prefix of an S3-compatible bucket.
+
+Uploads are our own multipart loop over low-level calls: parts are slices of the mapping, each sent
+with its precomputed CRC64NVME, which the server checks; the whole is checked on completion.
+Downloads are ranged GETs straight into the target, hashed part by part. Creates are conditional
+(`If-None-Match: *`); on 412 our own earlier write is recognised by its body. A server that was
+seen to ignore the condition gets the slower protocol of `_create_unconditionally`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from spot_training.checkpoint.digest import Digests, digest_payload
+from spot_training.checkpoint.retry import Retry
+from spot_training.checkpoint.store import (
+    Cancel,
+    Capabilities,
+    Corrupt,
+    NotFound,
+    Stat,
+    StoreError,
+    Throttle,
+)
+from spot_training.checkpoint.stores.s3_calls import Calls
+from spot_training.checkpoint.stores.s3_client import S3Settings, connect
+from spot_training.checkpoint.stores.s3_errors import NotImplementedThere, Precondition
+from spot_training.checkpoint.stores.s3_transfer import Transfer
+
+SETTLE_SECONDS = 2.0  # twice the resolution of LastModified
+_BALLOTS = ".ballots/"
+
+
+class S3Store:
+    """One lineage; safe to use from many threads."""
+
+    def __init__(
+        self,
+        settings: S3Settings,
+        *,
+        client: Any = None,
+        retry: Retry | None = None,
+        settle: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """`client` overrides the boto3 client; `settle` waits (only without conditional writes)."""
+        self._calls = Calls(client or connect(settings), settings.bucket, settings.prefix)
+        self._retry = retry or Retry()
+        self._pool = ThreadPoolExecutor(settings.connections, thread_name_prefix="spot-s3")
+        self._transfer = Transfer(self._calls, self._pool, self._retry)
+        self._settle = settle
+        self._capabilities: Capabilities | None = None
+        self._probing = threading.Lock()
+
+    def probe(self) -> Capabilities:
+        with self._probing:
+            if self._capabilities is None:
+                self._capabilities = self._retry.call(self._look)
+            return self._capabilities
+
+    def create(self, key: str, body: bytes) -> bool:
+        if self.probe().conditional_create:
+            return self._create_conditionally(key, body)
+        return self._create_unconditionally(key, body)
+
+    def read(self, key: str) -> bytes:
+        return self._retry.call(partial(self._calls.get, key))
+
+    def list(self, prefix: str) -> tuple[str, ...]:
+        return tuple(sorted(key for key, _ in self._entries(prefix)))
+
+    def stat(self, key: str) -> Stat:
+        return self._retry.call(partial(self._calls.head, key))
+
+    def upload(
+        self,
+        key: str,
+        data: memoryview,
+        digests: Digests,
+        *,
+        throttle: Throttle | None = None,
+        cancel: Cancel | None = None,
+    ) -> None:
+        _expect_room(key, data, digests)
+        self._transfer.upload(key, data, digests, throttle=throttle, cancel=cancel)
+        self._expect_stored(key, digests)
+
+    def download(
+        self,
+        key: str,
+        into: memoryview,
+        digests: Digests,
+        *,
+        cancel: Cancel | None = None,
+    ) -> None:
+        _expect_room(key, into, digests)
+        if digests.size == 0:
+            self._expect_stored(key, digests)
+        self._transfer.download(key, into, digests, cancel)
+
+    def delete(self, key: str) -> None:
+        self._retry.call(partial(self._calls.delete, key))
+
+    def close(self) -> None:
+        """Ends the transfer threads; transfers under way finish first."""
+        self._pool.shutdown()
+
+    def _look(self) -> Capabilities:
+        key = f"probe/{uuid.uuid4().hex}"
+        body = memoryview(b"probe")
+        try:
+            self._calls.put_data(key, body, digest_payload(body), None)
+            keeps = self._calls.head(key).checksum is not None
+            return Capabilities(conditional_create=self._refuses(key), checksums=keeps)
+        finally:
+            with contextlib.suppress(StoreError):
+                self._calls.delete(key)
+
+    def _refuses(self, key: str) -> bool:
+        try:
+            self._calls.put(key, b"overwritten", only_new=True)
+        except Precondition:
+            return True
+        except NotImplementedThere:
+            return False
+        return False
+
+    def _create_conditionally(self, key: str, body: bytes) -> bool:
+        try:
+            self._retry.call(partial(self._calls.put, key, body, only_new=True))
+        except Precondition:
+            return self.read(key) == body  # a retry after a lost answer meets its own write
+        return True
+
+    def _create_unconditionally(self, key: str, body: bytes) -> bool:
+        """Create-only without conditional writes.
+
+        Every writer leaves its body under a unique key, waits until the server's clock has surely
+        ticked, and lists: the earliest by (LastModified, nonce) has won, for everyone alike. All
+        write the winner's body to the key, so it does not matter who does. Needs strong listing.
+        """
+        with contextlib.suppress(NotFound):
+            return self.read(key) == body
+        ballots = f"{_BALLOTS}{key}/"
+        self._retry.call(partial(self._calls.put, ballots + uuid.uuid4().hex, body))
+        self._settle(SETTLE_SECONDS)
+        winner, _ = min(self._entries(ballots), key=lambda entry: (entry[1], entry[0]))
+        won = self.read(winner)
+        self._retry.call(partial(self._calls.put, key, won))
+        return won == body
+
+    def _entries(self, prefix: str) -> Iterator[tuple[str, datetime]]:
+        token: str | None = None
+        while True:
+            found, token = self._retry.call(partial(self._calls.page, prefix, token))
+            yield from found
+            if token is None:
+                return
+
+    def _expect_stored(self, key: str, digests: Digests) -> None:
+        stat = self.stat(key)
+        if stat.size != digests.size:
+            raise Corrupt(f"{key}: the server holds {stat.size} bytes of {digests.size}")
+        if stat.algorithm == digests.algorithm and stat.checksum != digests.whole:
+            raise Corrupt(f"{key}: the server holds {stat.checksum}, not {digests.whole}")
+
+
+def _expect_room(key: str, memory: memoryview, digests: Digests) -> None:
+    if len(memory) != digests.size:
+        raise ValueError(f"{key}: {len(memory)} bytes of memory, digests of {digests.size}")

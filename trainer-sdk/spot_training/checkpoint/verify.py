@@ -1,0 +1,153 @@
+"""Looks at checkpoints in a store: the facts that `selection` decides on.
+
+V0 the manifest parses, matches its own digest and adds up. V1 every object has its size. V2 the
+checksum that the server holds is the manifest's. V3 (bytes hashed while they are downloaded) is
+`Store.download`. V5 (what the trainer holds) is `restore`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from spot_training.checkpoint import keys, records
+from spot_training.checkpoint.digest import AlgorithmUnavailable, combined
+from spot_training.checkpoint.manifest import Format, Manifest, Post, StoredObject, Tombstone
+from spot_training.checkpoint.selection import (
+    Bad,
+    Evidence,
+    Facts,
+    Good,
+    Kind,
+    Unknown,
+    Verdict,
+    confirmed,
+)
+from spot_training.checkpoint.store import Corrupt, NotFound, Store, StoreError
+
+
+def open_lineage(store: Store, *, created_at: str) -> Format:
+    """Reads the lineage's format record, writing it first in a new lineage.
+
+    A lineage that has anything in it but no format record is not ours to begin: Corrupt.
+    """
+    try:
+        return records.load(Format, store.read(keys.FORMAT))
+    except NotFound:
+        if store.list(keys.COMMITS) or store.list(keys.CLAIMS):
+            raise Corrupt(f"{keys.FORMAT} is missing from a lineage that has begun") from None
+    store.create(keys.FORMAT, records.dump(Format(created_at=created_at)))
+    return records.load(Format, store.read(keys.FORMAT))
+
+
+def look(store: Store, facts: Facts) -> Facts:
+    """`facts` with what the store now holds: commits, tombstones, markers."""
+    commits = (keys.parse_commit(key) for key in store.list(keys.COMMITS))
+    tombstones = (keys.parse_tombstone(key) for key in store.list(keys.TOMBSTONES))
+    markers = (keys.parse_marker(key) for key in store.list(keys.MARKERS))
+    return dataclasses.replace(
+        facts,
+        commits=frozenset(str(found) for found in commits if found),
+        tombstones=frozenset(found for found in tombstones if found),
+        markers=frozenset(found for found in markers if found is not None),
+    )
+
+
+def read_manifest(store: Store, checkpoint: str) -> Manifest:
+    """The manifest, V0-checked. Raises NotFound, records.Damaged, records.UnsupportedSchema."""
+    manifest = records.load(Manifest, store.read(keys.commit(checkpoint)))
+    expect_sound(manifest, checkpoint)
+    return manifest
+
+
+def verdict(store: Store, checkpoint: str, *, node: str) -> Verdict:
+    """V0 to V2 of one candidate. Raises nothing: trouble on the way is Unknown."""
+    try:
+        return _examined(store, checkpoint, node)
+    except (records.UnsupportedSchema, AlgorithmUnavailable) as error:
+        return Unknown(str(error), retry=False)
+    except NotFound as error:
+        return _missing(store, checkpoint, node, error)
+    except StoreError as error:
+        return Unknown(str(error))
+
+
+def expect_sound(manifest: Manifest, checkpoint: str) -> None:
+    """V0 beyond the digest: raises records.Damaged if the manifest does not add up."""
+    parsed = keys.CheckpointId.parse(checkpoint)
+    if (manifest.id, manifest.attempt, manifest.step) != (
+        checkpoint, parsed.attempt, parsed.step,
+    ):  # fmt: skip
+        raise records.Damaged(f"the manifest of {checkpoint} says it is {manifest.id}")
+    places = (keys.parse_data(item.key) for item in manifest.objects)
+    found = {place[1] for place in places if place and place[0] == checkpoint}
+    if found != set(range(manifest.ranks)):
+        raise records.Damaged(f"{checkpoint}: objects of ranks {sorted(found)} of {manifest.ranks}")
+    for item in manifest.objects:
+        _expect_combined(item)
+
+
+def quarantine(store: Store, facts: Facts, *, attempt: int, at: str) -> tuple[Tombstone, ...]:
+    """Writes a tombstone for every checkpoint whose evidence is definite; returns the new ones."""
+    tombstones = []
+    for item in confirmed(facts):
+        same = [other for other in facts.evidence if other.id == item.id]
+        tombstone = Tombstone(
+            id=item.id,
+            kind=str(item.kind),
+            evidence=tuple(other.detail for other in same),
+            nodes=tuple(sorted({other.node for other in same})),
+            attempt=attempt,
+            at=at,
+        )
+        if store.create(keys.tombstone(item.id), records.dump(tombstone)):
+            tombstones.append(tombstone)
+    return tuple(tombstones)
+
+
+def read_evidence(store: Store) -> tuple[Evidence, ...]:
+    """What every post of every attempt found bad: a later node confirms an earlier one's."""
+    found = (key for key in store.list(keys.POSTS) if keys.parse_post(key))
+    posts = (records.load(Post, store.read(key)) for key in found)
+    return tuple(
+        Evidence(post.id, Kind(post.kind), post.node, post.detail)
+        for post in posts
+        if post.verdict == "bad"
+    )
+
+
+def _examined(store: Store, checkpoint: str, node: str) -> Verdict:
+    try:
+        manifest = read_manifest(store, checkpoint)
+    except records.Damaged as error:
+        return Bad(Evidence(checkpoint, Kind.SERVER, node, str(error)))
+    for item in manifest.objects:
+        problem = _difference(store, item)
+        if problem:
+            return Bad(Evidence(checkpoint, Kind.SERVER, node, problem))
+    return Good()
+
+
+def _difference(store: Store, item: StoredObject) -> str:
+    stat = store.stat(item.key)
+    if stat.size != item.size:
+        return f"{item.key} has {stat.size} bytes, its manifest says {item.size}"
+    if stat.algorithm == item.algorithm and stat.checksum != item.digest:
+        return f"{item.key}: the store's checksum is {stat.checksum}, not {item.digest}"
+    return ""
+
+
+def _missing(store: Store, checkpoint: str, node: str, error: NotFound) -> Verdict:
+    try:
+        records.load(Format, store.read(keys.FORMAT))
+    except (StoreError, records.FormatError) as blind:
+        return Unknown(f"{error}, but the lineage's format record cannot be read either: {blind}")
+    return Bad(Evidence(checkpoint, Kind.MISSING, node, str(error)))
+
+
+def _expect_combined(item: StoredObject) -> None:
+    try:
+        whole = combined(item.algorithm, item.size, item.part_size, item.parts)
+    except ValueError as error:
+        raise records.Damaged(f"{item.key}: {error}") from error
+    if whole != item.digest:
+        raise records.Damaged(f"{item.key}: its parts combine to {whole}, not {item.digest}")

@@ -1,0 +1,112 @@
+"""Where a Service without a selector leads: one EndpointSlice that one process writes.
+
+The leader of several replicas publishes its own address, so that clients of the Service reach the
+leader alone. The slice carries the label by which kube-proxy finds it and a manager of our own, so
+that the platform's endpoint controllers leave it alone.
+"""
+
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from spot_operator.control.client import Client, Json
+from spot_operator.control.errors import AlreadyExists, Conflict, NotFound
+from spot_operator.control.resource import ENDPOINTSLICES
+
+__all__ = ["ServiceAddress", "publish", "withdraw"]
+
+_TRIES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceAddress:
+    """Where `service` shall lead: to `port` of `address` (a pod's IP), under `port_name`.
+
+    `manager` names the writing program, as in `endpointslice.kubernetes.io/managed-by`.
+    """
+
+    namespace: str
+    service: str
+    address: str
+    port: int
+    port_name: str
+    manager: str
+
+    @property
+    def name(self) -> str:
+        """The slice's name; the address type is part of it, for it can never be changed."""
+        return f"{self.service}-{self._type.lower()}"
+
+    @property
+    def _type(self) -> str:
+        return f"IPv{ip_address(self.address).version}"
+
+    def rendered(self) -> Json:
+        """The EndpointSlice."""
+        return {
+            "apiVersion": ENDPOINTSLICES.api_version,
+            "kind": ENDPOINTSLICES.kind,
+            "metadata": {
+                "name": self.name,
+                "namespace": self.namespace,
+                "labels": {
+                    "kubernetes.io/service-name": self.service,
+                    "endpointslice.kubernetes.io/managed-by": self.manager,
+                },
+            },
+            "addressType": self._type,
+            "endpoints": [{"addresses": [self.address], "conditions": {"ready": True}}],
+            "ports": [{"name": self.port_name, "port": self.port, "protocol": "TCP"}],
+        }
+
+
+async def publish(client: Client, address: ServiceAddress) -> bool:
+    """Make the Service lead there and nowhere else; whether that took a write.
+
+    Raises:
+        ApiError: the server refused, or others kept changing the slice.
+    """
+    for _ in range(_TRIES):
+        try:
+            return await _publish_once(client, address)
+        except (Conflict, AlreadyExists):
+            continue
+    return await _publish_once(client, address)
+
+
+async def _publish_once(client: Client, address: ServiceAddress) -> bool:
+    wanted = address.rendered()
+    try:
+        found = await client.get(ENDPOINTSLICES, address.name, namespace=address.namespace)
+    except NotFound:
+        await client.create(ENDPOINTSLICES, wanted)
+        return True
+    if _leads_to(found) == _leads_to(wanted):
+        return False
+    wanted["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"]
+    await client.replace(ENDPOINTSLICES, wanted)
+    return True
+
+
+async def withdraw(client: Client, address: ServiceAddress) -> bool:
+    """Take our address away, unless somebody else's stands there by now; whether it stood.
+
+    Raises:
+        ApiError: the server refused.
+    """
+    try:
+        found = await client.get(ENDPOINTSLICES, address.name, namespace=address.namespace)
+        if _leads_to(found) != _leads_to(address.rendered()):
+            return False
+        # `found` carries its resourceVersion: if another leader publishes meanwhile, it stands.
+        await client.replace(ENDPOINTSLICES, {**found, "endpoints": []})
+    except (NotFound, Conflict):
+        return False
+    return True
+
+
+def _leads_to(item: Json) -> tuple[object, ...]:
+    """What of a slice decides where traffic goes."""
+    targets = [sorted(endpoint["addresses"]) for endpoint in item.get("endpoints") or ()]
+    ports = [(p.get("name"), p.get("port"), p.get("protocol")) for p in item.get("ports") or ()]
+    service = (item["metadata"].get("labels") or {}).get("kubernetes.io/service-name")
+    return item["addressType"], targets, ports, service

@@ -1,0 +1,143 @@
+"""The trainer's places to copy its state into: allocated here, lent one snapshot at a time.
+
+Shared memory is charged to whoever fills it, so the sidecar fills it (under its own limit, which
+the scheduler knows) and never beyond the staging size: too small is an answer, not a kill. An arena
+only ever grows, because the trainer has it mapped.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+
+from spot_training.checkpoint import arena
+
+from spot_sidecar.paths import GROUP_FILE, Paths
+from spot_sidecar.pulse import Pulse
+
+__all__ = ["ArenaSlot", "Arenas", "ArenasInUseError", "StagingTooSmallError"]
+
+COUNT = 2
+"""One is uploaded while the trainer fills the other."""
+
+
+class StagingTooSmallError(Exception):
+    """Not even one arena fits; both numbers are bytes."""
+
+    def __init__(self, need: int, have: int) -> None:
+        super().__init__(
+            f"one snapshot needs {need} bytes of shared memory, {have} are left: "
+            f"raise checkpoint.staging.sizeLimit by at least {need - have} bytes"
+        )
+        self.need, self.have = need, have
+
+
+class ArenasInUseError(Exception):
+    """A larger arena was asked for while a snapshot lies in one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArenaSlot:
+    """One arena of a process; `bytes` is the payload that fits."""
+
+    index: int
+    path: Path
+    bytes: int
+
+
+class Arenas:
+    """Every arena of this pod, and which hold something."""
+
+    def __init__(self, paths: Paths, staging_bytes: int) -> None:
+        self._paths = paths
+        self._staging = staging_bytes
+        self._slots: dict[int, tuple[ArenaSlot, ...]] = {}
+        self._lent: set[tuple[int, int]] = set()
+        self._kept: set[tuple[int, int]] = set()
+        self._restored: dict[int, int] = {}
+        self._allocating = asyncio.Lock()
+        self.changes = Pulse()
+
+    async def provide(self, process: int, payload: int) -> tuple[ArenaSlot, ...]:
+        """Arenas of at least `payload` bytes for the process: two, or one where two do not fit.
+
+        Raises:
+            StagingTooSmallError: not even one fits.
+            ArenasInUseError: there are smaller ones, and a snapshot lies in one of them.
+        """
+        async with self._allocating:
+            present = self._slots.get(process, ())
+            if present and present[0].bytes >= payload:
+                return present
+            if any(process == user for user, _ in self._lent | self._kept):
+                raise ArenasInUseError("a snapshot is being written or uploaded; ask again")
+            self._slots[process] = await self._allocate(process, payload)
+            return self._slots[process]
+
+    def lend(self, process: int) -> int | None:
+        """Lend a free arena to the trainer; None if there is none."""
+        for slot in self._slots.get(process, ()):
+            key = (process, slot.index)
+            if key not in self._lent | self._kept:
+                self._lent.add(key)
+                return slot.index
+        return None
+
+    def keep(self, process: int, index: int) -> None:
+        """The trainer handed the arena over: it holds a snapshot until `free`."""
+        self._lent.discard((process, index))
+        self._kept.add((process, index))
+
+    def free(self, process: int, index: int) -> None:
+        """The snapshot in the arena is no longer needed."""
+        self._kept.discard((process, index))
+        self.changes.ring()
+
+    def take_back(self, process: int) -> None:
+        """The process is gone: what it was lent and did not hand over is free again."""
+        self._lent = {key for key in self._lent if key[0] != process}
+        self.changes.ring()
+
+    def is_lent(self, process: int, index: int) -> bool:
+        """Whether the trainer has this arena now."""
+        return (process, index) in self._lent
+
+    def adopt(self, process: int) -> None:
+        """Take over the arenas that an earlier run of this container left for the process."""
+        found = []
+        for index in range(COUNT):
+            path = self._paths.arena(process, index)
+            if path.exists():
+                found.append(ArenaSlot(index, path, path.stat().st_size - arena.PAGE))
+        if found:
+            self._slots[process] = tuple(found)
+
+    def charge_restored(self, process: int, size: int) -> None:
+        """Count `size` bytes of shared memory as taken by a restored checkpoint; 0: given back."""
+        self._restored[process] = size
+
+    def room(self, process: int) -> int:
+        """Bytes of shared memory that this process's arenas may take in all."""
+        others = sum(
+            arena.arena_bytes(slot.bytes)
+            for owner, slots in self._slots.items()
+            if owner != process
+            for slot in slots
+        )
+        return self._staging - others - sum(self._restored.values())
+
+    async def _allocate(self, process: int, payload: int) -> tuple[ArenaSlot, ...]:
+        need, have = arena.arena_bytes(payload), self.room(process)
+        fitting = min(COUNT, max(0, have) // need)
+        for index in range(fitting, COUNT):
+            self._paths.arena(process, index).unlink(missing_ok=True)
+        made: list[ArenaSlot] = []
+        for index in range(fitting):
+            path = self._paths.arena(process, index)
+            try:
+                await asyncio.to_thread(arena.allocate, path, payload, mode=GROUP_FILE)
+            except OSError:
+                break  # the volume is smaller than told, or a file of the trainer's fills it
+            made.append(ArenaSlot(index, path, need - arena.PAGE))
+        if not made:
+            raise StagingTooSmallError(need, have)
+        return tuple(made)

@@ -1,0 +1,187 @@
+"""SPOT_CONFIG: all that the operator tells the sidecar when it creates the pod.
+
+Unknown fields are left alone, so that an older sidecar runs under a newer operator; what it cannot
+honour changes `version`, which is refused.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic.alias_generators import to_camel
+
+from spot_sidecar.paths import Paths
+
+__all__ = ["Config", "ConfigError", "JobName", "Pod", "S3Store", "Settings", "read_settings"]
+
+SUPPORTED = 1
+"""The version of SPOT_CONFIG that this sidecar reads."""
+PORT = 8390
+"""Drain hook, health and metrics; SPOT_PORT moves it (tests)."""
+
+
+class ConfigError(ValueError):
+    """The environment does not say what the sidecar needs; the message names what to change."""
+
+
+class Model(BaseModel):
+    """JSON in camelCase, immutable."""
+
+    model_config = ConfigDict(alias_generator=to_camel, frozen=True, extra="ignore")
+
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=253)]
+
+
+class JobName(Model):
+    """The job this pod belongs to."""
+
+    namespace: Name
+    name: Name
+    uid: Name
+
+
+class S3Store(Model):
+    """Where the checkpoints of the job lie."""
+
+    bucket: Name
+    prefix: str = ""
+    endpoint_url: str | None = Field(default=None, alias="endpointURL")
+    region: str | None = None
+    credentials_dir: Path | None = None
+    """Files AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN; none: pod identity."""
+
+
+class Store(Model):
+    """Exactly one kind of store."""
+
+    s3: S3Store
+
+
+class Reports(Model):
+    """Where the sidecar tells the operator how it is going."""
+
+    url: str = Field(pattern="^https://")
+    interval: float = Field(default=15.0, gt=0)
+
+
+class Imds(Model):
+    """The EC2 metadata service."""
+
+    enabled: bool = True
+    endpoint: str = Field(default="http://169.254.169.254", pattern="^https?://")
+
+
+class Notices(Model):
+    """Which sources of termination notices are asked."""
+
+    imds: Imds = Imds()
+
+
+class Config(Model):
+    """The parsed SPOT_CONFIG. Durations are seconds, sizes bytes."""
+
+    version: int
+    job: JobName
+    attempt: int = Field(ge=1, lt=10**8)
+    rank: int = Field(default=0, ge=0, lt=10**5)
+    ranks: int = Field(default=1, ge=1, lt=10**5)
+    store: Store
+    interval: float = Field(ge=0)
+    high_water_step: int = Field(default=0, ge=0)
+    """The furthest step any earlier attempt reached: what is below it is replayed work."""
+    on_none_valid: Literal["Fail", "StartFresh"] = "Fail"
+    staging_bytes: int = Field(gt=0)
+    """What arenas and the restored checkpoint may take of the shared memory."""
+    drain_token: str = Field(min_length=8)
+    grace_seconds: float = Field(gt=0)
+    """The pod's terminationGracePeriodSeconds."""
+    reports: Reports
+    notices: Notices = Notices()
+
+
+class Pod(Model):
+    """Who this pod is, by the downward API."""
+
+    name: str
+    uid: str
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All that the sidecar is told at its start."""
+
+    config: Config
+    pod: Pod
+    paths: Paths
+    host: str | None
+    """Address of the TCP port; none: every address of the pod, IPv4 and IPv6."""
+    port: int
+
+
+def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Parse the environment.
+
+    Raises:
+        ConfigError: it is incomplete or wrong.
+    """
+    return Settings(
+        config=parse_config(environment.get("SPOT_CONFIG")),
+        pod=Pod(
+            name=_required(environment, "POD_NAME"),
+            uid=_required(environment, "POD_UID"),
+            node=_required(environment, "NODE_NAME"),
+        ),
+        paths=Paths.from_environment(environment),
+        host=environment.get("SPOT_HOST") or None,
+        port=int(environment.get("SPOT_PORT", PORT)),
+    )
+
+
+def parse_config(text: str | None) -> Config:
+    """Read SPOT_CONFIG.
+
+    Raises:
+        ConfigError: it is missing, no JSON, of another version, or has wrong fields (all named).
+    """
+    if not text:
+        raise ConfigError("SPOT_CONFIG is not set: the sidecar is started by the operator, with it")
+    try:
+        raw = json.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"SPOT_CONFIG is not JSON: {error}") from None
+    version = raw.get("version") if isinstance(raw, dict) else None
+    if version != SUPPORTED:
+        raise ConfigError(
+            f"SPOT_CONFIG has version {version!r}, this sidecar reads {SUPPORTED}: "
+            "give operator and sidecar images of the same release"
+        )
+    return _validated(raw)
+
+
+def _validated(raw: object) -> Config:
+    try:
+        config = Config.model_validate(raw)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()
+        )
+        raise ConfigError(f"SPOT_CONFIG is not valid: {faults}") from None
+    if config.rank >= config.ranks:
+        raise ConfigError(
+            f"SPOT_CONFIG is not valid: rank {config.rank} of {config.ranks} ranks "
+            "(ranks count from 0)"
+        )
+    return config
+
+
+def _required(environment: Mapping[str, str], name: str) -> str:
+    value = environment.get(name)
+    if not value:
+        raise ConfigError(f"{name} is not set: the pod must pass it by the downward API")
+    return value

@@ -1,0 +1,81 @@
+"""The job's store, reached without ever blocking the event loop.
+
+Trouble on the way (network, permissions, settings) says nothing about a checkpoint: `patiently`
+waits it out, for as long as it takes, and tells the operator why it waits. What a store says about
+the content (`NotFound`, `Corrupt`) is the caller's to judge.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from spot_training.checkpoint.store import Denied, Misconfigured, Store, StoreError, Unreachable
+
+from spot_sidecar.clock import between
+from spot_sidecar.metrics import Metrics
+from spot_sidecar.standing import Standing
+
+__all__ = ["Lineage"]
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+THREADS = 6
+"""An upload, a download, the claims' watch and a few small calls at once."""
+WAITS = (1.0, 2.0, 4.0, 8.0, 15.0)
+"""Seconds between two tries, on top of the store's own retries; the last one repeats."""
+TROUBLE = (Unreachable, Denied, Misconfigured)
+PROBLEMS = ("StoreUnreachable", "StoreDenied")
+
+
+class Lineage:
+    """One job's objects, by calls in threads."""
+
+    def __init__(self, store: Store, standing: Standing, metrics: Metrics) -> None:
+        self.store = store
+        self._standing = standing
+        self._metrics = metrics
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
+
+    async def once(self, action: Callable[[Store], T]) -> T:
+        """Run `action` with the store in a thread.
+
+        Raises:
+            StoreError: see `spot_training.checkpoint.store`; trouble is also reported.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            result = await loop.run_in_executor(self._threads, action, self.store)
+        except StoreError as error:
+            self._tell(error)
+            raise
+        self._standing.solved(*PROBLEMS)
+        return result
+
+    async def patiently(self, action: Callable[[Store], T]) -> T:
+        """Run `action` until the store can be reached and lets us in.
+
+        Raises:
+            StoreError: but never Unreachable, Denied or Misconfigured.
+        """
+        failures = 0
+        while True:
+            try:
+                return await self.once(action)
+            except TROUBLE:
+                wait = WAITS[min(failures, len(WAITS) - 1)]
+                await self._standing.clock.sleep(between(wait / 2, wait))
+                failures += 1
+
+    def close(self) -> None:
+        """Take no more work; a call that is running is not waited for."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _tell(self, error: StoreError) -> None:
+        self._metrics.store_errors.labels(type(error).__name__).inc()
+        if isinstance(error, TROUBLE):
+            kind = "StoreDenied" if isinstance(error, Denied) else "StoreUnreachable"
+            log.warning("store: %s: %s", type(error).__name__, error)
+            self._standing.meet(kind, str(error))

@@ -1,0 +1,100 @@
+"""Every metric of the sidecar, in its own registry. Base units; labels only of bounded sets."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from spot_sidecar.notices.imds import Health
+from spot_sidecar.notices.notice import Notice
+from spot_sidecar.standing import CommitSeen
+
+__all__ = ["CONTENT_TYPE", "Metrics"]
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+"""Buckets from one memory copy to an upload of ten minutes."""
+
+
+class Metrics:
+    """The registry and the few ways to write into it."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.write_seconds = Histogram(
+            "spot_checkpoint_write_seconds",
+            "From the hand-over of a snapshot to its commit.",
+            ["reason"],
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self.stall_seconds = Histogram(
+            "spot_checkpoint_stall_seconds",
+            "How long the trainer stood still for a snapshot.",
+            ["reason"],
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self.committed = Counter(
+            "spot_checkpoints_committed_total",
+            "Checkpoints this sidecar saw committed.",
+            ["reason"],
+            registry=self.registry,
+        )
+        self.uploaded = Counter(
+            "spot_checkpoint_uploaded_bytes_total",
+            "Bytes of snapshots made durable.",
+            registry=self.registry,
+        )
+        self.restored = Counter(
+            "spot_checkpoint_restored_bytes_total",
+            "Bytes downloaded and verified to resume from.",
+            registry=self.registry,
+        )
+        self.skipped = Counter(
+            "spot_snapshots_skipped_total",
+            "Periodic snapshots left out because both arenas were in use.",
+            registry=self.registry,
+        )
+        self.ended = Counter(
+            "spot_snapshots_ended_total",
+            "Snapshots by how they ended.",
+            ["state"],
+            registry=self.registry,
+        )
+        self.notices = Counter(
+            "spot_notices_total",
+            "Changes of the notice in force, by who told and what.",
+            ["source", "kind"],
+            registry=self.registry,
+        )
+        self.source_up = Gauge(
+            "spot_notice_source_up",
+            "1 while a source of notices answers.",
+            ["source"],
+            registry=self.registry,
+        )
+        self.store_errors = Counter(
+            "spot_store_errors_total",
+            "Store calls that failed, by kind of error.",
+            ["kind"],
+            registry=self.registry,
+        )
+        self.step = Gauge(
+            "spot_trainer_step", "The trainer's last finished step.", registry=self.registry
+        )
+
+    def saw_commit(self, commit: CommitSeen) -> None:
+        """Count a checkpoint."""
+        self.committed.labels(commit.reason).inc()
+        self.write_seconds.labels(commit.reason).observe(commit.write_seconds)
+        self.stall_seconds.labels(commit.reason).observe(commit.stall_seconds)
+
+    def saw_notice(self, notice: Notice) -> None:
+        """Count a change of the notice in force."""
+        self.notices.labels(notice.source, notice.kind.name).inc()
+
+    def saw_health(self, source: str, health: Health) -> None:
+        """Show whether a source answers."""
+        self.source_up.labels(source).set(1 if health.healthy else 0)
+
+    def render(self) -> bytes:
+        """The text a Prometheus server reads."""
+        return generate_latest(self.registry)

@@ -1,0 +1,168 @@
+"""EC2's instance metadata (IMDSv2): spot interruption and rebalance recommendation.
+
+Protocol: Amazon EC2 User Guide, "Spot Instance interruption notices", "EC2 instance rebalance
+recommendations" and "Use IMDSv2". A token is fetched once and reused; 401 means it is no longer
+good and is answered with one new one. With a hop limit of 1 (a common default) the token's PUT
+times out in a pod: the source then counts as unhealthy and is asked more and more rarely, but never
+given up. Never advise raising the hop limit: the operator's own notices reach such pods.
+"""
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import aiohttp
+
+from spot_sidecar.clock import Clock, between, parse_time
+from spot_sidecar.notices.notice import Kind, Notice
+
+__all__ = ["Health", "ImdsSource", "read_instance_action", "read_rebalance"]
+
+log = logging.getLogger(__name__)
+
+SOURCE = "imds"
+TOKEN_SECONDS = 21600
+"""The longest life IMDSv2 grants a token."""
+REQUEST_SECONDS = 2.0
+"""A metadata service answers in milliseconds or not at all."""
+POLL_SECONDS = (2.0, 2.6)
+"""AWS advises every 5 s and throttles per instance; 2 s is what its own handler does. Below 3 s
+together with the request, so that a trainer knows within 3 s; jittered as pods share a node."""
+BACK_OFF_LIMIT = 30.0
+"""A service that is silent is still asked this often: it may come back with a notice."""
+NOTICE_SECONDS = 120
+"""EC2's notice before a spot interruption; its `time` is approximate and may slide."""
+INSTANCE_ACTION = "/latest/meta-data/spot/instance-action"
+REBALANCE = "/latest/meta-data/events/recommendations/rebalance"
+ACTIONS = frozenset({"stop", "hibernate", "terminate"})
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether a source answers, and what it said when it did not."""
+
+    healthy: bool
+    detail: str = ""
+
+
+class ImdsSource:
+    """Asks one metadata service for ever, and tells what it announces.
+
+    `tell` gets each notice every time it is seen, with the deadline of its first sight;
+    `report` gets the health whenever it changes.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        clock: Clock,
+        tell: Callable[[Notice], object],
+        report: Callable[[Health], object],
+    ) -> None:
+        self._endpoint = endpoint.rstrip("/")
+        self._clock = clock
+        self._tell = tell
+        self._report = report
+        self._token: str | None = None
+        self._health: Health | None = None
+        self._failures = 0
+
+    async def run(self) -> None:
+        """Poll until cancelled."""
+        timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
+        connector = aiohttp.TCPConnector(limit=1)  # IMDS limits simultaneous connections
+        async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
+            while True:
+                await self.poll(session)
+                await self._clock.sleep(self._pause())
+
+    async def poll(self, session: aiohttp.ClientSession) -> None:
+        """Ask once for everything; never raises but when cancelled."""
+        try:
+            for path, read in (
+                (INSTANCE_ACTION, read_instance_action),
+                (REBALANCE, read_rebalance),
+            ):
+                body = await self._ask(session, path)
+                if body is not None:
+                    self._tell(read(body, self._clock.now()))
+        except TimeoutError:
+            self._failed("no answer: blocked, or the token's hop limit ends before the pod")
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            self._failed(f"{type(error).__name__}: {error}")
+        else:
+            self._failures = 0
+            self._say(Health(healthy=True))
+
+    async def _ask(self, session: aiohttp.ClientSession, path: str) -> str | None:
+        """The body at `path`; None when nothing is announced (404)."""
+        for _ in range(2):
+            token = self._token or await self._new_token(session)
+            headers = {"X-aws-ec2-metadata-token": token}
+            async with session.get(self._endpoint + path, headers=headers) as answer:
+                if answer.status == 404:
+                    return None
+                if answer.status == 200:
+                    return await answer.text()
+                if answer.status != 401:
+                    raise ValueError(f"{path} answered {answer.status}")
+                self._token = None
+        raise ValueError(f"{path} answered 401 to a fresh token")
+
+    async def _new_token(self, session: aiohttp.ClientSession) -> str:
+        headers = {"X-aws-ec2-metadata-token-ttl-seconds": str(TOKEN_SECONDS)}
+        async with session.put(f"{self._endpoint}/latest/api/token", headers=headers) as answer:
+            if answer.status != 200:
+                raise ValueError(f"the token request answered {answer.status}")
+            self._token = (await answer.text()).strip()
+            return self._token
+
+    def _failed(self, detail: str) -> None:
+        self._failures += 1
+        self._say(Health(healthy=False, detail=detail))
+
+    def _say(self, health: Health) -> None:
+        if health == self._health:
+            return
+        if not health.healthy or self._health is not None:
+            log.info("metadata service", extra={"healthy": health.healthy, "detail": health.detail})
+        self._health = health
+        self._report(health)
+
+    def _pause(self) -> float:
+        pause = between(*POLL_SECONDS)
+        if self._failures:
+            pause = min(BACK_OFF_LIMIT, pause * float(2 ** min(self._failures - 1, 8)))
+        return pause
+
+
+def read_instance_action(body: str, now: datetime) -> Notice:
+    """Read the answer of spot/instance-action.
+
+    The deadline is the earlier of its `time` and two minutes from `now`: the pod's clock may be
+    wrong, and hibernation starts at once.
+
+    Raises:
+        ValueError: the answer is not what EC2 documents.
+    """
+    answer = json.loads(body)
+    action, time = answer.get("action"), answer.get("time")
+    if action not in ACTIONS:
+        raise ValueError(f"instance-action {body[:100]!r}: action is none of {sorted(ACTIONS)}")
+    deadline = min(parse_time(str(time)), now + timedelta(seconds=NOTICE_SECONDS))
+    if action == "hibernate":
+        deadline = min(deadline, now)
+    return Notice(Kind.Preempt, SOURCE, observed_at=now, deadline=deadline, raw=body.strip())
+
+
+def read_rebalance(body: str, now: datetime) -> Notice:
+    """Read the answer of events/recommendations/rebalance: a raised risk, without a deadline.
+
+    Raises:
+        ValueError: the answer is not what EC2 documents.
+    """
+    if "noticeTime" not in json.loads(body):
+        raise ValueError(f"rebalance recommendation {body[:100]!r} has no noticeTime")
+    return Notice(Kind.Rebalance, SOURCE, observed_at=now, raw=body.strip())

@@ -1,0 +1,1 @@
+"""What the sidecar tells the operator, and how."""

@@ -1,0 +1,88 @@
+"""Choice and post: how the ranks of an attempt agree on one checkpoint, in create-only documents.
+
+Rank 0 writes `choice/<attempt>/<k>`; every rank fetches it and posts `verified` or `bad` for k; all
+start once all posted `verified`. What stands is final: a restarted sidecar adopts it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from spot_training.checkpoint import keys, records
+from spot_training.checkpoint.manifest import Choice, Post
+from spot_training.checkpoint.selection import Evidence
+from spot_training.checkpoint.store import NotFound, Store
+
+__all__ = ["Ballot", "Votes"]
+
+
+@dataclass(frozen=True, slots=True)
+class Votes:
+    """The posts for one choice."""
+
+    verified: frozenset[int]
+    bad: frozenset[int]
+    nodes: frozenset[str]
+    """Where it was verified."""
+
+    def all_verified(self, ranks: int) -> bool:
+        return len(self.verified) == ranks
+
+
+@dataclass(frozen=True, slots=True)
+class Ballot:
+    """One rank's view of its attempt's choices. Synchronous: run it in a thread."""
+
+    attempt: int
+    rank: int
+    node: str
+    now: Callable[[], str]
+
+    def newest(self, store: Store) -> Choice | None:
+        """The last choice of this attempt, if there is any."""
+        found = store.list(keys.choices(self.attempt))
+        wanted = [key for key in found if keys.parse_choice(key)]
+        return records.load(Choice, store.read(wanted[-1])) if wanted else None
+
+    def choose(self, store: Store, k: int, checkpoint: str | None, why: str) -> Choice:
+        """Write the k-th choice; return the one that stands."""
+        choice = Choice(attempt=self.attempt, k=k, id=checkpoint, at=self.now(), why=why)
+        key = keys.choice(self.attempt, k)
+        if store.create(key, records.dump(choice)):
+            return choice
+        return records.load(Choice, store.read(key))
+
+    def post(self, store: Store, choice: Choice, evidence: Evidence | None) -> Post:
+        """Post this rank's verdict on the choice (`evidence`: bad); return the one that stands."""
+        post = Post(
+            attempt=self.attempt,
+            k=choice.k,
+            rank=self.rank,
+            id=choice.id or "",
+            verdict="bad" if evidence else "verified",
+            node=self.node,
+            at=self.now(),
+            kind=str(evidence.kind) if evidence else "",
+            detail=evidence.detail[:1024] if evidence else "",
+        )
+        key = keys.post(self.attempt, choice.k, self.rank)
+        if store.create(key, records.dump(post)):
+            return post
+        return records.load(Post, store.read(key))
+
+    def posted(self, store: Store, choice: Choice) -> Post | None:
+        """What this rank has posted for the choice before."""
+        try:
+            return records.load(Post, store.read(keys.post(self.attempt, choice.k, self.rank)))
+        except NotFound:
+            return None
+
+    def votes(self, store: Store, k: int) -> Votes:
+        """What every rank has posted for the k-th choice so far."""
+        found = (key for key in store.list(keys.posts(self.attempt, k)) if keys.parse_post(key))
+        posts = [records.load(Post, store.read(key)) for key in found]
+        good = [post for post in posts if post.verdict == "verified"]
+        return Votes(
+            verified=frozenset(post.rank for post in good),
+            bad=frozenset(post.rank for post in posts if post.verdict != "verified"),
+            nodes=frozenset(post.node for post in good),
+        )

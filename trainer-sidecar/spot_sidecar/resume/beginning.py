@@ -1,0 +1,205 @@
+"""How this attempt begins: waits for the grant, claims, searches, and tells each process once."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from spot_training.checkpoint.records import FormatError
+from spot_training.checkpoint.store import StoreError
+
+from spot_sidecar.arenas import StagingTooSmallError
+from spot_sidecar.fence import Fence, ResurrectedError
+from spot_sidecar.memory import Memory
+from spot_sidecar.pulse import Pulse
+from spot_sidecar.resume.decision import Begin, Decision, Finish, FromCheckpoint, Halt
+from spot_sidecar.resume.fetch import Fetch
+from spot_sidecar.resume.grant import GrantDesk
+from spot_sidecar.resume.search import Search
+from spot_sidecar.standing import Resumed, Standing
+
+__all__ = ["Beginning", "Loaded"]
+
+log = logging.getLogger(__name__)
+
+SECOND_START_SECONDS = 60.0
+"""How long a second `resume()` under one grant waits for another before it is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A process's word that it holds the state: `differs` names tensors that do not match (V5)."""
+
+    process: int
+    step: int
+    verified: bool
+    differs: Sequence[str]
+    seconds: float
+
+
+class Beginning:
+    """The decision, while it is made and after."""
+
+    def __init__(
+        self,
+        desk: GrantDesk,
+        fence: Fence,
+        search: Search,
+        fetch: Fetch,
+        *,
+        standing: Standing,
+        memory: Memory,
+        begins_at: Callable[[int], object],
+    ) -> None:
+        """`begins_at` is called with the step that training begins at."""
+        self._desk = desk
+        self._fence = fence
+        self._search = search
+        self._fetch = fetch
+        self._standing = standing
+        self._memory = memory
+        self._begins_at = begins_at
+        self._since: float | None = None
+        self._loaded: set[int] = set()
+        self._second_starts: dict[int, float] = {}
+        self.decision: Decision | None = None
+        self.why = "the operator has not granted this attempt yet"
+        self.changes = Pulse()
+
+    @property
+    def restoring(self) -> bool:
+        """Whether time now goes into bringing back a checkpoint."""
+        fresh = isinstance(self.decision, Begin)
+        return self._since is not None and not self.begun and not fresh
+
+    @property
+    def begun(self) -> bool:
+        """Whether a process of the trainer has what it continues with."""
+        return bool(self._memory.get("started"))
+
+    @property
+    def parent(self) -> str | None:
+        """The checkpoint this attempt continues, for the manifests of its own."""
+        origin = self._memory.get("origin")
+        return str(origin) if origin else None
+
+    async def run(self) -> None:
+        """Come to the decision; after a restart of this container, to the same one."""
+        grant = await self._desk.granted()
+        self._wait("the store is being asked")
+        try:
+            decision = await self._search.open(grant) or await self._claim_and_decide()
+        except ResurrectedError as error:
+            decision = Halt("Resurrected", str(error))
+        except StagingTooSmallError as error:
+            self._standing.meet("StagingTooSmall", str(error))
+            decision = Halt("StartFailed", str(error))
+        except (FormatError, StoreError) as error:
+            decision = Halt("NoValidCheckpoint", str(error))
+        self._settle(decision)
+
+    async def answer(self, process: int, seconds: float) -> Decision | None:
+        """The decision for this process, waited for up to `seconds`; None: not made yet."""
+        if process in self._memory.get("started", ()):
+            return await self._second_start(process, seconds)
+        clock = self._standing.clock
+        end = clock.monotonic() + seconds
+        while self.decision is None and (left := end - clock.monotonic()) > 0:
+            await self.changes.beyond(self.changes.beat, left)
+        return self.decision
+
+    def loaded(self, word: Loaded) -> None:
+        """A process tells that it has loaded what it was given, or found that it differs."""
+        if not word.verified:
+            differs = ", ".join(word.differs[:8]) or "the state"
+            self._standing.meet(
+                "CheckpointCorrupt",
+                f"after loading, process {word.process} holds other values than the manifest says: "
+                f"{differs}; the node's memory or the script's load is at fault",
+            )
+            return
+        self._loaded.add(word.process)
+        self._start(word.process, word.step)
+        self._discard_if_all_loaded()
+
+    def started(self, process: int) -> None:
+        """A process works (it asked for arenas): whatever it was given, it has begun."""
+        if isinstance(self.decision, Begin) and not self._has_started(process):
+            self._start(process, 0)
+
+    def halt(self, word: str, reason: str) -> None:
+        """No process of this attempt may begin any more."""
+        self._settle(Halt(word, reason))
+
+    async def _claim_and_decide(self) -> Decision:
+        grant = await self._desk.granted()
+        await self._fence.claim()
+        await self._fence.nonce()
+        if self.begun:
+            return Begin()  # a restarted sidecar: the trainer has what it needs
+        self._since = self._standing.clock.monotonic()
+        self._wait("looking for the newest checkpoint that verifies")
+        return await self._search.decide(grant)
+
+    async def _second_start(self, process: int, seconds: float) -> Decision | None:
+        """A grant starts each process once: another start waits for another grant, then ends."""
+        clock = self._standing.clock
+        since = self._second_starts.setdefault(process, clock.monotonic())
+        left = since + SECOND_START_SECONDS - clock.monotonic()
+        await clock.sleep(min(seconds, max(0.0, left)))
+        if left > seconds:
+            return None
+        reason = (
+            f"process {process} asked for its state a second time under the grant of this attempt: "
+            "its container was run again, or the script calls resume() twice"
+        )
+        self._settle(Halt("Resurrected", reason))
+        return self.decision
+
+    def _wait(self, why: str) -> None:
+        self.why = why
+        self.changes.ring()
+
+    def _settle(self, decision: Decision) -> None:
+        if isinstance(self.decision, Halt):
+            return
+        self.decision = decision
+        self.why = ""
+        log.info("decision", extra={"decision": decision.name})
+        if isinstance(decision, Halt):
+            self._standing.say(decision.word, decision.reason)
+            if decision.word != "StartFailed":
+                self._standing.meet(decision.word, decision.reason)
+        if isinstance(decision, Finish):
+            self._standing.say("Finished", f"attempt {decision.attempt} has completed the job")
+        if isinstance(decision, Halt | Finish):
+            self._show(decision)
+        self.changes.ring()
+
+    def _start(self, process: int, step: int) -> None:
+        first = not self.begun
+        origin = self.decision.origin.id if isinstance(self.decision, FromCheckpoint) else None
+        started = sorted({*self._memory.get("started", ()), process})
+        if first:
+            self._begins_at(step)
+        self._memory.put(started=started, **({"origin": origin} if origin else {}))
+        if first and self.decision is not None:
+            self._show(self.decision)
+
+    def _show(self, decision: Decision) -> None:
+        clock = self._standing.clock
+        self._standing.resumed = Resumed(
+            decision=decision.name,
+            origin=decision.origin if isinstance(decision, FromCheckpoint) else None,
+            seconds=clock.monotonic() - self._since if self._since is not None else 0.0,
+            at=clock.now(),
+        )
+        self._standing.changed()
+
+    def _has_started(self, process: int) -> bool:
+        return process in self._memory.get("started", ())
+
+    def _discard_if_all_loaded(self) -> None:
+        if isinstance(self.decision, FromCheckpoint):
+            given = {file.process for file in self.decision.files}
+            if given <= self._loaded:
+                self._fetch.discard()

@@ -1,0 +1,82 @@
+"""What the trainer is told to begin with."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spot_training.checkpoint import records
+from spot_training.checkpoint.manifest import Manifest
+
+from spot_sidecar.standing import Origin
+
+__all__ = ["Begin", "Decision", "Finish", "FromCheckpoint", "Halt", "RestoredFile"]
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """From zero."""
+
+    name = "fresh"
+
+    def to_json(self) -> dict[str, Any]:
+        return {"decision": self.name}
+
+
+@dataclass(frozen=True, slots=True)
+class RestoredFile:
+    """A verified object in shared memory: an arena, its payload one page into the file."""
+
+    path: Path
+    process: int
+    role: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {"path": str(self.path), "process": self.process, "role": self.role}
+
+
+@dataclass(frozen=True, slots=True)
+class FromCheckpoint:
+    """From these files, whose every byte was verified against the manifest."""
+
+    manifest: Manifest
+    files: tuple[RestoredFile, ...]
+    name = "checkpoint"
+
+    @property
+    def origin(self) -> Origin:
+        return Origin(self.manifest.attempt, self.manifest.step, self.manifest.id)
+
+    def to_json(self) -> Mapping[str, Any]:
+        return {
+            "decision": self.name,
+            **self.origin.to_json(),
+            "files": [file.to_json() for file in self.files],
+            "manifest": records.to_json(self.manifest),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Not at all: `attempt` has completed the job."""
+
+    attempt: int
+    name = "completed"
+
+    def to_json(self) -> dict[str, Any]:
+        return {"decision": self.name}
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """Not at all: `word` is the ending's name, `reason` says what to change."""
+
+    word: str
+    reason: str
+    name = "stop"
+
+    def to_json(self) -> dict[str, Any]:
+        return {"decision": self.name, "word": self.word, "reason": self.reason}
+
+
+Decision = Begin | FromCheckpoint | Finish | Halt

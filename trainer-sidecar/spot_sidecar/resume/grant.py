@@ -1,0 +1,75 @@
+"""The operator's word that this attempt may train. Without it nothing is claimed or chosen."""
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from spot_sidecar.pulse import Pulse
+from spot_sidecar.standing import Origin
+
+__all__ = ["ANNOTATION", "Grant", "GrantDesk", "read_grant"]
+
+log = logging.getLogger(__name__)
+
+ANNOTATION = "spottraining.dev/grant"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What the operator knows when it grants: `newest` is the last commit in the job's status."""
+
+    attempt: int
+    newest: Origin | None = None
+    suspects: tuple[str, ...] = ()
+    start_fresh: bool = False
+
+
+def read_grant(text: str) -> Grant:
+    """Read the annotation.
+
+    Raises:
+        ValueError: it is no grant.
+    """
+    try:
+        raw = json.loads(text)
+        newest = raw.get("newest")
+        return Grant(
+            attempt=int(raw["attempt"]),
+            newest=newest and Origin(int(newest["attempt"]), int(newest["step"]), newest["id"]),
+            suspects=tuple(str(id_) for id_ in raw.get("suspects") or ()),
+            start_fresh=bool(raw.get("startFresh")),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"no grant in {text[:200]!r}: {error!r}") from None
+
+
+class GrantDesk:
+    """Where the grant of this attempt is waited for; one for another attempt counts for nothing."""
+
+    def __init__(self, attempt: int, *, start_fresh: bool) -> None:
+        """`start_fresh`: the job's own settings allow it, whatever the grant says."""
+        self._attempt = attempt
+        self._start_fresh = start_fresh
+        self._arrivals = Pulse()
+        self.grant: Grant | None = None
+
+    def read(self, annotations: Mapping[str, str]) -> None:
+        """Look for the grant among the pod's annotations; the first one stands."""
+        text = annotations.get(ANNOTATION)
+        if text is None or self.grant is not None:
+            return
+        try:
+            grant = read_grant(text)
+        except ValueError as error:
+            log.warning("the grant cannot be read: %s", error)
+            return
+        if grant.attempt == self._attempt:
+            self.grant = replace(grant, start_fresh=grant.start_fresh or self._start_fresh)
+            self._arrivals.ring()
+
+    async def granted(self) -> Grant:
+        """Wait for the grant."""
+        while self.grant is None:
+            await self._arrivals.beyond(self._arrivals.beat)
+        return self.grant

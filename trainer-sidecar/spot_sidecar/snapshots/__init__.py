@@ -1,0 +1,1 @@
+"""From the trainer's copy in shared memory to a committed checkpoint."""

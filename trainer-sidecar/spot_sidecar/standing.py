@@ -1,0 +1,213 @@
+"""What this pod knows of its attempt: the one picture that reports, last word and metrics show.
+
+Parts of the sidecar write their own field and call `changed`; a change that the operator should
+hear at once is `urgent`. Everything here lives on the event loop's thread.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from spot_sidecar.clock import Clock, timestamp
+from spot_sidecar.notices.imds import Health
+from spot_sidecar.notices.notice import Notice
+from spot_sidecar.pulse import Pulse
+from spot_sidecar.seconds import Seconds
+
+__all__ = ["CommitSeen", "Event", "Origin", "Problem", "Resumed", "Standing", "Trainer", "Word"]
+
+EVENTS_KEPT = 32
+"""Events wait here until a report was acknowledged; the oldest go first."""
+QUARANTINES_KEPT = 16
+TEXT_LIMIT = 1024
+"""Characters of a message: it ends in a status of bounded size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A checkpoint, by name and order."""
+
+    attempt: int
+    step: int
+    id: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {"attempt": self.attempt, "step": self.step, "id": self.id}
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """How this attempt began."""
+
+    decision: str
+    origin: Origin | None
+    seconds: float
+    at: datetime
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "decision": self.decision,
+            "from": self.origin.to_json() if self.origin else None,
+            "seconds": round(self.seconds, 3),
+            "at": timestamp(self.at),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class CommitSeen:
+    """The newest checkpoint this attempt committed."""
+
+    origin: Origin
+    bytes: int
+    committed_at: datetime
+    write_seconds: float
+    """From the snapshot's hand-over to the manifest."""
+    stall_seconds: float
+    reason: str
+
+    def to_json(self) -> dict[str, Any]:
+        return self.origin.to_json() | {
+            "bytes": self.bytes,
+            "committedAt": timestamp(self.committed_at),
+            "writeSeconds": round(self.write_seconds, 3),
+            "stallSeconds": round(self.stall_seconds, 3),
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What the trainer, or the sidecar in its place, says of the attempt's end."""
+
+    word: str
+    reason: str
+    at: datetime
+
+    def to_json(self) -> dict[str, Any]:
+        return {"word": self.word, "reason": self.reason, "at": timestamp(self.at)}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why the attempt is stuck or over, for a person."""
+
+    kind: str
+    message: str
+    since: datetime
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, "message": self.message, "since": timestamp(self.since)}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something a person would like to have been told."""
+
+    type: str
+    reason: str
+    message: str
+    at: datetime
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "type": self.type,
+            "reason": self.reason,
+            "message": self.message,
+            "at": timestamp(self.at),
+        }
+
+
+@dataclass(slots=True)
+class Trainer:
+    """The trainer as its processes show it; the furthest-behind process speaks for the rank."""
+
+    registered: bool = False
+    step: int = 0
+    samples: int = 0
+    epoch: int = 0
+    last_step_at: datetime | None = None
+    stall_seconds: float = 0.0
+    busy: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        shown: dict[str, Any] = {
+            "registered": self.registered,
+            "step": self.step,
+            "samples": self.samples,
+            "epoch": self.epoch,
+        }
+        if self.last_step_at:
+            shown["lastStepAt"] = timestamp(self.last_step_at)
+        if self.busy:
+            shown["busy"] = self.busy
+        return shown
+
+
+@dataclass
+class Standing:
+    """The picture; see the module."""
+
+    clock: Clock
+    attempt: int
+    started_at: datetime
+    state: str = "Waiting"
+    trainer: Trainer = field(default_factory=Trainer)
+    seconds: Seconds = field(default_factory=Seconds)
+    replayed_steps: int = 0
+    resumed: Resumed | None = None
+    commit: CommitSeen | None = None
+    commits: int = 0
+    skipped_snapshots: int = 0
+    notice: Notice | None = None
+    told_at: datetime | None = None
+    """When the notice in force was handed to the trainer's side (notice.json was in place)."""
+    word: Word | None = None
+    problem: Problem | None = None
+    quarantined: dict[str, str] = field(default_factory=dict)
+    sources: dict[str, Health] = field(default_factory=dict)
+    events: deque[Event] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
+    changes: Pulse = field(default_factory=Pulse)
+    urgencies: Pulse = field(default_factory=Pulse)
+
+    def changed(self, *, urgent: bool = True) -> None:
+        """Tell everybody who shows the picture; `urgent`: the operator should hear at once."""
+        self.changes.ring()
+        if urgent:
+            self.urgencies.ring()
+
+    def say(self, word: str, reason: str) -> None:
+        """Record the attempt's word; the first one stands, but for Finished, which outranks all."""
+        if self.word is None or (word == "Finished" and self.word.word != "Finished"):
+            self.word = Word(word, reason[:TEXT_LIMIT], self.clock.now())
+            self.changed()
+
+    def meet(self, kind: str, message: str) -> None:
+        """Record a problem; `since` stays that of its first sight."""
+        message = message[:TEXT_LIMIT]
+        if self.problem and self.problem.kind == kind:
+            if self.problem.message != message:
+                self.problem = Problem(kind, message, self.problem.since)
+                self.changed(urgent=False)
+            return
+        self.problem = Problem(kind, message, self.clock.now())
+        self.changed()
+
+    def solved(self, *kinds: str) -> None:
+        """Forget the problem if it is of one of `kinds`."""
+        if self.problem and self.problem.kind in kinds:
+            self.problem = None
+            self.changed()
+
+    def note(self, reason: str, message: str, *, warning: bool = False) -> None:
+        """Add an event for the operator to emit."""
+        kind = "Warning" if warning else "Normal"
+        self.events.append(Event(kind, reason, message[:TEXT_LIMIT], self.clock.now()))
+        self.changed()
+
+    def quarantine(self, checkpoint: str, why: str) -> None:
+        """Remember that `checkpoint` was put out of use."""
+        self.quarantined[checkpoint] = why[:TEXT_LIMIT]
+        while len(self.quarantined) > QUARANTINES_KEPT:
+            del self.quarantined[next(iter(self.quarantined))]
+        self.note("CheckpointQuarantined", f"{checkpoint}: {why}", warning=True)

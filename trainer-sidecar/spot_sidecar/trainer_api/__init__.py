@@ -1,0 +1,1 @@
+"""What the trainer's processes can ask for on the Unix socket."""

@@ -1,0 +1,86 @@
+"""Looks at the trainer's progress every second, and gives each second to a bucket."""
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+
+from spot_training.progress import Progress, read_progress
+
+from spot_sidecar.paths import Paths
+from spot_sidecar.seconds import Phase, spend
+from spot_sidecar.standing import Standing, Trainer
+
+__all__ = ["Watch", "slowest"]
+
+LOOK_SECONDS = 1.0
+
+
+class Watch:
+    """One look after the other; `phase` and `processes` are asked at each."""
+
+    def __init__(
+        self,
+        standing: Standing,
+        paths: Paths,
+        *,
+        high_water: int,
+        phase: Callable[[], Phase],
+        processes: Callable[[], Iterable[int]],
+    ) -> None:
+        self._standing = standing
+        self._paths = paths
+        self._high_water = high_water
+        self._phase = phase
+        self._processes = processes
+        self._looked_at = standing.clock.monotonic()
+        self._stalled = 0.0
+        self._step = 0
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            await self._standing.clock.sleep(LOOK_SECONDS)
+            self.look()
+
+    def look(self) -> None:
+        """Read the progress files now and account for the time since the last look."""
+        now = self._standing.clock.monotonic()
+        seen = slowest(read_progress(self._paths.progress(n)) for n in self._processes())
+        before, stalled = self._step, self._stalled
+        if seen:
+            _show(self._standing.trainer, seen)
+            self._step, self._stalled = seen.step, seen.stall_seconds
+        self._standing.seconds = spend(
+            self._standing.seconds,
+            now - self._looked_at,
+            self._phase(),
+            stalled=self._stalled - stalled,
+            steps=(before, self._step),
+            high_water=self._high_water,
+        )
+        self._looked_at = now
+
+    def begins_at(self, step: int) -> None:
+        """The attempt trains from this step on."""
+        self.look()
+        self._step = step
+        self._standing.trainer.step = max(step, self._standing.trainer.step)
+        self._standing.replayed_steps = max(0, self._high_water - step)
+
+
+def slowest(seen: Iterable[Progress | None]) -> Progress | None:
+    """The progress of the process that is furthest behind, with the longest stall of any."""
+    known = [progress for progress in seen if progress]
+    if not known:
+        return None
+    least = min(known, key=lambda progress: progress.step)
+    stall = max(progress.stall_seconds for progress in known)
+    return Progress(least.step, least.samples, least.epoch, least.at, stall)
+
+
+def _show(trainer: Trainer, seen: Progress) -> None:
+    trainer.step = seen.step
+    trainer.samples = seen.samples
+    trainer.epoch = seen.epoch
+    trainer.stall_seconds = seen.stall_seconds
+    if seen.at:
+        trainer.last_step_at = datetime.fromtimestamp(seen.at, UTC)

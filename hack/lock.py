@@ -27,6 +27,7 @@ ENVIRONMENTS = {
         *(OPERATOR, SIDECAR, SDK, "--extra", "fast", "--extra", "s3"),
         *("--group", "pyproject.toml:dev", *OURS),
     ),
+    "digits": ("requirements/digits.in",),
     "uv": ("requirements/uv.in",),
 }
 

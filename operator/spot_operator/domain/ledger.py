@@ -103,7 +103,7 @@ class RankEnd:
     deleted: bool = False
     """The pod was being deleted, and not by us."""
     started: bool = True
-    """The trainer's process ever ran."""
+    """The trainer's process ever ran, or may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +176,7 @@ class Committed:
 
     ref: CommitRef
     committed_at: datetime
+    """Or when we heard of it, when no report told us."""
     bytes: int = 0
     write_seconds: float = 0.0
 
@@ -203,14 +204,18 @@ class ExcludedNode:
     since: datetime
 
 
+Spent = tuple[tuple[Bucket, timedelta], ...]
+"""Time by use; a bucket that is not there holds none."""
+
+
 @dataclass(frozen=True, slots=True)
 class TimeLedger:
     """Where the wall time went: the buckets add up to `since` minus the job's first moment."""
 
     since: datetime | None = None
     """Until when time is accounted for; None before the first write."""
-    buckets: tuple[tuple[Bucket, timedelta], ...] = ()
-    reported: tuple[tuple[Bucket, timedelta], ...] = ()
+    buckets: Spent = ()
+    reported: Spent = ()
     """The current attempt's own cumulative figures that are already accounted for."""
 
 

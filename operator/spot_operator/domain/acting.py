@@ -1,0 +1,127 @@
+"""What is to be done about the world, given the ledger as it stands persisted."""
+
+import json
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from spot_operator.api.job import NoneValid
+from spot_operator.api.names import ANNOTATION_NODE, ANNOTATION_NOTICE, State
+from spot_operator.domain.actions import Action, AnnotatePod, CreatePod, DeleteJob, Grant
+from spot_operator.domain.cleanup import deletions
+from spot_operator.domain.exclusions import excluded_names
+from spot_operator.domain.ledger import Ledger, NodeIdentity, Notice, RankRecord
+from spot_operator.domain.node_signals import notice_from
+from spot_operator.domain.notices import graver
+from spot_operator.domain.scene import Scene
+from spot_operator.domain.snapshot import PodView
+from spot_operator.domain.starting import predecessors
+from spot_operator.domain.timestamps import timestamp
+
+
+def actions(scene: Scene) -> tuple[Action, ...]:
+    """The actions that the persisted ledger asks for, the most pressing first."""
+    ledger = scene.persisted
+    return (
+        *_annotations(scene, ledger),
+        *deletions(scene, ledger),
+        *_creations(scene, ledger),
+        *_expiry(scene, ledger),
+    )
+
+
+def expires_at(scene: Scene, ledger: Ledger) -> datetime | None:
+    """When the finished job is to be deleted; None: never."""
+    ttl, current = scene.job.spec.ttl_seconds_after_finished, ledger.current
+    if ledger.state is not State.FINISHED or ttl is None or current is None:
+        return None
+    ended = current.ended_at
+    return ended + timedelta(seconds=ttl) if ended is not None else None
+
+
+def _creations(scene: Scene, ledger: Ledger) -> Iterator[CreatePod]:
+    if ledger.state is not State.CREATING or _unsettled(scene, ledger):
+        return
+    seen = {one.rank for one in ledger.ranks}
+    for rank in range(scene.workers):
+        if rank not in seen and not scene.pods_of(ledger.attempt, rank):
+            yield CreatePod(
+                attempt=ledger.attempt,
+                rank=rank,
+                grant=_grant(scene, ledger),
+                excluded_nodes=excluded_names(scene, ledger),
+                high_water=ledger.progress.step,
+            )
+
+
+def _unsettled(scene: Scene, ledger: Ledger) -> bool:
+    """A name that is taken, or a late pod of an earlier attempt, comes first."""
+    mine = (scene.pod_name(ledger.attempt, rank) for rank in range(scene.workers))
+    if any(name in scene.snapshot.foreign for name in mine):
+        return True
+    return predecessors(scene, _before(ledger))
+
+
+def _before(ledger: Ledger) -> Ledger:
+    """The ledger as it was before the attempt that is being created."""
+    return Ledger(attempt=ledger.attempt - 1, excluded=ledger.excluded)
+
+
+def _grant(scene: Scene, ledger: Ledger) -> Grant:
+    newest = ledger.checkpoint.newest
+    return Grant(
+        attempt=ledger.attempt,
+        newest=newest.ref if newest is not None else None,
+        suspects=ledger.checkpoint.suspects,
+        start_fresh=scene.job.spec.checkpoint.on_none_valid is NoneValid.START_FRESH,
+    )
+
+
+def _annotations(scene: Scene, ledger: Ledger) -> Iterator[AnnotatePod]:
+    for record in ledger.ranks:
+        pod = scene.pod_of(record)
+        if pod is not None and not pod.gone and record.ended is None:
+            wanted = {**_node(record, pod), **_notice(scene, pod)}
+            if wanted:
+                yield AnnotatePod(pod.name, pod.uid, wanted)
+
+
+def _node(record: RankRecord, pod: PodView) -> dict[str, str]:
+    if record.node is None or pod.node_identity is not None:
+        return {}
+    return {ANNOTATION_NODE: _node_json(record.node)}
+
+
+def _notice(scene: Scene, pod: PodView) -> dict[str, str]:
+    node = scene.snapshot.nodes.get(pod.node_name or "")
+    found = notice_from(node, scene.now) if node is not None else None
+    # A deadline counted from when we look is told once, or it would move with every look.
+    told = found is None or (pod.notice is not None and pod.notice.kind == found.kind)
+    if told or found is None or graver(pod.notice, found) is not found:
+        return {}
+    return {ANNOTATION_NOTICE: _notice_json(found)}
+
+
+def _expiry(scene: Scene, ledger: Ledger) -> Iterator[DeleteJob]:
+    due = expires_at(scene, ledger)
+    if due is not None and scene.now >= due:
+        yield DeleteJob(scene.job.uid)
+
+
+def _node_json(node: NodeIdentity) -> str:
+    return _compact({"name": node.name, "uid": node.uid, "bootID": node.boot_id})
+
+
+def _notice_json(notice: Notice) -> str:
+    return _compact(
+        {
+            "kind": notice.kind,
+            "deadline": timestamp(notice.deadline) if notice.deadline is not None else None,
+            "source": notice.source,
+            "observedAt": timestamp(notice.observed_at),
+            "raw": notice.raw,
+        }
+    )
+
+
+def _compact(body: object) -> str:
+    return json.dumps(body, separators=(",", ":"))

@@ -1,0 +1,89 @@
+"""Which pods go, and how: gracefully, but by force where nobody is left to end them (I7).
+
+Terminal pods of the newest attempt stay until the next one is created, for `kubectl logs`.
+"""
+
+from collections.abc import Iterator
+
+from spot_operator.api.job import PodCleanup
+from spot_operator.api.names import Condition, State
+from spot_operator.domain.actions import DeletePod
+from spot_operator.domain.fencing import may_be_forced
+from spot_operator.domain.ledger import Ledger
+from spot_operator.domain.scene import Scene
+from spot_operator.domain.snapshot import PodView, Snapshot
+
+
+def deletions(scene: Scene, ledger: Ledger) -> Iterator[DeletePod]:
+    """The deletions that `ledger`, persisted, asks for."""
+    for pod in scene.present():
+        why = _why(scene, ledger, pod)
+        if why:
+            yield from _delete(scene.snapshot, ledger, pod, why)
+    for pod in scene.former():
+        yield from _delete(scene.snapshot, ledger, pod, "its job was deleted")
+
+
+def orphans(snapshot: Snapshot) -> Iterator[DeletePod]:
+    """The deletions when the job is gone: a pod whose owner references we wrote goes with it.
+
+    Without fresh eyes a job may only seem gone.
+    """
+    if not snapshot.sight.fresh:
+        return
+    for pod in snapshot.pods:
+        if pod.owner_uid and not pod.gone:
+            yield from _delete(snapshot, Ledger(), pod, "its job was deleted")
+
+
+def bury(snapshot: Snapshot) -> Iterator[DeletePod]:
+    """While the job is being deleted: the garbage collector deletes its pods, but waits for ever
+    for those whose node cannot end them."""
+    for pod in snapshot.pods:
+        doomed = pod.owner_uid and not pod.gone and pod.deletion_at is not None
+        if doomed and not pod.terminal and may_be_forced(snapshot, snapshot.ledger, pod):
+            yield _force(pod, "its job is being deleted")
+
+
+def _delete(snapshot: Snapshot, ledger: Ledger, pod: PodView, why: str) -> Iterator[DeletePod]:
+    if not pod.terminal and may_be_forced(snapshot, ledger, pod):
+        yield _force(pod, f"{why}; its node is fenced")
+    elif pod.terminal and pod.deletion_at is not None:
+        if may_be_forced(snapshot, ledger, pod):
+            yield _force(pod, why)
+    elif pod.deletion_at is None:
+        yield DeletePod(pod.name, pod.uid, None, why)
+
+
+def _force(pod: PodView, why: str) -> DeletePod:
+    return DeletePod(pod.name, pod.uid, 0, why)
+
+
+def _why(scene: Scene, ledger: Ledger, pod: PodView) -> str:
+    """Why `pod` is to go; empty: it stays."""
+    if pod.attempt > ledger.attempt:
+        # Our copy of the job is older than the pod: the next look will know it.
+        return ""
+    if pod.attempt < ledger.attempt:
+        return f"attempt {pod.attempt} is over"
+    if pod.uid not in {one.uid for one in ledger.ranks}:
+        return "" if _awaited(scene, ledger, pod) else "its rank was given another pod"
+    if ledger.state is State.STOPPING:
+        return "" if pod.terminal else f"attempt {pod.attempt} is being ended"
+    if ledger.state is State.WAITING:
+        return "" if pod.terminal else f"attempt {pod.attempt} is over"
+    return _finished(scene, ledger, pod) if ledger.state is State.FINISHED else ""
+
+
+def _awaited(scene: Scene, ledger: Ledger, pod: PodView) -> bool:
+    """Whether the next write will record it as its rank's pod."""
+    under_way = ledger.state not in {State.WAITING, State.FINISHED}
+    free = pod.rank not in {one.rank for one in ledger.ranks}
+    return under_way and free and pod.rank < scene.workers
+
+
+def _finished(scene: Scene, ledger: Ledger, pod: PodView) -> str:
+    verdict = ledger.condition(Condition.SUCCEEDED)
+    failed = verdict is not None and verdict.status == "False"
+    keeps = scene.job.spec.pod_cleanup is PodCleanup.KEEP_FAILED
+    return "" if pod.terminal and failed and keeps else "the job is over"

@@ -1,0 +1,78 @@
+"""When a process on a node can no longer extend the lineage, whatever it still does."""
+
+from typing import Final
+
+from spot_operator.api.names import Ending
+from spot_operator.domain.ledger import Fence, Ledger, NodeIdentity
+from spot_operator.domain.policy_choice import BUILT_IN
+from spot_operator.domain.scene import Scene
+from spot_operator.domain.sight import node_lost
+from spot_operator.domain.snapshot import NodeView, PodView, ReportView, Snapshot
+
+OUT_OF_SERVICE_TAINT: Final = "node.kubernetes.io/out-of-service"
+
+
+def fence_of(scene: Scene, identity: NodeIdentity | None, pod_uid: str) -> Fence | None:
+    """Why the pod of `pod_uid`, seen bound to `identity`, is fenced; None: it may be alive."""
+    snapshot = scene.snapshot
+    if identity is None or not snapshot.sight.fresh:
+        return None
+    physical = physical_fence(snapshot, identity)
+    if physical is not None:
+        return physical
+    report = snapshot.reports.get(pod_uid)
+    return _silent(scene, snapshot.nodes[identity.name], report)
+
+
+def physical_fence(snapshot: Snapshot, identity: NodeIdentity) -> Fence | None:
+    """What the node object itself says: the machine, in that boot, is no more."""
+    node = snapshot.nodes.get(identity.name)
+    if node is None:
+        return Fence.NODE_GONE
+    if node.uid != identity.uid:
+        return Fence.NODE_REPLACED
+    # A node that has just registered has no boot id yet: that is no evidence.
+    if node.boot_id and identity.boot_id and node.boot_id != identity.boot_id:
+        return Fence.NODE_REBOOTED
+    if any(taint.key == OUT_OF_SERVICE_TAINT for taint in node.taints):
+        return Fence.OUT_OF_SERVICE
+    return None
+
+
+def may_be_forced(snapshot: Snapshot, ledger: Ledger, pod: PodView) -> bool:
+    """Whether `pod` may be force-deleted: its process is over, or can do no harm any more."""
+    if _recorded_as_fenced(ledger, pod):
+        return True
+    identity = pod.node_identity
+    if identity is None or not snapshot.sight.fresh:
+        return False
+    return physical_fence(snapshot, identity) is not None or _long_silent(snapshot, pod)
+
+
+def _silent(scene: Scene, node: NodeView, report: ReportView | None) -> Fence | None:
+    lost = node_lost(node, report, scene.snapshot.sight, scene.unreachable_after)
+    return Fence.NODE_LOST if lost else None
+
+
+def _long_silent(snapshot: Snapshot, pod: PodView) -> bool:
+    """Of a pod that is being deleted and has outlived its grace: its node cannot end it."""
+    node = snapshot.nodes.get(pod.node_name or "")
+    if node is None or pod.deletion_at is None or snapshot.now < pod.deletion_at:
+        return False
+    after = BUILT_IN.spec.unreachable.after
+    return node_lost(node, snapshot.reports.get(pod.uid), snapshot.sight, after)
+
+
+def _recorded_as_fenced(ledger: Ledger, pod: PodView) -> bool:
+    """A verdict once persisted stands, even if the node is heard of again."""
+    ends = [record.ended for record in ledger.ranks if record.uid == pod.uid]
+    if any(end is not None and end.fence is not None for end in ends):
+        return True
+    return any(one.reason == Ending.NODE_LOST and _on(pod, one.node) for one in ledger.excluded)
+
+
+def _on(pod: PodView, node: NodeIdentity) -> bool:
+    """Whether the pod was bound to that node; by name alone if it was not annotated in time."""
+    if pod.node_identity is None:
+        return pod.node_name == node.name
+    return pod.node_identity == node

@@ -1,0 +1,92 @@
+"""What a node's taints, conditions and labels say about its end: a table, first match wins.
+
+Sources: the platforms' and the controllers' documentation and code (Karpenter, cluster autoscaler,
+GKE, AKS and its node problem detector, OKE, aws-node-termination-handler, kubelet, the Kubernetes
+1.37 node lifecycle conditions). A signal reaches the pod as an annotation: for pods that cannot ask
+the metadata service it is the only notice.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Literal
+
+from spot_operator.domain.ledger import Notice
+from spot_operator.domain.snapshot import NodeView
+
+Kind = Literal["Preempt", "Rebalance", "Maintenance"]
+Where = Literal["taint", "condition", "label", "notReady"]
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One row: a text at a place of the node object means a notice of this kind."""
+
+    where: Where
+    pattern: str
+    """Matched whole: a taint as `key`, a condition that is True as `type/reason`, a label as
+    `key=value`, the Ready condition that is not True as its message."""
+    kind: Kind
+    seconds: int | None = None
+    """What the platform promises from the signal to the end; None: it promises nothing."""
+
+
+TABLE: Final = (
+    Signal("taint", r"aws-node-termination-handler/spot-itn", "Preempt", 120),
+    Signal("taint", r"aws-node-termination-handler/asg-lifecycle-termination", "Preempt"),
+    Signal("taint", r"cloud\.google\.com/impending-node-termination", "Preempt", 30),
+    Signal("taint", r"aks-node-termination-handler/preempt", "Preempt", 30),
+    Signal("taint", r"aks-node-termination-handler/terminate", "Preempt"),
+    Signal("taint", r"remediator\.kubernetes\.azure\.com/unschedulable", "Preempt"),
+    Signal("taint", r".*/oke-impending-node-termination", "Preempt"),
+    Signal("taint", r"karpenter\.sh/disrupted", "Preempt"),
+    Signal("taint", r"ToBeDeletedByClusterAutoscaler", "Preempt"),
+    Signal("condition", r"GCESpotPreempting/.*", "Preempt", 30),
+    Signal("condition", r"PreemptScheduled/.*", "Preempt", 30),
+    Signal("condition", r"VMEventScheduled/.*Preempt.*", "Preempt", 30),
+    Signal("condition", r"GracefulNodeShutdownInProgress/.*", "Preempt"),
+    Signal("notReady", r".*node is shutting down.*", "Preempt"),
+    Signal("condition", r"(DrainInProgress|MaintenanceInProgress)/.*", "Maintenance"),
+    Signal("condition", r"(MaintenancePlanned|VMEventScheduled)/.*", "Maintenance"),
+    Signal("taint", r"aws-node-termination-handler/scheduled-maintenance", "Maintenance"),
+    Signal("taint", r"aks-node-termination-handler/.*", "Maintenance"),
+    Signal("label", r"cloud\.google\.com/active-node-maintenance=ONGOING", "Maintenance"),
+    Signal("taint", r"aws-node-termination-handler/rebalance-recommendation", "Rebalance"),
+    Signal("taint", r"DeletionCandidateOfClusterAutoscaler", "Rebalance"),
+)
+"""The strongest first: a node that is being preempted is also being drained."""
+
+
+def notice_from(node: NodeView, now: datetime) -> Notice | None:
+    """The notice that `node` gives, seen at `now`; None when it gives none."""
+    for signal in TABLE:
+        text = next((one for one in _texts(node, signal.where) if _says(signal, one)), None)
+        if text is not None:
+            return _notice(signal, text, now)
+    return None
+
+
+def is_leaving(node: NodeView, now: datetime) -> bool:
+    """Whether the node says that it is about to be taken away."""
+    notice = notice_from(node, now)
+    return notice is not None and notice.kind == "Preempt"
+
+
+def _notice(signal: Signal, text: str, now: datetime) -> Notice:
+    deadline = None if signal.seconds is None else now + timedelta(seconds=signal.seconds)
+    return Notice(signal.kind, deadline, "operator", now, f"{signal.where} {text}"[:200])
+
+
+def _says(signal: Signal, text: str) -> bool:
+    return re.fullmatch(signal.pattern, text, re.DOTALL) is not None
+
+
+def _texts(node: NodeView, where: Where) -> Iterator[str]:
+    if where == "taint":
+        return (taint.key for taint in node.taints)
+    if where == "condition":
+        return (f"{one.type}/{one.reason}" for one in node.conditions if one.status == "True")
+    if where == "label":
+        return (f"{key}={value}" for key, value in node.labels.items())
+    return iter(() if node.ready else (node.ready_message,))

@@ -1,0 +1,85 @@
+"""From a snapshot to a plan: the table of contents of what the operator does.
+
+A pass either persists a new ledger or acts on the ledger it sees persisted, never both: so a crash
+between two writes leaves a ledger that says what was under way, and the write itself, guarded by
+the resource version, keeps a paused former leader out.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+from spot_operator.domain.acting import actions
+from spot_operator.domain.actions import Plan
+from spot_operator.domain.cleanup import bury, orphans
+from spot_operator.domain.conditions import explain
+from spot_operator.domain.exclusions import prune
+from spot_operator.domain.ledger import Ledger
+from spot_operator.domain.notes import notes
+from spot_operator.domain.progress import note_progress, note_running
+from spot_operator.domain.ranks import note_ranks
+from spot_operator.domain.scene import Scene, look
+from spot_operator.domain.settling import record_ending
+from spot_operator.domain.snapshot import Snapshot
+from spot_operator.domain.starting import seal_creation, start_attempt
+from spot_operator.domain.stopping import begin_stop
+from spot_operator.domain.timekeeping import keep_time
+from spot_operator.domain.timers import BLIND, wake_after
+from spot_operator.domain.urgency import figures_due, is_transition
+
+__all__ = ["Plan", "plan"]
+
+Step = Callable[[Scene, Ledger], Ledger]
+
+STEPS: Final[tuple[Step, ...]] = (
+    note_ranks,  # who was seen, where, what was said, how it ended
+    seal_creation,  # Creating -> Created: every pod was seen, none is created any more
+    note_running,
+    note_progress,  # resumed from, committed, stepped
+    begin_stop,  # Creating, Created -> Stopping: a rank is lost, or the attempt must end
+    record_ending,  # Stopping -> Waiting, Finished: once, with its charge and the wait
+    start_attempt,  # Waiting -> Creating: the number is taken before the first pod exists
+    explain,  # conditions
+)
+
+
+def plan(snapshot: Snapshot) -> Plan:
+    """What to do now. Pure: the same snapshot gives the same plan."""
+    job = snapshot.job
+    if job is None:
+        return _without_job(snapshot)
+    if job.deleting or snapshot.namespace_terminating:
+        # Nothing is written or created any more; owner references take the pods along.
+        return Plan(actions=tuple(bury(snapshot)), wake_after=BLIND)
+    scene = look(snapshot, job)
+    ledger = _advance(scene)
+    if is_transition(scene.persisted, ledger):
+        return _persist(scene, ledger, urgent=True)
+    todo = actions(scene)
+    if todo:
+        return Plan(actions=todo, wake_after=wake_after(scene, ledger))
+    if figures_due(scene.persisted, ledger):
+        return _persist(scene, ledger, urgent=False)
+    return Plan(wake_after=wake_after(scene, ledger))
+
+
+def _without_job(snapshot: Snapshot) -> Plan:
+    left = any(pod.owner_uid and not pod.gone for pod in snapshot.pods)
+    return Plan(actions=tuple(orphans(snapshot)), wake_after=BLIND if left else None)
+
+
+def _advance(scene: Scene) -> Ledger:
+    ledger = scene.persisted
+    for step in STEPS:
+        ledger = step(scene, ledger)
+    return ledger
+
+
+def _persist(scene: Scene, ledger: Ledger, *, urgent: bool) -> Plan:
+    written = prune(scene, replace(ledger, time=keep_time(scene, ledger)))
+    return Plan(
+        ledger=written,
+        urgent=urgent,
+        events=notes(scene.persisted, written),
+        wake_after=wake_after(scene, written),
+    )

@@ -1,0 +1,137 @@
+"""What is seen of each rank of the current attempt, and when a rank is no longer alive.
+
+Whatever decides an ending is recorded when it is seen, for the next look may be another leader's:
+the pod's uid, its node in its boot, notices, the trainer's word, the way it ended.
+"""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+from spot_operator.api.names import EXIT_STOPPED, State
+from spot_operator.domain.evidence import evidence, vanished
+from spot_operator.domain.fencing import fence_of
+from spot_operator.domain.last_word import LastWord, last_word
+from spot_operator.domain.ledger import (
+    Ledger,
+    NodeIdentity,
+    Notice,
+    RankEnd,
+    RankRecord,
+    Word,
+)
+from spot_operator.domain.notices import graver
+from spot_operator.domain.scene import Scene
+from spot_operator.domain.snapshot import PodView, ReportView
+from spot_operator.domain.start_troubles import trouble_of
+from spot_operator.domain.text import STATUS_MESSAGE, WORD, shorten
+
+FINAL_PROBLEMS: Final = frozenset({"NoValidCheckpoint", "Superseded", "Resurrected", "BadNode"})
+"""Problems for which the sidecar stops the trainer."""
+
+
+def note_ranks(scene: Scene, ledger: Ledger) -> Ledger:
+    """`ledger` with a record of every rank whose pod was ever seen, brought up to date."""
+    if ledger.state in {State.WAITING, State.FINISHED}:
+        return ledger
+    records = {one.rank: one for one in (*_newly_seen(scene, ledger), *ledger.ranks)}
+    return replace(
+        ledger, ranks=tuple(_update(scene, ledger, records[rank]) for rank in sorted(records))
+    )
+
+
+def _newly_seen(scene: Scene, ledger: Ledger) -> list[RankRecord]:
+    seen = (scene.pods_of(ledger.attempt, rank)[:1] for rank in range(scene.workers))
+    return [RankRecord(pod.rank, pod.uid, pod.grace_seconds) for pods in seen for pod in pods]
+
+
+def _update(scene: Scene, ledger: Ledger, record: RankRecord) -> RankRecord:
+    if record.ended is not None:
+        return record
+    pod, report = scene.pod_of(record), scene.report_of(record)
+    said = last_word(pod)
+    heard = replace(
+        record,
+        node=record.node or _node(scene, pod),
+        notice=_notice(record, pod, report, said),
+        word=_word(record, pod, report, said),
+    )
+    return _ended(scene, ledger, _begun(scene, heard, pod), pod)
+
+
+def _begun(scene: Scene, record: RankRecord, pod: PodView | None) -> RankRecord:
+    if pod is None:
+        return record
+    started = scene.now if pod.trainer.started else None
+    trouble = trouble_of(pod, record.trouble, scene.now)
+    return replace(record, started=record.started or started, trouble=trouble)
+
+
+def _node(scene: Scene, pod: PodView | None) -> NodeIdentity | None:
+    if pod is None or pod.node_name is None:
+        return None
+    node = scene.snapshot.nodes.get(pod.node_name)
+    return pod.node_identity or (node.identity if node is not None else None)
+
+
+def _notice(
+    record: RankRecord, pod: PodView | None, report: ReportView | None, said: LastWord
+) -> Notice | None:
+    stands = graver(record.notice, pod.notice if pod is not None else None)
+    stands = graver(stands, report.notice if report is not None else None)
+    stands = graver(stands, said.notice)
+    if stands is None or stands is record.notice:
+        return stands
+    return replace(
+        stands, source=shorten(stands.source, WORD), raw=shorten(stands.raw, STATUS_MESSAGE)
+    )
+
+
+def _word(
+    record: RankRecord, pod: PodView | None, report: ReportView | None, said: LastWord
+) -> Word | None:
+    heard = _spoken(record, pod, report, said)
+    if heard is None or heard is record.word:
+        return heard
+    return Word(shorten(heard.word, WORD), shorten(heard.reason, STATUS_MESSAGE))
+
+
+def _spoken(
+    record: RankRecord, pod: PodView | None, report: ReportView | None, said: LastWord
+) -> Word | None:
+    spoken = (said.word, report.word if report is not None else None, record.word)
+    finished = next((one for one in spoken if one is not None and one.word == "Finished"), None)
+    heard = finished or next(filter(None, spoken), None)
+    if heard is not None or pod is None or pod.trainer.exit_code != EXIT_STOPPED:
+        return heard
+    problem = said.problem or (report.problem if report is not None else None)
+    stops = problem is not None and problem.kind in FINAL_PROBLEMS
+    return Word(problem.kind, problem.message) if problem is not None and stops else None
+
+
+def _ended(scene: Scene, ledger: Ledger, record: RankRecord, pod: PodView | None) -> RankRecord:
+    end = _end(scene, ledger, record, pod)
+    absent = pod is None or pod.gone
+    if end is None and not absent:
+        return record
+    return replace(record, lost_at=record.lost_at or scene.now, ended=end)
+
+
+def _end(scene: Scene, ledger: Ledger, record: RankRecord, pod: PodView | None) -> RankEnd | None:
+    fence = fence_of(scene, record.node, record.uid)
+    ours = ledger.state is State.STOPPING
+    if pod is not None and (pod.terminal or (pod.gone and pod.node_name is None)):
+        return evidence(pod, fence, scene.now, ours=ours)
+    if fence is not None:
+        return evidence(pod, fence, scene.now, ours=ours)
+    if (pod is None or pod.gone) and _waited_out(scene, record):
+        return vanished(record, pod, scene.now, ours=ours)
+    return None
+
+
+def _waited_out(scene: Scene, record: RankRecord) -> bool:
+    """An absent pod's process has at most its grace, once the kubelet sees that it is gone."""
+    if record.lost_at is None:
+        return False
+    patience = timedelta(seconds=record.grace) + scene.unreachable_after
+    return scene.now - record.lost_at >= patience

@@ -1,0 +1,164 @@
+"""The end of an attempt: recorded once, when every rank of it has ended or is fenced.
+
+One write holds the ending, its charge, the drawn wait and what comes next, so that no crash can
+separate them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+from spot_operator.api.names import Condition, Ending, Reason, State
+from spot_operator.domain.backoff import uncharged_level, wait_after
+from spot_operator.domain.budgets import FINAL, Bill, charge
+from spot_operator.domain.endings import Evidence, Verdict, judge
+from spot_operator.domain.exclusions import exclude
+from spot_operator.domain.ledger import (
+    AttemptRecord,
+    Charge,
+    ConditionRecord,
+    Ledger,
+    RankRecord,
+    Stopping,
+    Totals,
+)
+from spot_operator.domain.scene import Scene
+from spot_operator.domain.suspects import exhausted, mark, suspect
+from spot_operator.domain.text import CONDITION_MESSAGE, STATUS_MESSAGE, shorten
+
+SETTLED: Final = timedelta(seconds=10)
+"""A pod that was asked for and not seen for so long after the stop does not exist: a POST under way
+has failed by then, and what it made would be a pod of an attempt that is over."""
+
+
+def record_ending(scene: Scene, ledger: Ledger) -> Ledger:
+    """`ledger` after the attempt's ending, once every rank of a stopping attempt has ended."""
+    current, stopping = ledger.current, ledger.stopping
+    if ledger.state is not State.STOPPING or stopping is None or current is None:
+        return ledger
+    if not _all_over(scene, ledger, stopping):
+        return ledger
+    verdict = judge(_evidence(scene, ledger, current, stopping), stopping)
+    return _settle(scene, ledger, current, verdict)
+
+
+def _all_over(scene: Scene, ledger: Ledger, stopping: Stopping) -> bool:
+    records = {one.rank: one for one in ledger.ranks}
+    return all(
+        records[rank].ended is not None if rank in records else _never_was(scene, stopping)
+        for rank in range(scene.workers)
+    )
+
+
+def _never_was(scene: Scene, stopping: Stopping) -> bool:
+    return stopping.cause is Ending.NOT_PLACED or scene.now - stopping.since >= SETTLED
+
+
+def _evidence(
+    scene: Scene, ledger: Ledger, current: AttemptRecord, stopping: Stopping
+) -> Iterator[Evidence]:
+    for record in ledger.ranks:
+        if record.ended is not None:
+            yield Evidence(
+                record=record,
+                end=record.ended,
+                completion=scene.job.spec.completion,
+                attempt=current,
+                stopped=_by_our_stop(record, stopping),
+            )
+
+
+def _by_our_stop(record: RankRecord, stopping: Stopping) -> bool:
+    lost = record.lost_at
+    return stopping.cause is not None or lost is None or lost > stopping.since
+
+
+def _settle(scene: Scene, ledger: Ledger, current: AttemptRecord, verdict: Verdict) -> Ledger:
+    bill = charge(ledger.budgets, scene.policy, verdict.ending, scene.now)
+    record = replace(
+        current,
+        ended_at=scene.now,
+        ending=str(verdict.ending),
+        message=shorten(verdict.message, STATUS_MESSAGE),
+        charged=bill.charged,
+    )
+    ledger = replace(
+        ledger,
+        state=State.WAITING,
+        stopping=None,
+        attempts=(*ledger.attempts[:-1], record),
+        budgets=bill.budgets,
+        totals=_totals(ledger, bill),
+    )
+    ledger = exclude(scene, ledger, str(verdict.ending), ledger.ranks)
+    return _what_next(scene, ledger, record, verdict, bill)
+
+
+def _totals(ledger: Ledger, bill: Bill) -> Totals:
+    interrupted = bill.charged is Charge.INTERRUPTION or (
+        bill.spent is Reason.INTERRUPTIONS_EXHAUSTED
+    )
+    return replace(ledger.totals, interruptions=ledger.totals.interruptions + interrupted)
+
+
+def _what_next(
+    scene: Scene, ledger: Ledger, record: AttemptRecord, verdict: Verdict, bill: Bill
+) -> Ledger:
+    """Over, or waiting for the next attempt."""
+    if verdict.ending in FINAL:
+        return _finish(scene, ledger, verdict.ending, verdict.message)
+    if bill.spent is not None:
+        return _finish(scene, ledger, *_spent(scene, bill.spent, verdict))
+    found = suspect(ledger)
+    if found is not None and exhausted(ledger, found):
+        return _finish(scene, ledger, Reason.CHECKPOINTS_SUSPECT, _suspicious(ledger, found))
+    return _wait(scene, mark(ledger, found) if found is not None else ledger, record)
+
+
+def _wait(scene: Scene, ledger: Ledger, record: AttemptRecord) -> Ledger:
+    level = ledger.budgets.without_progress
+    if record.charged is None:
+        level = uncharged_level(ledger.attempts, record.ending or "")
+    wait = wait_after(scene.policy.backoff, record.charged, level, scene.snapshot.draw)
+    return replace(ledger, not_before=scene.now + wait if wait else None)
+
+
+def _spent(scene: Scene, spent: Reason, verdict: Verdict) -> tuple[Ending | Reason, str]:
+    """The reason a person looks for: what failed, or that the interruptions were too many."""
+    if spent is Reason.FAILURES_EXHAUSTED:
+        failures = scene.policy.failures.max
+        message = (
+            f"{verdict.message}; SpotPolicy {scene.policy_name} allows {failures} failures without "
+            "progress between them, and this is one more: correct the cause, then create "
+            "the job anew"
+        )
+        return verdict.ending, message
+    allowed = scene.policy.interruptions.max
+    message = (
+        f"SpotPolicy {scene.policy_name} allows {allowed} interruptions, and this is one more "
+        f"({verdict.ending}: {verdict.message}): ask for a policy that allows more, or for other "
+        "capacity, then create the job anew"
+    )
+    return spent, message
+
+
+def _suspicious(ledger: Ledger, found: str) -> str:
+    before = ", ".join(ledger.checkpoint.suspects)
+    return (
+        f"training failed twice from checkpoint {found}, as it had from {before}: the cause is not "
+        "one checkpoint; correct the script or its data, then create the job anew"
+    )
+
+
+def _finish(scene: Scene, ledger: Ledger, reason: Ending | Reason, message: str) -> Ledger:
+    verdict = ConditionRecord(
+        type=Condition.SUCCEEDED,
+        status="True" if reason is Ending.COMPLETED else "False",
+        reason=str(reason),
+        message=shorten(message, CONDITION_MESSAGE),
+        since=scene.now,
+        observed_generation=scene.job.generation,
+    )
+    others = tuple(one for one in ledger.conditions if one.type is not Condition.SUCCEEDED)
+    return replace(ledger, state=State.FINISHED, not_before=None, conditions=(verdict, *others))

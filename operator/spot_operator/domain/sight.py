@@ -1,0 +1,62 @@
+"""When a silent node is lost, and when it is only us who cannot see (invariant I2).
+
+A node is lost when its lease has been stale for longer than `unreachable.after` and the reports of
+its pod have been silent as long, while this leader's own watches are fresh and the other nodes are
+seen. All ages are this leader's own, counted from its sync.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Final
+
+from spot_operator.domain.snapshot import NodeView, ReportView, Sight
+
+ALONE_FACTOR: Final = 5
+"""Without a majority of fresh leases, one other fresh lease suffices after so many times `after`:
+half of a small cluster may die at once."""
+RENEWAL_SLACK: Final = 0.25
+"""Part of `after` by which another node's first sight may come late: a list takes its time."""
+
+
+def node_lost(
+    node: NodeView, report: ReportView | None, sight: Sight, unreachable_after: timedelta
+) -> bool:
+    """Whether `node`, which holds the pod that `report` came from, counts as lost."""
+    after = unreachable_after.total_seconds()
+    if not sight.fresh or node.lease_age is None or node.lease_age <= after:
+        return False
+    if _silence(report, sight) <= after:
+        return False
+    return _others_are_seen(node.name, node.lease_age, after, sight.leases)
+
+
+def is_stale(node: NodeView, sight: Sight, unreachable_after: timedelta) -> bool:
+    """Whether new pods should avoid `node`: a stale lease comes before the platform's taint."""
+    if not sight.fresh or node.lease_age is None:
+        return False
+    return node.lease_age > unreachable_after.total_seconds()
+
+
+def _silence(report: ReportView | None, sight: Sight) -> float:
+    return sight.leading_for if report is None else report.age
+
+
+def _others_are_seen(
+    name: str, age: float, after: float, leases: Mapping[str, tuple[float, ...]]
+) -> bool:
+    others = [ages for node, ages in leases.items() if node != name and ages]
+    fresh = sum(ages[0] <= after for ages in others)
+    witnesses = [ages for ages in others if _was_fresh(ages, age, after)]
+    agreeing = sum(ages[0] <= after for ages in witnesses)
+    if agreeing * 2 > len(witnesses):
+        return True
+    return fresh > 0 and age > ALONE_FACTOR * after
+
+
+def _was_fresh(ages: tuple[float, ...], then: float, after: float) -> bool:
+    """Whether this lease was fresh `then` seconds ago, when the silent one was last renewed.
+
+    Nodes long dead must not outvote the living, nor new nodes the ones that just went silent.
+    """
+    earliest = then - RENEWAL_SLACK * after
+    return any(earliest <= seen <= then + after for seen in ages)

@@ -1,0 +1,132 @@
+"""When a live attempt must end: a rank of it is lost, or one of the causes that are ours."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+from spot_operator.api.names import Ending, Reason, State
+from spot_operator.domain.ledger import Ledger, RankRecord, Stopping
+from spot_operator.domain.scene import Scene
+from spot_operator.domain.snapshot import ReportView
+from spot_operator.domain.start_troubles import overdue
+from spot_operator.domain.text import STATUS_MESSAGE, shorten
+
+HEARD: Final = 60.0
+"""Seconds: only a trainer whose sidecar still reports can be seen to stall."""
+UNPROCESSABLE: Final = frozenset({400, 422})
+"""What the API server answers to a pod that can never be created."""
+LIVE: Final = frozenset({State.CREATING, State.CREATED})
+
+Cause = Callable[[Scene, Ledger], Stopping | None]
+
+
+def begin_stop(scene: Scene, ledger: Ledger) -> Ledger:
+    """`ledger` stopping, if the attempt must end; nothing of it is created from then on."""
+    if ledger.state not in LIVE:
+        return ledger
+    if any(one.lost_at is not None for one in ledger.ranks):
+        return _stopping(ledger, Stopping(scene.now))
+    found = next(_causes(scene, ledger), None)
+    return ledger if found is None else _stopping(ledger, found)
+
+
+def stall_deadline(scene: Scene, record: RankRecord) -> timedelta | None:
+    """How long until the rank counts as stalled; None when it cannot."""
+    limit, report = scene.job.spec.stall_timeout, scene.report_of(record)
+    if limit is None or report is None or not _makes_steps(report):
+        return None
+    return limit - timedelta(seconds=report.step_age)
+
+
+def _stopping(ledger: Ledger, stopping: Stopping) -> Ledger:
+    short = replace(stopping, message=shorten(stopping.message, STATUS_MESSAGE))
+    return replace(ledger, state=State.STOPPING, stopping=short)
+
+
+def _causes(scene: Scene, ledger: Ledger) -> Iterator[Stopping]:
+    for cause in CAUSES:
+        found = cause(scene, ledger)
+        if found is not None:
+            yield found
+
+
+def _suspended(scene: Scene, _ledger: Ledger) -> Stopping | None:
+    if not scene.job.spec.suspend:
+        return None
+    return Stopping(scene.now, Ending.SUSPENDED, "spec.suspend was set")
+
+
+def _name_taken(scene: Scene, ledger: Ledger) -> Stopping | None:
+    if ledger.state is not State.CREATING:
+        return None
+    known = {one.rank for one in ledger.ranks}
+    names = [scene.pod_name(ledger.attempt, rank) for rank in range(scene.workers)]
+    taken = [name for rank, name in enumerate(names) if rank not in known]
+    foreign = next((name for name in taken if name in scene.snapshot.foreign), None)
+    if foreign is None:
+        return None
+    message = f"the name {foreign} is taken by a pod that is not ours"
+    return Stopping(scene.now, Ending.NOT_PLACED, message)
+
+
+def _refused(scene: Scene, ledger: Ledger) -> Stopping | None:
+    refusal = scene.snapshot.refusal
+    if ledger.state is not State.CREATING or refusal is None or refusal.code not in UNPROCESSABLE:
+        return None
+    if refusal.pod != scene.pod_name(ledger.attempt, _rank_of(refusal.pod)):
+        return None
+    message = f"the API server refuses the pod, correct spec.template: {refusal.message}"
+    return Stopping(scene.now, Ending.START_FAILED, message)
+
+
+def _rank_of(pod_name: str) -> int:
+    digits = pod_name.rpartition("-")[2]
+    return int(digits) if digits.isdecimal() else -1
+
+
+def _cannot_start(scene: Scene, ledger: Ledger) -> Stopping | None:
+    for record in ledger.ranks:
+        if record.trouble is not None and overdue(record.trouble, scene.now):
+            return Stopping(scene.now, Ending.START_FAILED, record.trouble.message)
+    return None
+
+
+def _stalled(scene: Scene, ledger: Ledger) -> Stopping | None:
+    for record in ledger.ranks:
+        left = stall_deadline(scene, record)
+        report = scene.report_of(record)
+        if left is not None and left <= timedelta(0) and report is not None:
+            message = f"no step after {report.step} for {scene.job.spec.stall_timeout}"
+            return Stopping(scene.now, Ending.STALLED, message)
+    return None
+
+
+def _makes_steps(report: ReportView) -> bool:
+    """Between its first step and its end, not in an announced silence, and heard of."""
+    training = report.state == "Training" and report.registered and report.step > 0
+    return training and report.busy is None and report.age < HEARD
+
+
+def _no_progress(scene: Scene, ledger: Ledger) -> Stopping | None:
+    """Judged once the attempt has told its choice, which may prove a checkpoint unheard of."""
+    current, limit = ledger.current, scene.policy.max_attempts_without_progress
+    chosen = current is not None and current.resumed in {"fresh", "checkpoint"}
+    if not chosen or ledger.budgets.without_progress <= limit:
+        return None
+    message = (
+        f"{ledger.budgets.without_progress} attempts in a row ended without a checkpoint of a "
+        f"later step, and SpotPolicy {scene.policy_name} allows {limit}: checkpoint more often "
+        "(spec.checkpoint.interval), or find what ends the attempts so early"
+    )
+    return Stopping(scene.now, Reason.NO_PROGRESS, message)
+
+
+CAUSES: Final[tuple[Cause, ...]] = (
+    _name_taken,
+    _suspended,
+    _refused,
+    _cannot_start,
+    _stalled,
+    _no_progress,
+)

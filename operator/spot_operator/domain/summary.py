@@ -1,0 +1,52 @@
+"""One line on a job that is not over: what it does, or what it waits for and how to help it."""
+
+from spot_operator.api.names import Ending, Reason, State
+from spot_operator.domain.ledger import AttemptRecord, Ledger
+from spot_operator.domain.scene import Scene
+from spot_operator.domain.timestamps import timestamp
+
+
+def in_progress(scene: Scene, ledger: Ledger) -> tuple[Reason | Ending, str]:
+    """Reason and message of condition Succeeded while it is Unknown."""
+    if ledger.state is State.WAITING:
+        return _waiting(scene, ledger)
+    if ledger.state is State.STOPPING:
+        cause = ledger.stopping.cause if ledger.stopping is not None else None
+        why = f": {cause}" if cause is not None else ""
+        return Reason.IN_PROGRESS, f"attempt {ledger.attempt} is ending{why}"
+    return _live(scene, ledger)
+
+
+def _live(scene: Scene, ledger: Ledger) -> tuple[Reason | Ending, str]:
+    refusal = scene.snapshot.refusal
+    if ledger.state is State.CREATING and refusal is not None:
+        message = f"the API server refuses pod {refusal.pod}, we try again: {refusal.message}"
+        return Reason.PODS_REFUSED, message
+    trouble = next((one.trouble for one in ledger.ranks if one.trouble is not None), None)
+    if trouble is not None:
+        message = f"attempt {ledger.attempt} cannot start ({trouble.reason}): {trouble.message}"
+        return Reason.IN_PROGRESS, message
+    return Reason.IN_PROGRESS, f"attempt {ledger.attempt} is under way{_after(ledger)}"
+
+
+def _waiting(scene: Scene, ledger: Ledger) -> tuple[Reason | Ending, str]:
+    if scene.job.refusal is not None:
+        return Reason.INVALID_SPEC, scene.job.refusal
+    if scene.hindrance is not None:
+        return scene.hindrance.reason, scene.hindrance.message
+    if scene.job.spec.suspend:
+        return Reason.SUSPENDED, "spec.suspend is set"
+    if ledger.not_before is not None and scene.now < ledger.not_before:
+        at = timestamp(ledger.not_before.replace(microsecond=0))
+        return Reason.BACKING_OFF, f"attempt {ledger.attempt + 1} starts at {at}{_after(ledger)}"
+    return Reason.IN_PROGRESS, f"attempt {ledger.attempt + 1} is about to start{_after(ledger)}"
+
+
+def _after(ledger: Ledger) -> str:
+    ended = next((one for one in reversed(ledger.attempts) if one.ending), None)
+    return f"; {_said(ended)}" if ended is not None else ""
+
+
+def _said(ended: AttemptRecord) -> str:
+    charged = f", charged as {ended.charged.lower()}" if ended.charged is not None else ""
+    return f"attempt {ended.number} ended {ended.ending}{charged}: {ended.message}"

@@ -1,0 +1,79 @@
+"""When to look again although nothing happened: silence, patience and waits make no events."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Final
+
+from spot_operator.api.names import State
+from spot_operator.domain.acting import expires_at
+from spot_operator.domain.ledger import Ledger, RankRecord
+from spot_operator.domain.scene import Scene
+from spot_operator.domain.settling import SETTLED
+from spot_operator.domain.sight import ALONE_FACTOR
+from spot_operator.domain.start_troubles import deadline
+from spot_operator.domain.stopping import stall_deadline
+
+SOONEST: Final = timedelta(milliseconds=200)
+"""A timer that just fired too early must not spin."""
+BLIND: Final = timedelta(seconds=10)
+"""How often to look for the end of what no event announces: blindness, strays."""
+
+
+def wake_after(scene: Scene, ledger: Ledger) -> timedelta | None:
+    """The time until the next decision may differ; None when only an event can change it."""
+    waits = [
+        *(at - scene.now for at in _instants(scene, ledger)),
+        *_silences(scene, ledger),
+    ]
+    coming = [wait for wait in waits if wait > -SETTLED]
+    return max(SOONEST, min(coming)) if coming else None
+
+
+def _instants(scene: Scene, ledger: Ledger) -> Iterator[datetime]:
+    if ledger.not_before is not None:
+        yield ledger.not_before
+    expiry = expires_at(scene, ledger)
+    if expiry is not None:
+        yield expiry
+    if ledger.stopping is not None:
+        yield ledger.stopping.since + SETTLED
+    for record in ledger.ranks:
+        yield from _of_rank(scene, record)
+
+
+def _of_rank(scene: Scene, record: RankRecord) -> Iterator[datetime]:
+    if record.ended is not None:
+        return
+    if record.trouble is not None:
+        yield deadline(record.trouble)
+    if record.lost_at is not None:
+        yield record.lost_at + timedelta(seconds=record.grace) + scene.unreachable_after
+
+
+def _silences(scene: Scene, ledger: Ledger) -> Iterator[timedelta]:
+    if ledger.state is State.FINISHED:
+        return
+    if ledger.state is State.WAITING and not scene.job.spec.suspend and not scene.hindrance:
+        yield BLIND
+    for record in ledger.ranks:
+        if record.ended is None:
+            yield from _of_silent(scene, record)
+
+
+def _of_silent(scene: Scene, record: RankRecord) -> Iterator[timedelta]:
+    stall = stall_deadline(scene, record)
+    if stall is not None:
+        yield stall
+    node = scene.snapshot.nodes.get(record.node.name) if record.node is not None else None
+    if node is None or node.lease_age is None:
+        yield BLIND
+        return
+    report = scene.report_of(record)
+    silent = min(node.lease_age, scene.snapshot.sight.leading_for if report is None else report.age)
+    after = scene.unreachable_after
+    for limit in (after, after * ALONE_FACTOR):
+        left = limit - timedelta(seconds=silent)
+        if left > timedelta(0):
+            yield left
+            return
+    yield BLIND

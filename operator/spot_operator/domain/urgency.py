@@ -1,0 +1,42 @@
+"""Which writes cannot wait: transitions at once, figures when the write-rate budget allows.
+
+A figure alone is not worth a write each time it moves, so what moves by itself is persisted at most
+every half minute; live figures come from the operator's own API.
+"""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+from spot_operator.domain.ledger import Ledger, Progress, TimeLedger
+
+FIGURES_EVERY: Final = timedelta(seconds=30)
+
+
+def is_transition(old: Ledger, new: Ledger) -> bool:
+    """Whether anything but figures and wording differs."""
+    first_commit = (old.checkpoint.newest is None) != (new.checkpoint.newest is None)
+    return first_commit or _essence(old) != _essence(new)
+
+
+def figures_due(old: Ledger, new: Ledger) -> bool:
+    """Whether figures have moved far enough since they were last persisted."""
+    if old == new:
+        return False
+    before, now = old.progress.at, new.progress.at
+    if before is None or now is None or now - before >= FIGURES_EVERY:
+        return True
+    return old.checkpoint != new.checkpoint or old.conditions != new.conditions
+
+
+def _essence(ledger: Ledger) -> Ledger:
+    return replace(
+        ledger,
+        progress=Progress(),
+        time=TimeLedger(),
+        checkpoint=replace(
+            ledger.checkpoint, newest=None, commits=0, attempt_commits=0, best_step=-1
+        ),
+        attempts=tuple(replace(one, step=None) for one in ledger.attempts),
+        conditions=tuple(replace(one, message="") for one in ledger.conditions),
+    )

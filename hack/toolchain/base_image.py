@@ -1,7 +1,7 @@
 """The base of our images where no container registry can be reached: a trimmed Debian with Python.
 
 Two images come from one debootstrap: `base`, which the final stage starts from, and `base-build`,
-the same plus venv and the pip that it carries. No pip is in `base`.
+the same plus pip and venv. No pip is in `base`.
 
 The mirror is the one that apt on this machine uses. Only its main suite goes in, not the security
 archive: these images are for the local cluster and its tests. For production name an image that is
@@ -30,9 +30,10 @@ RECIPE = "1"
 """Raise it when the base must be made again though no list below changed."""
 
 FINAL_PACKAGES = ("ca-certificates", "python3")
-BUILD_PACKAGES = ("python3-venv",)
+BUILD_PACKAGES = ("python3-pip", "python3-venv")
 PURGED = (
-    *("python3-venv", "python3.*-venv", "python3-pip-whl", "python3-setuptools-whl"),
+    *("python3-venv", "python3.*-venv", "python3-pip", "python3-pip-whl", "python3-wheel"),
+    *("python3-setuptools", "python3-setuptools-whl", "python3-pkg-resources"),
     *("python3-distutils", "python3-lib2to3"),
 )
 """What BUILD_PACKAGES brought along (patterns of dpkg-query); gone from `base` again."""
@@ -43,9 +44,12 @@ TRIMMED = (
     *("usr/share/pixmaps", "usr/share/zoneinfo/right"),
     *("usr/lib/python3*/pydoc_data", "usr/lib/python3*/test", "usr/lib/*/gconv"),
     *("var/cache/*", "var/lib/apt/lists/*", "var/log/*", "tmp/*", "run/*", "dev/*"),
-    *("debootstrap", "etc/apt/sources.list"),
+    *("debootstrap", "etc/apt/sources.list", "etc/resolv.conf", "etc/hostname"),
 )
-"""Documentation, translations, caches; `gconv` is for character sets that Python brings itself."""
+"""Documentation, translations, caches, what names this machine or its network.
+
+`gconv` is for character sets, and Python brings its own.
+"""
 
 LICENCES = "usr/share/doc/*/copyright"
 """They ask to stay with the programs; some packages link to another's documentation for theirs."""
@@ -103,7 +107,7 @@ def _debootstrap(source: Source, root: Path, cache: Cache) -> None:
     step = Step(
         f"base image: Debian {source.suite}",
         in_own_namespaces(["debootstrap", *flags, source.suite, str(root), source.uri]),
-        70,
+        45,
         environ=_environment(),
     )
     perform(step, cache.logs / "debootstrap.log")
@@ -120,7 +124,7 @@ def _purge(root: Path) -> None:
     query = ["dpkg-query", f"--admindir={root}/var/lib/dpkg", "-W", "-f", "${Package}\n", *PURGED]
     names = output_of(query).split()
     output_of(in_own_namespaces(["chroot", str(root), "dpkg", "--purge", *names]), limit=120)
-    if left := list(root.glob("usr/share/python-wheels/pip-*")):
+    if left := [*root.glob("usr/share/python-wheels/pip-*"), *root.glob("usr/lib/python3*/*/pip")]:
         raise StepError(f"pip is still in the final base: {left[0]}")
 
 

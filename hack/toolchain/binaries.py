@@ -114,22 +114,22 @@ _CONTAINERD_CMD = "github.com/containerd/containerd/v2/cmd"
 
 # In the order in which they are built: what a control plane needs comes first.
 BINARIES: tuple[Binary, ...] = (
-    Binary("etcd", ETCD, "go.etcd.io/etcd/server/v3", 35),
-    Binary("kube-apiserver", KUBERNETES, "k8s.io/kubernetes/cmd/kube-apiserver", 285),
-    Binary("kubectl", KUBERNETES, "k8s.io/kubernetes/cmd/kubectl", 25),
+    Binary("etcd", ETCD, "go.etcd.io/etcd/server/v3", 60),
+    Binary("kube-apiserver", KUBERNETES, "k8s.io/kubernetes/cmd/kube-apiserver", 375),
+    Binary("kubectl", KUBERNETES, "k8s.io/kubernetes/cmd/kubectl", 30),
     Binary(
-        "kube-controller-manager", KUBERNETES, "k8s.io/kubernetes/cmd/kube-controller-manager", 85
+        "kube-controller-manager", KUBERNETES, "k8s.io/kubernetes/cmd/kube-controller-manager", 117
     ),
-    Binary("kube-scheduler", KUBERNETES, "k8s.io/kubernetes/cmd/kube-scheduler", 10),
-    Binary("kubelet", KUBERNETES, "k8s.io/kubernetes/cmd/kubelet", 25),
-    Binary("containerd", CONTAINERD, f"{_CONTAINERD_CMD}/containerd", 50),
-    Binary("containerd-shim-runc-v2", CONTAINERD, f"{_CONTAINERD_CMD}/containerd-shim-runc-v2", 8),
-    Binary("ctr", CONTAINERD, f"{_CONTAINERD_CMD}/ctr", 8),
-    Binary("versitygw", VERSITYGW, "github.com/versity/versitygw/cmd/versitygw", 43),
-    Binary("coredns", COREDNS, "github.com/coredns/coredns", 146),
-    Binary("kube-proxy", KUBERNETES, "k8s.io/kubernetes/cmd/kube-proxy", 28),
-    Binary("ec2-metadata-mock", METADATA_MOCK, f"{METADATA_MOCK.module}/cmd/ec2-metadata-mock", 6),
-    Binary("helm", HELM, "helm.sh/helm/v4/cmd/helm", 67),
+    Binary("kube-scheduler", KUBERNETES, "k8s.io/kubernetes/cmd/kube-scheduler", 15),
+    Binary("kubelet", KUBERNETES, "k8s.io/kubernetes/cmd/kubelet", 34),
+    Binary("containerd", CONTAINERD, f"{_CONTAINERD_CMD}/containerd", 78),
+    Binary("containerd-shim-runc-v2", CONTAINERD, f"{_CONTAINERD_CMD}/containerd-shim-runc-v2", 2),
+    Binary("ctr", CONTAINERD, f"{_CONTAINERD_CMD}/ctr", 3),
+    Binary("versitygw", VERSITYGW, "github.com/versity/versitygw/cmd/versitygw", 39),
+    Binary("coredns", COREDNS, "github.com/coredns/coredns", 93),
+    Binary("kube-proxy", KUBERNETES, "k8s.io/kubernetes/cmd/kube-proxy", 11),
+    Binary("ec2-metadata-mock", METADATA_MOCK, f"{METADATA_MOCK.module}/cmd/ec2-metadata-mock", 4),
+    Binary("helm", HELM, "helm.sh/helm/v4/cmd/helm", 65),
     Binary("kwok", KWOK, "sigs.k8s.io/kwok/cmd/kwok", 72, optional=True),
     Binary("toxiproxy", TOXIPROXY, "github.com/Shopify/toxiproxy/v2/cmd/server", 8, optional=True),
     Binary(

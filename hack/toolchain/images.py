@@ -21,6 +21,7 @@ from .dockerfile import declared_arguments
 from .errors import MissingError, ToolchainError
 from .layout import PROJECT, Cache
 from .locking import exclusive
+from .pip_settings import pip_settings
 from .progress import say
 from .records import ImageRecord, current, publish
 
@@ -30,10 +31,6 @@ RECIPE = "1"
 STORAGE_LIMIT_BYTES = 8_000_000_000
 """buildah's layer cache only grows; beyond this it is thrown away (a full set takes about 1 GB)."""
 
-PIP_SETTINGS = (
-    *("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_CERT", "PIP_TRUSTED_HOST"),
-    *("PIP_NO_INDEX", "PIP_DEFAULT_TIMEOUT"),
-)
 CERTIFICATES = "/etc/ssl/certs"
 
 
@@ -117,14 +114,15 @@ def _bud(
     context: Path,
 ) -> Step:
     dockerfile = PROJECT / image.dockerfile
+    pip = pip_settings(os.environ)
     arguments = build_arguments(
         declared_arguments(dockerfile.read_text()),
         {"BASE": bases[0].reference, "BUILD_BASE": bases[1].reference},
-        os.environ,
+        pip,
     )
     options = [
         *("--isolation", "chroot", "--format", "docker", "--layers", "--pull-never"),
-        *(part for mount in host_mounts(os.environ) for part in ("-v", f"{mount}:{mount}:ro")),
+        *(part for mount in host_mounts(pip) for part in ("-v", f"{mount}:{mount}:ro")),
         *(part for pair in arguments.items() for part in ("--build-arg", "=".join(pair))),
         *("-f", str(dockerfile), "-t", reference, str(context)),
     ]
@@ -132,20 +130,19 @@ def _bud(
 
 
 def build_arguments(
-    declared: set[str], bases: Mapping[str, str], environ: Mapping[str, str]
+    declared: set[str], bases: Mapping[str, str], pip: Mapping[str, str]
 ) -> dict[str, str]:
     """The arguments to pass: those that the Dockerfile declares, and no others.
 
     pip inside trusts the machine's own authorities, which are mounted, unless PIP_CERT says else.
     """
-    pip = {name: environ[name] for name in PIP_SETTINGS if environ.get(name)}
     given = {"PIP_CERT": f"{CERTIFICATES}/ca-certificates.crt", **pip, **bases}
     return {name: value for name, value in given.items() if name in declared}
 
 
-def host_mounts(environ: Mapping[str, str]) -> list[str]:
+def host_mounts(pip: Mapping[str, str]) -> list[str]:
     """What of the machine a build may read: its authorities, and local paths named to pip."""
-    named = [environ.get("PIP_CERT", ""), *environ.get("PIP_FIND_LINKS", "").split()]
+    named = [pip.get("PIP_CERT", ""), *pip.get("PIP_FIND_LINKS", "").split()]
     local = [path for path in named if path.startswith("/") and Path(path).exists()]
     outside = [path for path in local if not path.startswith(f"{CERTIFICATES}/")]
     return [CERTIFICATES, *dict.fromkeys(outside)]

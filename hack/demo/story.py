@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from demo.proof import Claims, each_step_once, same_bits
-from demo.timeline import Timeline
+from cluster.cluster import Cluster
 from stage.bucket import Bucket
-from stage.faults import Faults
 from stage.job import WatchedJob
 from stage.steplog import StepLog
 from stage.waiting import until
+
+from demo.proof import Claims, each_step_once, same_bits
+from demo.timeline import Timeline
 
 Object = dict[str, Any]
 INTERVAL = 5.0
@@ -30,7 +32,7 @@ class Scene:
     reference: WatchedJob
     log: StepLog
     bucket: Bucket
-    faults: Faults
+    cluster: Cluster
     timeline: Timeline
     claims: Claims
 
@@ -41,11 +43,11 @@ def play(scene: Scene) -> None:
     announced_end(scene, first)
     second = second_attempt(scene)
     power_cut(scene, second)
-    scene.faults.restore(first)
+    scene.cluster.node(first).return_()
     scene.timeline.tell(f"{first} comes back under its name, with a new boot id")
     third = third_attempt(scene, second)
     damaged = power_cut_and_damage(scene, third)
-    scene.faults.restore(second)
+    scene.cluster.node(second).return_()
     fourth_attempt(scene, damaged)
     finish(scene)
 
@@ -62,8 +64,8 @@ def begin(scene: Scene) -> str:
 
 def announced_end(scene: Scene, node: str) -> None:
     """The node's metadata announces its end; the state is committed before it; the node dies."""
-    announced = scene.faults.announce(node, WARNING)
-    deadline = announced + WARNING
+    deadline = scene.cluster.node(node).notice(WARNING)
+    announced = time.time()
     scene.timeline.tell(f"{node}: the metadata service announces its end in {WARNING} s")
     heard = until("the trainer knows", lambda: scene.log.notes("notice"), within=30)[0]
     scene.timeline.tell(f"the trainer knows: {heard[1]['secondsLeft']:.0f} s left")
@@ -73,13 +75,13 @@ def announced_end(scene: Scene, node: str) -> None:
     record = scene.job.until_ending(1, within=60)
     scene.timeline.tell(f"attempt 1 ended: {record['ending']}: {record.get('message', '')}")
     newest = scene.job.newest()
-    spare = deadline - _seconds(newest["committedAt"])
+    spare = (deadline - datetime.fromisoformat(newest["committedAt"])).total_seconds()
     scene.claims.claim(
         spare > 0 and newest["attempt"] == 1 and newest["step"] == scene.log.last_step(1),
         "the last step's state is committed before the deadline",
         f"step {newest['step']}, {spare:.0f} s to spare",
     )
-    scene.faults.cut_power(node)
+    scene.cluster.node(node).kill()
     scene.timeline.tell(f"{node} is gone")
 
 
@@ -103,7 +105,7 @@ def power_cut(scene: Scene, node: str) -> None:
         lambda: scene.log.last_step(2) >= reached + 5,
         within=60,
     )
-    scene.faults.cut_power(node)
+    scene.cluster.node(node).kill()
     scene.timeline.tell(f"{node}: power cut, no warning, at step {scene.log.last_step(2)}")
 
 
@@ -122,7 +124,7 @@ def third_attempt(scene: Scene, lost: str) -> str:
     scene.claims.claim(
         seconds <= INTERVAL + wrote + 1,
         f"after {lost} was cut, at most one interval is replayed",
-        f"{replayed} steps, {seconds:.1f} s of work; interval {INTERVAL:.0f} s, write {wrote:.1f} s",
+        f"{replayed} steps, {seconds:.1f} s; interval {INTERVAL:.0f} s, write {wrote:.1f} s",
     )
     return node
 
@@ -131,7 +133,7 @@ def power_cut_and_damage(scene: Scene, node: str) -> Object:
     """Another power cut; then one bit of the newest checkpoint flips in the bucket."""
     start = min(line.step for line in scene.log.lines(3))
     newest = scene.job.until_commits(3, start + 20, within=90)
-    scene.faults.cut_power(node)
+    scene.cluster.node(node).kill()
     scene.timeline.tell(f"{node}: power cut, no warning, at step {scene.log.last_step(3)}")
     lineage = scene.job.lineage(PREFIX)
     newest = scene.bucket.manifests(lineage)[0]
@@ -177,7 +179,3 @@ def _final(scene: Scene, job: WatchedJob) -> Object:
 
 def _megabytes(newest: Object) -> str:
     return f"{newest.get('bytes', 0) / 2**20:.0f} MiB in {newest.get('writeSeconds', 0):.1f} s"
-
-
-def _seconds(text: str) -> float:
-    return datetime.fromisoformat(text).astimezone(UTC).timestamp()

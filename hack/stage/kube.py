@@ -19,9 +19,9 @@ class KubectlError(RuntimeError):
 class Kube:
     """One cluster, one namespace."""
 
-    def __init__(self, kubectl: Path, kubeconfig: Path, namespace: str = "default") -> None:
-        self._command = (str(kubectl), "--kubeconfig", str(kubeconfig))
-        self.namespace = namespace
+    def __init__(self, program: Path, kubeconfig: Path, namespace: str = "default") -> None:
+        self.program, self.kubeconfig, self.namespace = program, kubeconfig, namespace
+        self._command = (str(program), "--kubeconfig", str(kubeconfig))
 
     def run(self, *arguments: str, stdin: str | None = None, within: float = 60) -> str:
         """What kubectl prints; raises `KubectlError` when it refuses."""

@@ -1,1 +1,4 @@
-"""The contract with users: names, types, rules and the CRDs made of them; imports nothing of ours."""
+"""The contract with users: names, types, rules and the CRDs made of them.
+
+Imports nothing of ours.
+"""

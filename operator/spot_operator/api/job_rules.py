@@ -1,0 +1,74 @@
+"""The rules of a SpotTrainingJob."""
+
+from typing import Final
+
+from spot_operator.api import job, names
+from spot_operator.api.rules import Rule, duration, immutable, subdomain
+from spot_operator.api.template_rules import TEMPLATE
+
+_S3: Final = "spec.checkpoint.store.s3"
+
+JOB: Final[tuple[Rule, ...]] = (
+    Rule(
+        name="short name",
+        at="",
+        cel=f"size(self.metadata.name) <= {names.MAX_JOB_NAME}",
+        message=f"choose a name of at most {names.MAX_JOB_NAME} characters: "
+        "the names of pods and hosts add the attempt and the rank to it",
+        field=".metadata.name",
+    ),
+    Rule(
+        name="name without dots",
+        at="",
+        cel="!self.metadata.name.contains('.')",
+        message="choose a name without dots: the names of pods' hosts are made of it",
+        field=".metadata.name",
+    ),
+    immutable("spec.template"),
+    immutable("spec.checkpoint.store"),
+    immutable("spec.checkpoint.staging"),
+    immutable("spec.completion"),
+    duration("spec.checkpoint.interval", job.MIN_INTERVAL, job.MAX_INTERVAL),
+    duration("spec.stallTimeout", job.MIN_STALL_TIMEOUT, None),
+    subdomain("spec.policyName", "a SpotPolicy"),
+    subdomain(f"{_S3}.credentialsSecretName", "a Secret"),
+    Rule(
+        name="bucket name",
+        at=f"{_S3}.bucket",
+        cel=r"self.matches('^[a-z0-9][a-z0-9.-]+[a-z0-9]$')",
+        message="write the bucket's name alone: 3 to 63 lower case letters, digits, '-' and '.'; "
+        "a path inside the bucket belongs into prefix",
+    ),
+    Rule(
+        name="prefix without stray slashes",
+        at=f"{_S3}.prefix",
+        cel=r"self == '' || self.matches('^[A-Za-z0-9!_.*()=-]+(/[A-Za-z0-9!_.*()=-]+)*$')"
+        r" && !self.matches('(^|/)[.][.]?(/|$)')",
+        message='write the prefix as "teams/vision": letters, digits and !_.*()=-, '
+        "parts other than . and .. joined by single slashes, none at either end",
+    ),
+    Rule(
+        name="endpoint URL",
+        at=f"{_S3}.endpointURL",
+        cel=r"self.matches('^https?://[A-Za-z0-9._-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?$')"
+        r" || self.matches('^https?://\\[[0-9A-Fa-f:.]+\\](:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?$')",
+        message='write a URL such as "https://minio.storage.svc:9000"; '
+        "credentials belong into a Secret, see credentialsSecretName",
+    ),
+    Rule(
+        name="region",
+        at=f"{_S3}.region",
+        cel="self.matches('^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$')",
+        message='write the region\'s name, as "eu-central-1"',
+    ),
+    Rule(
+        name="staging has room",
+        at="spec.checkpoint.staging.sizeLimit",
+        # A bare number has no text form that quantity() would read.
+        cel="type(self) == int ? self >= 1048576 : (isQuantity(self)"
+        " && quantity(self).compareTo(quantity('1Mi')) >= 0)",
+        message='write a quantity of at least 1Mi, as "4Gi"',
+    ),
+    *TEMPLATE,
+)
+"""Every rule of the kind, those on the template included."""

@@ -1,0 +1,169 @@
+"""The format of a report, version 1: `POST /v1/reports`, one JSON object.
+
+A sidecar may be newer than the operator: fields unknown here are dropped. Texts that are too long
+are cut, not refused: a report is worth more than its longest message.
+"""
+
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+__all__ = ["MAX_REPORT_BYTES", "VERSION", "Report", "ReportedEvent", "ReportedNotice"]
+
+VERSION: Final = 1
+MAX_REPORT_BYTES: Final = 256 * 1024
+"""Larger bodies are refused unread: the lists below at their bounds stay far under it."""
+
+
+def _at_most(length: int) -> AfterValidator:
+    return AfterValidator(lambda text: text[:length])
+
+
+Name = Annotated[str, Field(min_length=1, max_length=253)]
+Text = Annotated[str, _at_most(1024)]
+Short = Annotated[str, _at_most(128)]
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(
+        frozen=True,
+        extra="ignore",
+        alias_generator=to_camel,
+        validate_by_alias=True,
+        validate_by_name=True,
+        serialize_by_alias=True,
+    )
+
+
+class Trainer(_Part):
+    """How far the trainer is."""
+
+    registered: bool
+    step: Count
+    samples: Count = 0
+    epoch: Count = 0
+    last_step_at: AwareDatetime | None = None
+    busy: Short | None = None
+
+
+class Source(_Part):
+    """The checkpoint an attempt resumed from."""
+
+    attempt: Count
+    step: Count
+    id: Name
+
+
+class Resume(_Part):
+    """What the attempt starts from."""
+
+    decision: Literal["fresh", "checkpoint", "completed", "stop"]
+    source: Source | None = Field(default=None, alias="from")
+    seconds: Seconds = 0.0
+    at: AwareDatetime
+
+
+class Commit(_Part):
+    """The newest checkpoint of this attempt."""
+
+    attempt: Count
+    step: Count
+    id: Name
+    bytes: Count
+    committed_at: AwareDatetime
+    write_seconds: Seconds
+    stall_seconds: Seconds = 0.0
+    reason: Short = ""
+
+
+class SecondsOf(_Part):
+    """Cumulative seconds of this attempt."""
+
+    start_up: Seconds = 0.0
+    restore: Seconds = 0.0
+    productive: Seconds = 0.0
+    replayed: Seconds = 0.0
+    checkpoint_stall: Seconds = 0.0
+    drain: Seconds = 0.0
+
+
+class ReportedNotice(_Part):
+    """A warning with a deadline, as the sidecar heard it."""
+
+    kind: Literal["Preempt", "Rebalance", "Maintenance", "PodDeletion"]
+    deadline: AwareDatetime | None
+    source: Short
+    observed_at: AwareDatetime
+    raw: Text = ""
+    told_at: AwareDatetime | None = None
+
+
+class ReportedWord(_Part):
+    """The trainer's last word, or the sidecar's on its behalf."""
+
+    word: Short
+    reason: Text = ""
+    at: AwareDatetime
+
+
+class ReportedProblem(_Part):
+    """What keeps the sidecar from its work."""
+
+    kind: Short
+    message: Text
+    since: AwareDatetime
+
+
+class Quarantined(_Part):
+    """A checkpoint that failed to verify."""
+
+    id: Name
+    why: Text
+
+
+class ReportedEvent(_Part):
+    """Something worth an Event on the job, told once."""
+
+    type: Literal["Normal", "Warning"]
+    reason: Annotated[str, Field(pattern=r"^[A-Z][A-Za-z0-9]{0,127}$")]
+    message: Text
+    at: AwareDatetime
+
+
+class SourceHealth(_Part):
+    """Whether a source of notices answers."""
+
+    healthy: bool
+    detail: Text = ""
+
+
+class Report(_Part):
+    """All a sidecar knows at one moment, and the events since its last report."""
+
+    version: Literal[1]
+    namespace: Name
+    job: Name
+    job_uid: Name = Field(alias="jobUID")
+    attempt: Annotated[int, Field(ge=1, lt=2**31)]
+    rank: Annotated[int, Field(ge=0, lt=2**31)]
+    pod: Name
+    pod_uid: Name = Field(alias="podUID")
+    sequence: Count
+    started_at: AwareDatetime
+    state: Literal["Waiting", "Restoring", "Training", "Draining", "Ended"]
+    trainer: Trainer
+    resume: Resume | None = None
+    commit: Commit | None = None
+    commits: Count = 0
+    skipped_snapshots: Count = 0
+    seconds: SecondsOf = SecondsOf()
+    replayed_steps: Count = 0
+    notice: ReportedNotice | None = None
+    word: ReportedWord | None = None
+    problem: ReportedProblem | None = None
+    quarantined: tuple[Quarantined, ...] = Field(default=(), max_length=16)
+    events: tuple[ReportedEvent, ...] = Field(default=(), max_length=32)
+    sources: dict[str, SourceHealth] = Field(default_factory=dict, max_length=16)

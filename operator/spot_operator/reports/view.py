@@ -1,0 +1,71 @@
+"""A report as decisions see it."""
+
+from spot_operator.domain.ledger import CommitRef, Notice, Word
+from spot_operator.domain.snapshot import CommitReport, Problem, ReportView, ResumeReport
+from spot_operator.reports.schema import (
+    Commit,
+    Report,
+    ReportedNotice,
+    ReportedProblem,
+    Resume,
+    Source,
+)
+
+__all__ = ["view_of"]
+
+
+def view_of(report: Report, *, age: float, step_age: float) -> ReportView:
+    """The view of a report received `age` seconds ago whose step stands since `step_age`."""
+    trainer = report.trainer
+    return ReportView(
+        age=age,
+        step_age=step_age,
+        state=report.state,
+        registered=trainer.registered,
+        step=trainer.step,
+        samples=trainer.samples,
+        epoch=trainer.epoch,
+        busy=trainer.busy,
+        resume=None if report.resume is None else _resume(report.resume),
+        commit=None if report.commit is None else _commit(report.commit),
+        commits=report.commits,
+        seconds=report.seconds.model_dump(by_alias=True),
+        notice=None if report.notice is None else _notice(report.notice),
+        word=None if report.word is None else Word(report.word.word, report.word.reason),
+        problem=None if report.problem is None else _problem(report.problem),
+        quarantined=tuple((one.id, one.why) for one in report.quarantined),
+    )
+
+
+def _resume(resume: Resume) -> ResumeReport:
+    return ResumeReport(
+        decision=resume.decision,
+        source=None if resume.source is None else _ref(resume.source),
+    )
+
+
+def _commit(commit: Commit) -> CommitReport:
+    return CommitReport(
+        ref=_ref(commit),
+        committed_at=commit.committed_at,
+        bytes=commit.bytes,
+        write_seconds=commit.write_seconds,
+    )
+
+
+def _notice(notice: ReportedNotice) -> Notice:
+    return Notice(
+        kind=notice.kind,
+        deadline=notice.deadline,
+        source=notice.source,
+        observed_at=notice.observed_at,
+        raw=notice.raw,
+    )
+
+
+def _ref(checkpoint: Source | Commit) -> CommitRef:
+    return CommitRef(attempt=checkpoint.attempt, step=checkpoint.step, id=checkpoint.id)
+
+
+def _problem(problem: ReportedProblem) -> Problem:
+    return Problem(kind=problem.kind, message=problem.message, since=problem.since)

@@ -1,0 +1,81 @@
+"""The newest report of every pod, and how old it is by our own clock."""
+
+from collections.abc import Awaitable, Callable
+
+from kit.clock import FakeClock, in_fake_time
+from kit.reports import a_notice, a_report
+from spot_operator.reports.book import ReportBook
+
+Scenario = Callable[[FakeClock], Awaitable[None]]
+
+
+def step(number: int) -> dict[str, object]:
+    return {"registered": True, "step": number}
+
+
+def test_ages_are_counted_from_receipt_and_from_the_last_change_of_the_step() -> None:
+    async def scenario(clock: FakeClock) -> None:
+        book = ReportBook(clock)
+        book.put(a_report(sequence=1, trainer=step(7)))
+        await clock.sleep(15)
+        book.put(a_report(sequence=2, trainer=step(7)))
+        await clock.sleep(5)
+        view = book.view("pod-1")
+        assert view is not None
+        assert (view.age, view.step_age, view.step) == (5, 20, 7)
+        book.put(a_report(sequence=3, trainer=step(8)))
+        view = book.view("pod-1")
+        assert view is not None
+        assert (view.age, view.step_age, view.step) == (0, 0, 8)
+
+    in_fake_time(scenario)
+
+
+def test_an_older_report_never_replaces_a_newer_one() -> None:
+    async def scenario(clock: FakeClock) -> None:
+        book = ReportBook(clock)
+        assert book.put(a_report(sequence=5, state="Draining"))
+        assert not book.put(a_report(sequence=4))
+        assert not book.put(a_report(sequence=5))
+        latest = book.latest("pod-1")
+        assert latest is not None
+        assert latest.state == "Draining"
+
+    in_fake_time(scenario)
+
+
+def test_a_restarted_sidecar_counts_from_the_start_and_is_believed() -> None:
+    async def scenario(clock: FakeClock) -> None:
+        book = ReportBook(clock)
+        book.put(a_report(sequence=50))
+        assert book.put(a_report(sequence=1, startedAt="2026-01-01T00:09:00Z", state="Waiting"))
+        assert not book.put(a_report(sequence=51))
+
+    in_fake_time(scenario)
+
+
+def test_pods_that_are_going_are_known_until_forgotten() -> None:
+    async def scenario(clock: FakeClock) -> None:
+        book = ReportBook(clock)
+        book.put(a_report(sequence=1, notice=a_notice("Rebalance")))
+        assert book.preempted_pods() == frozenset()
+        book.put(a_report(sequence=2, notice=a_notice("Preempt")))
+        assert book.preempted_pods() == {"pod-1"}
+        book.forget("pod-1")
+        assert book.preempted_pods() == frozenset()
+        assert book.view("pod-1") is None
+
+    in_fake_time(scenario)
+
+
+def test_the_book_is_bounded_and_drops_who_was_silent_longest() -> None:
+    async def scenario(clock: FakeClock) -> None:
+        book = ReportBook(clock, limit=2)
+        for pod in ("a", "b"):
+            book.put(a_report(podUID=pod))
+        book.put(a_report(podUID="a", sequence=2, notice=a_notice()))
+        book.put(a_report(podUID="c"))
+        assert [book.latest(pod) is not None for pod in "abc"] == [True, False, True]
+        assert len(book) == 2
+
+    in_fake_time(scenario)

@@ -149,7 +149,7 @@ def _dns(home: Home) -> Service:
 
 
 def corefile(home: Home, record: Record) -> str:
-    """The cluster's names only: no upstream, so no question leaves this machine."""
+    """The cluster's names; no other exists, and no question leaves this machine."""
     return f"""\
 .:53 {{
     bind {record.addresses.hub}
@@ -158,6 +158,9 @@ def corefile(home: Home, record: Record) -> str:
         kubeconfig {_kubeconfig(home, "coredns")}
         pods insecure
         ttl 5
+    }}
+    template ANY ANY {{
+        rcode NXDOMAIN
     }}
     cache 5
 }}

@@ -142,7 +142,8 @@ class Client(Protocol):
         field_manager: str = "",
         force: bool = False,
     ) -> Json:
-        """PATCH. A `metadata.resourceVersion` or `metadata.uid` in a merge is a precondition.
+        """PATCH. A merge may carry preconditions in its metadata: with another object's `uid` it
+        raises Invalid (nothing was done), with an old `resourceVersion` Conflict.
 
         `force` and `field_manager` matter to APPLY alone, which also creates what is missing.
         """

@@ -8,9 +8,10 @@
 
 What it promises: after a list, and after every event, the store holds exactly what the server held
 at `position`; listeners hear of every object that appears, changes or goes, deletions in gaps
-included. States in between may be skipped. Within one watch, an event at or before `position`
+included. States in between may be skipped. Within a watch, an event at or before `position`
 changes nothing: a server that repeats itself cannot bring back the past. A list is the truth even
-when its number is lower: lists are read from a quorum, so that means a restored server.
+when its number is lower: lists are read from a quorum, so that means a restored server. (Watching
+a number from the future is silent on a real server, not an error: silence leads to the list.)
 
 What it does not promise: to be up to date. `last_activity` says when the server was last heard (a
 list, an event, a bookmark); on a quiet kind that is up to a minute ago on a healthy connection.
@@ -221,13 +222,18 @@ class Informer:
 
     def _apply(self, event: WatchEvent) -> None:
         version = _version(event.object)
-        news = _is_after(version, self._position)
-        if news and event.type == "DELETED":
+        if version == self._position:
+            self._heard(version)
+        elif _is_after(version, self._position):
+            self._take(event)
+            self._heard(version)
+
+    def _take(self, event: WatchEvent) -> None:
+        if event.type == "DELETED":
             last = self._trim(event.object)
             self._remove(last["metadata"]["uid"], last=last, live=True)
-        elif news and event.type != "BOOKMARK":
+        elif event.type != "BOOKMARK":
             self._put(self._trim(event.object), live=True)
-        self._heard(version if news else self._position)
 
     def _heard(self, version: str) -> None:
         self._position = version

@@ -179,7 +179,12 @@ class FakeApiServer:
                     f"namespace {home} because it is being terminated"
                 )
         if item["metadata"].get("resourceVersion"):
-            raise BadRequest("resourceVersion should not be set on objects to be created")
+            # The real server calls its own refusal an internal error.
+            raise Unavailable(
+                "resourceVersion should not be set on objects to be created",
+                status=500,
+                reason="InternalError",
+            )
         if key in self.storage.of(kind.resource):
             raise AlreadyExists(f'{kind.resource} "{name}" already exists')
 
@@ -202,11 +207,11 @@ class FakeApiServer:
 
     def replace(self, resource: Resource, body: Json) -> Json:
         """PUT; see `Client.replace`."""
-        return self._update(resource, _key(body), lambda _: body, versioned=True)
+        return self._update(resource, _key(body), lambda _: body, whole=True)
 
     def replace_status(self, resource: Resource, body: Json) -> Json:
         """PUT to the status; see `Client.replace_status`."""
-        return self._update(resource, _key(body), lambda _: body, "status", versioned=True)
+        return self._update(resource, _key(body), lambda _: body, "status", whole=True)
 
     def patch(
         self,
@@ -229,14 +234,14 @@ class FakeApiServer:
         change: Callable[[Json], Json],
         subresource: str = "",
         *,
-        versioned: bool = False,
+        whole: bool = False,
     ) -> Json:
         kind = self._kind(resource)
         if subresource not in ({"", "status"} if kind.status else {""}):
             raise NotFound(f"the server could not find {resource}/{subresource}")
         old = self._stored(kind, key)
         new = copied(change(copied(old)))
-        self._check_preconditions(kind, old, new, versioned=versioned)
+        self._check_preconditions(kind, old, new, whole=whole)
         item = _only_status(old, new) if subresource else self._all_but_status(kind, old, new)
         self._admit(resource, old, item)
         if item == old:
@@ -245,13 +250,15 @@ class FakeApiServer:
         self._settle(kind, key)
         return stored
 
-    def _check_preconditions(self, kind: Kind, old: Json, new: Json, *, versioned: bool) -> None:
-        """`versioned`: a whole object was sent, which some kinds refuse without its version."""
+    def _check_preconditions(self, kind: Kind, old: Json, new: Json, *, whole: bool) -> None:
+        """`whole`: the object was sent, not a patch; some kinds refuse one without a version."""
         meta, name = new.setdefault("metadata", {}), old["metadata"]["name"]
         version, uid = meta.get("resourceVersion"), meta.get("uid")
-        if versioned and not version and not kind.blind_updates:
+        if whole and not version and not kind.blind_updates:
             raise Invalid("metadata.resourceVersion: Invalid value: 0x0: must be specified")
         if uid and uid != old["metadata"]["uid"]:
+            if not whole:
+                raise Invalid(f'metadata.uid: Invalid value: "{uid}": field is immutable')
             raise Conflict(
                 f'Operation cannot be fulfilled on {kind.resource} "{name}": Precondition failed: '
                 f"UID in precondition: {uid}, UID in object meta: {old['metadata']['uid']}"
@@ -294,6 +301,8 @@ class FakeApiServer:
             grace = min(grace, meta["deletionGracePeriodSeconds"])
         if meta.get("deletionGracePeriodSeconds") != grace:
             self._mark(meta, grace)
+        if not kind.graceful and not _is_held(item):
+            return copied(self.storage.remove(resource, key, self._at()))
         if item != self._stored(kind, key):
             self.storage.put(resource, key, item, self._at())
         self._settle(kind, key)
@@ -318,8 +327,7 @@ class FakeApiServer:
     def _settle(self, kind: Kind, key: Key) -> None:
         """Remove an object that is marked, has no grace left, and that nobody holds back."""
         item = self.storage.of(kind.resource)[key]
-        held = item["metadata"].get("finalizers") or item.get("spec", {}).get("finalizers")
-        if item["metadata"].get("deletionGracePeriodSeconds") == 0 and not held:
+        if item["metadata"].get("deletionGracePeriodSeconds") == 0 and not _is_held(item):
             self.storage.remove(kind.resource, key, self._at())
 
     # --- what others in the cluster do ---
@@ -415,6 +423,12 @@ def _kept_metadata(old: Json, new: Json) -> Json:
             f"being deleted, found new finalizers {sorted(added)}"
         )
     return meta
+
+
+def _is_held(item: Json) -> bool:
+    """By a finalizer; a namespace has its own kind of them in its spec."""
+    own = item.get("spec", {}).get("finalizers") if item["kind"] == NAMESPACES.kind else None
+    return bool(item["metadata"].get("finalizers") or own)
 
 
 def _grace(kind: Kind, item: Json, asked: int | None) -> int:

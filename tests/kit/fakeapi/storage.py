@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from kit.fakeapi.selectors import Matches
 from spot_operator.control.client import Json, WatchEvent
-from spot_operator.control.errors import ApiError, Gone, Unavailable
+from spot_operator.control.errors import ApiError, Gone
 from spot_operator.control.resource import Resource
 
 __all__ = ["Change", "Feed", "Key", "Storage", "copied"]
@@ -45,13 +45,16 @@ class Feed:
     resource: Resource
     namespace: str | None
     matches: Matches
+    since: int
     queue: deque[tuple[float, WatchEvent]] = field(default_factory=deque)
     broken: ApiError | None = None
     wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     def push(self, change: Change) -> None:
         """Queue what `change` means to this watcher, if anything."""
-        if change.resource == self.resource and (event := self._seen(change)):
+        if change.resource != self.resource or change.number <= self.since:
+            return
+        if event := self._seen(change):
             self.queue.append((change.at, event))
             self.wake.set()
 
@@ -73,6 +76,8 @@ class Feed:
 
     def bookmark(self, number: int, at: float) -> None:
         """Tell the watcher that it has seen everything up to `number`."""
+        if number < self.since:
+            return
         body = {
             "apiVersion": self.resource.api_version,
             "kind": self.resource.kind,
@@ -132,17 +137,14 @@ class Storage:
         """A watch of every change after number `since`.
 
         Raises:
-            Gone: some of them are forgotten.
-            Unavailable: that number is still to come.
+            Gone: some of them are forgotten. A number still to come is no error: the watch is
+                silent, bookmarks included, until the counter gets there.
         """
         if since < self._forgotten:
             raise Gone(f"too old resource version: {since} ({self._forgotten})")
-        if since > self.number:
-            raise Unavailable("Too large resource version", status=504, reason="Timeout")
-        feed = Feed(resource, namespace, matches)
+        feed = Feed(resource, namespace, matches, since)
         for change in self._history:
-            if change.number > since:
-                feed.push(change)
+            feed.push(change)
         self._feeds.append(feed)
         return feed
 

@@ -11,7 +11,7 @@ from cryptography.exceptions import InvalidSignature
 from kit.clock import EPOCH, FakeClock, FakeEntropy, in_fake_time
 from kit.fakeapi import FakeApiServer, FakeClient
 from spot_operator.control.errors import Conflict
-from spot_operator.control.resource import SECRETS
+from spot_operator.control.resource import NAMESPACES, SECRETS
 from spot_operator.reports.authority import Authority, AuthorityError, advance, issue
 from spot_operator.reports.tls import ServerTls, service_names
 
@@ -107,6 +107,7 @@ class Rig:
         self.clock = clock
 
     async def create_secret(self, data: dict[str, str] | None = None) -> None:
+        await self.client.create(NAMESPACES, {"metadata": {"name": "spot-system"}})
         meta = {"name": "reports-ca", "namespace": "spot-system"}
         body = {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": data or {}}
         await self.client.create(SECRETS, body)
@@ -137,9 +138,7 @@ def test_the_leader_fills_the_secret_and_the_others_wait_for_it() -> None:
         await leader.refresh()
         await other.refresh()
         stored = base64.b64decode((await rig.data())["ca.crt"]).decode()
-        assert (
-            leader.bundle == other.bundle == base64.b64decode((await rig.data())["ca.crt"]).decode()
-        )
+        assert leader.bundle == other.bundle == stored
 
     in_fake_time(scenario)
 

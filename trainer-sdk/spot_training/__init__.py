@@ -1,1 +1,38 @@
-"""What a training script imports to survive the loss of its node."""
+"""What a training script imports to survive the loss of its node.
+
+import spot_training as spot
+
+run = spot.resume(arrays={"w": w, "m": m}, seed=17)
+for epoch in run.epochs(90):
+    for rows in run.batches(spot.ShuffledBatches(n, batch_size=32, seed=17)):
+        train(rows)
+        run.step()
+run.complete()
+"""
+
+from __future__ import annotations
+
+from spot_training.data import Order, ShuffledBatches, WrongData
+from spot_training.exits import AlreadyCompleted, Paused, Refused, StateDiffers, Stopped
+from spot_training.notices import Notice
+from spot_training.run import Run
+from spot_training.starting import refuse, resume
+from spot_training.state import Stateful
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AlreadyCompleted",
+    "Notice",
+    "Order",
+    "Paused",
+    "Refused",
+    "Run",
+    "ShuffledBatches",
+    "StateDiffers",
+    "Stateful",
+    "Stopped",
+    "WrongData",
+    "refuse",
+    "resume",
+]

@@ -6,6 +6,7 @@ being written and even when it is whole: evidence of a crash in between, not a l
 is agreed elsewhere (the sidecar grants an arena, the local backend owns both).
 """
 
+# ruff: noqa: N818 - errors are named for what happened
 from __future__ import annotations
 
 import mmap

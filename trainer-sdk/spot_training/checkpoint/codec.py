@@ -5,6 +5,7 @@ arrays, NaN, Counter and OrderedDict survive. A type that cannot be kept is refu
 when it is saved, never changed silently. Tagged values are objects with the key `$`.
 """
 
+# ruff: noqa: N818 - errors are named for what happened
 from __future__ import annotations
 
 import base64

@@ -6,6 +6,7 @@ adopt what stands. A complete set of receipts without a manifest is rolled forwa
 resumes: its pod died between the last receipt and the commit.
 """
 
+# ruff: noqa: N818 - errors are named for what happened
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -101,7 +102,7 @@ def _waiting(receipts: Sequence[str], done: set[str]) -> set[str]:
 def _committed(store: Store, checkpoint: str, committed_at: str) -> Manifest | None:
     try:
         return commit(store, read_receipts(store, checkpoint), committed_at=committed_at)
-    except (Incomplete, Disagreement, records.Damaged, NotFound):
+    except (Incomplete, Disagreement, records.FormatError, NotFound):
         return None
 
 

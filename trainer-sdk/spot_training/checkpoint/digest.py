@@ -6,6 +6,7 @@ between part borders and tensor borders are hashed, parts, tensors and the whole
 Combining CRC-32 follows zlib's crc32_combine (multiplication by x^(8n) modulo the polynomial).
 """
 
+# ruff: noqa: N818 - errors are named for what happened
 from __future__ import annotations
 
 import functools

@@ -6,6 +6,7 @@ end: the header stays the same although that text grows. Any safetensors reader 
 Format: https://github.com/huggingface/safetensors (8-byte length, JSON header, data, no holes).
 """
 
+# ruff: noqa: N818 - errors are named for what happened
 from __future__ import annotations
 
 import json

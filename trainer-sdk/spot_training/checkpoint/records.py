@@ -5,6 +5,7 @@ kept in `extra` and written back, so that an older tool can copy a newer documen
 A document names its schema; one that needs a newer reader is refused, never guessed at.
 """
 
+# ruff: noqa: N818 - errors are named for what happened
 from __future__ import annotations
 
 import dataclasses

@@ -11,6 +11,7 @@ StoreError
 Only NotFound and Corrupt say anything about a checkpoint; the rest is about the way to it.
 """
 
+# ruff: noqa: N818 - errors are named for what happened
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -106,13 +106,19 @@ def quarantine(store: Store, facts: Facts, *, attempt: int, at: str) -> tuple[To
 
 def read_evidence(store: Store) -> tuple[Evidence, ...]:
     """What every post of every attempt found bad: a later node confirms an earlier one's."""
-    found = (key for key in store.list(keys.POSTS) if keys.parse_post(key))
-    posts = (records.load(Post, store.read(key)) for key in found)
-    return tuple(
-        Evidence(post.id, Kind(post.kind), post.node, post.detail)
-        for post in posts
-        if post.verdict == "bad"
-    )
+    found = [key for key in store.list(keys.POSTS) if keys.parse_post(key)]
+    return tuple(evidence for key in found if (evidence := _evidence(store.read(key))))
+
+
+def _evidence(body: bytes) -> Evidence | None:
+    """A post that cannot be read testifies to nothing."""
+    try:
+        post = records.load(Post, body)
+        if post.verdict != "bad":
+            return None
+        return Evidence(post.id, Kind(post.kind), post.node, post.detail)
+    except (records.FormatError, ValueError):
+        return None
 
 
 def _examined(store: Store, checkpoint: str, node: str) -> Verdict:

@@ -164,6 +164,13 @@ class DirectoryStore:
             path.unlink(missing_ok=True)
 
 
+def discard_temporary(root: Path) -> None:
+    """Removes what killed writers left; only for the one process that writes below `root`."""
+    folder = root / _TEMPORARY
+    for path in folder.iterdir() if folder.is_dir() else ():
+        path.unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
 def _explained(what: str) -> Iterator[None]:
     try:

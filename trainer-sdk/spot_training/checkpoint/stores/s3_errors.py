@@ -4,6 +4,7 @@ Codes: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html. What
 speak about the key, the credentials or the settings counts as trouble on the way: no evidence.
 """
 
+# ruff: noqa: N818 - errors are named for what happened
 from __future__ import annotations
 
 import contextlib
@@ -52,7 +53,8 @@ _SETTINGS = {
 _CREDENTIALS = {
     "AccessDenied", "AllAccessDisabled", "InvalidAccessKeyId", "SignatureDoesNotMatch",
     "ExpiredToken", "ExpiredTokenException", "InvalidToken", "TokenRefreshRequired",
-    "RequestTimeTooSkewed", "AccountProblem", "InvalidSecurity", "NotSignedUp", "401", "403",
+    "RequestTimeTooSkewed", "XAdminUserNotFound", "AccountProblem",
+    "InvalidSecurity", "NotSignedUp", "401", "403",
 }  # fmt: skip
 _DIGEST = {"BadDigest", "InvalidDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch"}
 

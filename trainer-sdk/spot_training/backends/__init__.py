@@ -1,0 +1,1 @@
+"""Who makes snapshots durable: the sidecar beside the trainer, or this process itself."""

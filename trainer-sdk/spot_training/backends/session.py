@@ -1,0 +1,97 @@
+"""The connection that tells the sidecar that this process lives: open for as long as it does."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from spot_training.backends.socket_http import UnixConnection
+from spot_training.exits import tell
+
+_SILENT_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """What the sidecar says first. `interval` is in seconds."""
+
+    attempt: int
+    rank: int
+    interval: float
+    notice_path: Path
+    progress_path: Path
+
+
+class Session:
+    """Holds `GET /v1/session` open in a thread; reconnects when the sidecar restarts."""
+
+    def __init__(self, socket: Path, process: int) -> None:
+        self._socket = socket
+        self._target = f"/v1/session?process={process}&pid={os.getpid()}"
+        self._greeting: Greeting | None = None
+        self._greeted = threading.Event()
+        self._closed = threading.Event()
+        self._connection: UnixConnection | None = None
+        self._thread = threading.Thread(target=self._hold, name="spot-session", daemon=True)
+        self._thread.start()
+
+    def greeting(self) -> Greeting:
+        """Waits for the sidecar for as long as it takes, saying so now and then."""
+        while not self._greeted.wait(_SILENT_SECONDS):
+            tell(f"waiting for the sidecar at {self._socket}")
+        if self._greeting is None:
+            raise RuntimeError("the session was closed before the sidecar greeted")
+        return self._greeting
+
+    def close(self) -> None:
+        """Lets go: for the sidecar this process has ended."""
+        self._closed.set()
+        connection = self._connection
+        if connection is not None and connection.sock is not None:
+            connection.sock.close()
+        self._greeted.set()
+
+    def _hold(self) -> None:
+        wait = 0.05
+        while not self._closed.is_set():
+            began = time.monotonic()
+            # The sidecar is starting, restarting, or gone with the pod.
+            with contextlib.suppress(OSError, http.client.HTTPException, ValueError):
+                self._connect()
+            wait = 0.05 if time.monotonic() - began > 5 else min(2.0, wait * 2)
+            self._closed.wait(wait)
+
+    def _connect(self) -> None:
+        """Returns when the sidecar closes the connection."""
+        connection = UnixConnection(self._socket, timeout=None)
+        self._connection = connection
+        try:
+            connection.request("GET", self._target)
+            response = connection.getresponse()
+            line = response.readline()
+            self._greeting = _parse(line)
+            self._greeted.set()
+            while response.readline():
+                pass  # later lines are for later versions
+        finally:
+            connection.close()
+
+
+def _parse(line: bytes) -> Greeting:
+    data = json.loads(line)
+    try:
+        return Greeting(
+            attempt=int(data["attempt"]),
+            rank=int(data["rank"]),
+            interval=float(data["interval"]),
+            notice_path=Path(data["noticePath"]),
+            progress_path=Path(data["progressPath"]),
+        )
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not a greeting: {data!r}") from error

@@ -1,0 +1,198 @@
+"""Which samples were consumed, and how to go on behind them.
+
+The position is what the trainer consumed, not what a loader fetched ahead. An `Order` goes on from
+any sample by itself. Any other iterable is begun again with the random state that it was begun
+with, its consumed batches are skipped by index, and then the random state of the snapshot is put
+back: `iter()` of a loader draws random numbers, so one restored state cannot do (the two-RNG rule).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+Batch = TypeVar("Batch")
+Batch_co = TypeVar("Batch_co", covariant=True)
+Indices = npt.NDArray[np.int64]
+
+
+class WrongData(ValueError):  # noqa: N818 - named for what happened
+    """The data is not what the checkpoint was trained on; the message says what differs."""
+
+
+@runtime_checkable
+class Order(Protocol[Batch_co]):
+    """Data that can be entered at any sample of any epoch."""
+
+    @property
+    def fingerprint(self) -> Mapping[str, int | str]:
+        """What must not change between attempts."""
+
+    def batches(self, epoch: int, *, after: int) -> Iterator[Batch_co]:
+        """The batches of `epoch` behind its first `after` samples."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShuffledBatches:
+    """Index batches over `n` samples in an order that depends on (seed, epoch) alone.
+
+    Yields int64 arrays of up to `batch_size` indices. The batch size may change between attempts,
+    `n` and `seed` may not. With `drop_last` a shorter last batch is left out.
+    """
+
+    n: int
+    batch_size: int
+    seed: int = 0
+    drop_last: bool = False
+
+    def __post_init__(self) -> None:
+        if self.n < 1 or self.batch_size < 1 or self.seed < 0:
+            raise ValueError("n and batch_size must be at least 1, seed at least 0")
+
+    @property
+    def fingerprint(self) -> Mapping[str, int | str]:
+        return {"kind": "ShuffledBatches", "n": self.n, "seed": self.seed}
+
+    def batches(self, epoch: int, *, after: int) -> Iterator[Indices]:
+        order = np.random.default_rng([self.seed, epoch]).permutation(self.n)
+        for start in range(after, self.n, self.batch_size):
+            batch = order[start : start + self.batch_size]
+            if len(batch) == self.batch_size or not self.drop_last:
+                yield batch
+
+
+@dataclass(slots=True)
+class Cursor:
+    """Where the data stands. `batches` and `epoch_samples` count within the epoch.
+
+    `begun_with` is the random state in which the epoch's iteration began.
+    """
+
+    epoch: int = 0
+    batches: int = 0
+    epoch_samples: int = 0
+    samples: int = 0
+    fingerprint: Mapping[str, int | str] | None = None
+    begun_with: Any = None
+    _open: bool = False
+
+    def to_plain(self) -> dict[str, Any]:
+        return {
+            "epoch": self.epoch,
+            "batches": self.batches,
+            "epochSamples": self.epoch_samples,
+            "samples": self.samples,
+            "fingerprint": self.fingerprint,
+            "begunWith": self.begun_with,
+        }
+
+    def restore(self, plain: Mapping[str, Any]) -> None:
+        self.epoch = plain["epoch"]
+        self.batches = plain["batches"]
+        self.epoch_samples = plain["epochSamples"]
+        self.samples = plain["samples"]
+        self.fingerprint = plain["fingerprint"]
+        self.begun_with = plain["begunWith"]
+
+    def next_epoch(self) -> None:
+        """The epoch is over."""
+        self.epoch += 1
+        self.batches = self.epoch_samples = 0
+        self.begun_with = None
+        self._open = False
+
+    def count(self, samples: int) -> None:
+        """Samples consumed outside of `walk`."""
+        self.samples += samples
+
+    def walk(
+        self,
+        data: Order[Batch] | Iterable[Batch],
+        *,
+        capture: Callable[[], Any],
+        restore: Callable[[Any], None],
+    ) -> Iterator[Batch]:
+        """The batches of this epoch that were not consumed yet; counts each before it is yielded.
+
+        `capture` and `restore` are of the process's random state. Raises WrongData if the data
+        cannot be what was trained on before, RuntimeError if the epoch has a walk already.
+        """
+        if self._open:
+            raise RuntimeError(
+                "run.batches() was already used in this epoch; iterate other data directly, "
+                "and put run.epochs(n) around it"
+            )
+        self._open = True
+        return self._walk(data, capture, restore)
+
+    def _walk(
+        self,
+        data: Order[Batch] | Iterable[Batch],
+        capture: Callable[[], Any],
+        restore: Callable[[Any], None],
+    ) -> Iterator[Batch]:
+        for batch in self._rest(data, capture, restore):
+            self.batches += 1
+            size = samples_in(batch)
+            self.epoch_samples += size
+            self.samples += size
+            yield batch
+
+    def _rest(
+        self,
+        data: Order[Batch] | Iterable[Batch],
+        capture: Callable[[], Any],
+        restore: Callable[[Any], None],
+    ) -> Iterator[Batch]:
+        self._expect_same(data)
+        if self.begun_with is None:
+            self.begun_with = capture()
+            return self._begin(data)
+        now = capture()
+        restore(self.begun_with)
+        iterator = self._begin(data)
+        restore(now)
+        return iterator
+
+    def _begin(self, data: Order[Batch] | Iterable[Batch]) -> Iterator[Batch]:
+        if isinstance(data, Order):
+            return data.batches(self.epoch, after=self.epoch_samples)
+        iterator = iter(data)
+        for skipped in range(self.batches):
+            if next(iterator, _END) is _END:
+                raise WrongData(
+                    f"epoch {self.epoch} ended after {skipped} batches, the checkpoint has "
+                    f"consumed {self.batches}: use the data and the batch size it was trained with"
+                )
+        return iterator
+
+    def _expect_same(self, data: object) -> None:
+        mine = dict(data.fingerprint) if isinstance(data, Order) else None
+        if self.fingerprint is not None and self.batches and mine != dict(self.fingerprint):
+            raise WrongData(
+                f"the checkpoint was trained on {dict(self.fingerprint)}, the script offers {mine}"
+            )
+        self.fingerprint = mine
+
+
+_END = object()
+
+
+def samples_in(batch: object) -> int:
+    """How many samples a batch has: the length of the first array in it.
+
+    Tuples, lists and mappings are looked into (inputs come first); a plain list of things that are
+    no arrays is a list of samples.
+    """
+    if isinstance(batch, Mapping):
+        return samples_in(next(iter(batch.values()), ()))
+    if isinstance(batch, tuple | list) and batch and hasattr(batch[0], "shape"):
+        return samples_in(batch[0])
+    shape = getattr(batch, "shape", None)
+    if shape is not None:
+        return int(shape[0]) if len(shape) else 1
+    return len(batch) if hasattr(batch, "__len__") else 1

@@ -1,0 +1,272 @@
+"""One attempt of one process: what a training script talks to between `resume` and `complete`."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from typing import Any, TypeVar
+
+import numpy as np
+
+from spot_training import randomness
+from spot_training.backends.backend import Backend, Ticket
+from spot_training.data import Cursor, Order
+from spot_training.exits import Paused, leave, tell
+from spot_training.notices import Notice
+from spot_training.pausing import first_due, plan_flush
+from spot_training.progress import Progress
+from spot_training.snapshots import SnapshotFacts, Writer
+from spot_training.state import TrainingState
+from spot_training.times import rfc3339, utc_now
+
+Batch = TypeVar("Batch")
+NoticeCallback = Callable[[Notice], object]
+
+
+class Run:
+    """Made by `resume`. Use it from the thread that trains."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        state: TrainingState,
+        *,
+        rng: np.random.Generator,
+        seed: int | None,
+        on_notice: NoticeCallback | None = None,
+    ) -> None:
+        self.rng = rng
+        self.metrics: dict[str, float] = {}
+        self._backend = backend
+        self._state = state
+        self._seed = seed
+        self._cursor = Cursor()
+        self._step = 0
+        self._on_notice = on_notice
+        self._heard: Notice | None = None
+        self._writer = Writer()
+        self._ticket: Ticket | None = None
+        self._timed: Ticket | None = None
+        self._durations: list[float] = []
+        self._stall = 0.0
+        self._due = float("inf")
+        self._closed = False
+
+    @property
+    def attempt(self) -> int:
+        """The number of this attempt, from 1."""
+        return self._backend.attempt
+
+    @property
+    def current_step(self) -> int:
+        """Steps done, over all attempts."""
+        return self._step
+
+    @property
+    def samples(self) -> int:
+        """Samples consumed, over all attempts and epochs."""
+        return self._cursor.samples
+
+    @property
+    def extras(self) -> MutableMapping[str, Any]:
+        """The typed extras, restored: the very mapping that was passed to `resume`."""
+        return self._state.extras
+
+    def epochs(self, n: int) -> Iterator[int]:
+        """Epoch numbers up to `n - 1`, beginning with the one that was interrupted."""
+        while self._cursor.epoch < n:
+            yield self._cursor.epoch
+            self._cursor.next_epoch()
+
+    def batches(self, data: Order[Batch] | Iterable[Batch]) -> Iterator[Batch]:
+        """This epoch's batches that were not consumed yet.
+
+        For an iterable that is no `Order`, consumed batches are fetched again and skipped; it has
+        to yield the same batches for the same random state. Raises data.WrongData if it cannot.
+        """
+        return self._cursor.walk(
+            data,
+            capture=lambda: randomness.capture(self.rng),
+            restore=lambda plain: randomness.restore(plain, self.rng),
+        )
+
+    def step(self, *, samples: int = 0, **metrics: float) -> None:
+        """One optimizer step is done; call it once for each, after the state was changed.
+
+        Saves if a save is due. `samples` counts samples that did not come from `batches`. The last
+        `metrics` are kept with the checkpoint. Raises Paused after a certain notice, when the state
+        is safe (or cannot be made safer in time).
+        """
+        self._expect_open()
+        self._step += 1
+        self._cursor.count(samples)
+        self.metrics = {name: float(value) for name, value in metrics.items()}
+        self._publish()
+        notice = self._backend.notice()
+        if notice is not None and notice != self._heard:
+            self._hear(notice)
+        if notice is not None and notice.certain:
+            self._pause(notice)
+        elif time.monotonic() >= self._due:
+            self._save_periodically()
+
+    def save(self, reason: str = "manual") -> bool:
+        """Takes a snapshot now if an arena is free; returns whether it was taken.
+
+        Call it between steps. It is made durable in the background.
+        """
+        self._expect_open()
+        return self._save(reason, seconds=0.0) is not None
+
+    def complete(self) -> None:
+        """Saves the final state, waits until it is committed and marked as the job's result.
+
+        Raises RuntimeError if that fails; the job is then not complete.
+        """
+        self._expect_open()
+        ticket = self._save("final", seconds=None)
+        if ticket is None:
+            raise RuntimeError("no arena was free for the final snapshot")
+        ticket.wait(None)
+        if not ticket.committed:
+            raise RuntimeError(f"the final checkpoint was not committed: {ticket.why}")
+        self._backend.complete(ticket)
+        self._close()
+
+    @contextlib.contextmanager
+    def busy(self, what: str) -> Iterator[None]:
+        """`with run.busy("eval"):` a long silence that is no stall."""
+        self._backend.busy(what)
+        try:
+            yield
+        finally:
+            self._backend.busy(None)
+
+    # -- what `resume` does with a run -------------------------------------------------------------
+
+    def restore(self, plain: dict[str, Any]) -> None:
+        """Takes over position, seed and random state; the trainer's own state is restored."""
+        position = plain["position"]
+        self._step = position["step"]
+        self._cursor.restore(position["cursor"])
+        self.metrics = dict(position["metrics"])
+        if self._seed is None:
+            self._seed = position["seed"]
+        randomness.restore(plain["rng"], self.rng)
+
+    def begin(self, *, fresh: bool) -> None:
+        """The state is ready: time counts from here."""
+        self._due = first_due(time.monotonic(), self._backend.interval, fresh=fresh)
+        self._publish()
+
+    # -- saving ------------------------------------------------------------------------------------
+
+    def _save_periodically(self) -> None:
+        in_flight = self._ticket is not None and not self._ticket.settled
+        if not in_flight:
+            self._save("periodic", seconds=0.0)
+            self._due = time.monotonic() + self._backend.interval
+
+    def _save(self, reason: str, *, seconds: float | None) -> Ticket | None:
+        """A snapshot of this step, or the one of this step that was taken before."""
+        self._learn()
+        if self._ticket is not None and self._ticket.step == self._step and not self._failed():
+            return self._ticket
+        began = time.monotonic()
+        prepared = self._writer.prepare(*self._capture())
+        lent = self._backend.lend(prepared.bytes, reason, seconds)
+        if lent is None:
+            return None
+        prepared.write(lent.arena.begin(step=self._step, payload_bytes=prepared.bytes))
+        control = lent.arena.finish()
+        stall = time.monotonic() - began
+        self._stall += stall
+        self._ticket = self._backend.submit(lent, control, self._facts(reason, stall))
+        self._publish()
+        return self._ticket
+
+    def _capture(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        arrays, plain = self._state.capture()
+        position = {
+            "step": self._step,
+            "cursor": self._cursor.to_plain(),
+            "metrics": _finite(self.metrics),
+            "seed": self._seed,
+        }
+        return arrays, plain | {"position": position, "rng": randomness.capture(self.rng)}
+
+    def _facts(self, reason: str, stall: float) -> SnapshotFacts:
+        return SnapshotFacts(
+            step=self._step,
+            samples=self._cursor.samples,
+            epoch=self._cursor.epoch,
+            reason=reason,
+            stall_seconds=stall,
+            taken_at=rfc3339(utc_now()),
+        )
+
+    def _failed(self) -> bool:
+        return self._ticket is not None and self._ticket.settled and not self._ticket.committed
+
+    def _learn(self) -> None:
+        """Remembers how long the last snapshot took to be committed."""
+        ticket = self._ticket
+        if ticket is not None and ticket.committed and ticket is not self._timed:
+            self._timed = ticket
+            self._durations = [*self._durations[-4:], ticket.seconds or 0.0]
+
+    # -- notices -----------------------------------------------------------------------------------
+
+    def _hear(self, notice: Notice) -> None:
+        self._heard = notice
+        if not notice.certain:
+            self._due = time.monotonic()  # checkpoint soon
+        if self._on_notice is None:
+            return
+        try:
+            self._on_notice(notice)
+        except Exception as error:  # noqa: BLE001 - a callback informs; it never ends the training
+            tell(f"on_notice raised {error!r}")
+
+    def _pause(self, notice: Notice) -> None:
+        """Save, wait until it is committed or the time is up, say so, leave."""
+        self._learn()
+        now = time.monotonic()
+        estimate = max(self._durations, default=None)
+        flush = plan_flush(now, notice.seconds_left(), estimate)
+        if flush.save:
+            self._save("notice", seconds=None if flush.until is None else flush.until - now)
+        ticket = self._ticket
+        if ticket is not None:
+            ticket.wait(None if flush.until is None else max(0.0, flush.until - time.monotonic()))
+        reason = f"{notice.kind} from {notice.source}: {self._outcome(ticket)}"
+        self._backend.say("Paused", reason)
+        self._close()
+        leave(Paused(reason))
+
+    def _outcome(self, ticket: Ticket | None) -> str:
+        if ticket is not None and ticket.committed:
+            behind = self._step - ticket.step
+            return f"step {ticket.step} is committed" + (f", {behind} replay" if behind else "")
+        return f"not enough time to commit step {self._step}, the last checkpoint is kept"
+
+    # -- the rest ----------------------------------------------------------------------------------
+
+    def _publish(self) -> None:
+        self._backend.publish(
+            Progress(self._step, self._cursor.samples, self._cursor.epoch, time.time(), self._stall)
+        )
+
+    def _expect_open(self) -> None:
+        if self._closed:
+            raise RuntimeError("the run has ended: nothing may follow complete() or Paused")
+
+    def _close(self) -> None:
+        self._closed = True
+        self._backend.close()
+
+
+def _finite(metrics: dict[str, float]) -> dict[str, float]:
+    """JSON has no NaN: what is not finite is not kept."""
+    return {name: value for name, value in metrics.items() if np.isfinite(value)}

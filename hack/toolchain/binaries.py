@@ -130,7 +130,7 @@ BINARIES: tuple[Binary, ...] = (
     Binary("kube-proxy", KUBERNETES, "k8s.io/kubernetes/cmd/kube-proxy", 11),
     Binary("ec2-metadata-mock", METADATA_MOCK, f"{METADATA_MOCK.module}/cmd/ec2-metadata-mock", 4),
     Binary("helm", HELM, "helm.sh/helm/v4/cmd/helm", 65),
-    Binary("kwok", KWOK, "sigs.k8s.io/kwok/cmd/kwok", 72, optional=True),
+    Binary("kwok", KWOK, "sigs.k8s.io/kwok/cmd/kwok", 128, optional=True),
     Binary("toxiproxy", TOXIPROXY, "github.com/Shopify/toxiproxy/v2/cmd/server", 8, optional=True),
     Binary(
         "kubeconform", KUBECONFORM, "github.com/yannh/kubeconform/cmd/kubeconform", 3, optional=True

@@ -21,7 +21,7 @@ def build(binaries: Sequence[Binary], cache: Cache) -> None:
     Raises StepError with the compiler's last words; what was built before stays.
     """
     if not _missing(binaries, cache):
-        say(f"{len(binaries)} programs are there, none to build")
+        say(f"programs: all {len(binaries)} are there")
         return
     with exclusive(cache.lock("build"), say):
         _build_missing(_missing(binaries, cache), cache)

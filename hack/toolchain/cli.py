@@ -13,7 +13,7 @@ from .doctor import examine, healthy, report
 from .errors import ToolchainError
 from .images import PROJECT_IMAGES, build_image, project_image, sizes
 from .layout import Cache, cache_from
-from .packages import install_missing
+from .packages import SYSTEM_PATH, install_missing
 from .pause_image import pause_image
 from .progress import say
 from .wheels import find_uv
@@ -25,6 +25,8 @@ def main(arguments: Sequence[str]) -> int:
     """Run one command; returns the exit status: 0, 1 for what a person can mend, 130 on Ctrl-C."""
     parsed = _parser().parse_args(arguments)
     run: Command = parsed.run
+    # After `su` without a dash, root's PATH has none of the folders where debootstrap lies.
+    os.environ["PATH"] = f"{os.environ.get('PATH', '')}:{SYSTEM_PATH}"
     try:
         return run(parsed, cache_from(os.environ))
     except ToolchainError as error:

@@ -32,7 +32,7 @@ class StagingTooSmallError(Exception):
 
 
 class ArenasInUseError(Exception):
-    """A larger arena was asked for while a snapshot lies in one."""
+    """Larger arenas were asked for while a snapshot lies in one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +68,25 @@ class Arenas:
             present = self._slots.get(process, ())
             if present and present[0].bytes >= payload:
                 return present
-            if any(process == user for user, _ in self._lent | self._kept):
-                raise ArenasInUseError("a snapshot is being written or uploaded; ask again")
+            if any(process == user for user, _ in self._kept):
+                raise ArenasInUseError("a snapshot is being uploaded; ask again for larger arenas")
             self._slots[process] = await self._allocate(process, payload)
             return self._slots[process]
 
     def lend(self, process: int) -> int | None:
-        """Lend a free arena to the trainer; None if there is none."""
-        for slot in self._slots.get(process, ()):
-            key = (process, slot.index)
-            if key not in self._lent | self._kept:
-                self._lent.add(key)
-                return slot.index
-        return None
+        """Lend a free arena to the trainer; None if there is none.
+
+        A process writes one snapshot at a time: until it hands over what it was lent, it is lent
+        the same again, so that an answer that got lost costs no arena.
+        """
+        keys = [(process, slot.index) for slot in self._slots.get(process, ())]
+        lent = [key for key in keys if key in self._lent]
+        free = [key for key in keys if key not in self._kept]
+        if not free:
+            return None
+        key = (lent or free)[0]
+        self._lent.add(key)
+        return key[1]
 
     def keep(self, process: int, index: int) -> None:
         """The trainer handed the arena over: it holds a snapshot until `free`."""
@@ -97,9 +103,14 @@ class Arenas:
         self._lent = {key for key in self._lent if key[0] != process}
         self.changes.ring()
 
-    def is_lent(self, process: int, index: int) -> bool:
-        """Whether the trainer has this arena now."""
-        return (process, index) in self._lent
+    def give_back(self, process: int, index: int) -> None:
+        """The trainer no longer needs the arena it was lent."""
+        self._lent.discard((process, index))
+        self.changes.ring()
+
+    def holds(self, process: int, index: int) -> bool:
+        """Whether a snapshot lies in this arena."""
+        return (process, index) in self._kept
 
     def adopt(self, process: int) -> None:
         """Take over the arenas that an earlier run of this container left for the process."""

@@ -20,6 +20,7 @@ class Memory:
         """Read what is there; a file of no use (never written whole) counts as empty."""
         self._path = path
         self._values: dict[str, Any] = _read(path)
+        self._written = ""
 
     def get(self, name: str, default: Any = None) -> Any:
         """The value of `name`."""
@@ -31,13 +32,14 @@ class Memory:
         Raises:
             OSError: the volume cannot be written.
         """
-        changed = self._values | values
-        if changed == self._values:
+        self._values |= values
+        text = json.dumps(self._values)
+        if text == self._written:
             return
-        self._values = changed
         draft = self._path.with_suffix(".tmp")
-        draft.write_text(json.dumps(changed))
+        draft.write_text(text)
         draft.replace(self._path)
+        self._written = text
 
 
 def _read(path: Path) -> dict[str, Any]:

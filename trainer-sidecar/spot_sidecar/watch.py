@@ -25,12 +25,15 @@ class Watch:
         high_water: int,
         phase: Callable[[], Phase],
         processes: Callable[[], Iterable[int]],
+        works: Callable[[int], object],
     ) -> None:
+        """`works` is called with each process that shows progress, at every look."""
         self._standing = standing
         self._paths = paths
         self._high_water = high_water
         self._phase = phase
         self._processes = processes
+        self._works = works
         self._looked_at = standing.clock.monotonic()
         self._stalled = 0.0
         self._step = 0
@@ -43,8 +46,8 @@ class Watch:
 
     def look(self) -> None:
         """Read the progress files now and account for the time since the last look."""
+        seen = slowest([self._read(process) for process in self._processes()])
         now = self._standing.clock.monotonic()
-        seen = slowest(read_progress(self._paths.progress(n)) for n in self._processes())
         before, stalled = self._step, self._stalled
         if seen:
             _show(self._standing.trainer, seen)
@@ -59,9 +62,17 @@ class Watch:
         )
         self._looked_at = now
 
+    def _read(self, process: int) -> Progress | None:
+        try:
+            progress = read_progress(self._paths.progress(process))
+        except OSError:
+            return None  # made by a trainer that does not let us read it
+        if progress:
+            self._works(process)
+        return progress
+
     def begins_at(self, step: int) -> None:
         """The attempt trains from this step on."""
-        self.look()
         self._step = step
         self._standing.trainer.step = max(step, self._standing.trainer.step)
         self._standing.replayed_steps = max(0, self._high_water - step)

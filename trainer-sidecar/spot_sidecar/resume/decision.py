@@ -25,7 +25,7 @@ class Begin:
 
 @dataclass(frozen=True, slots=True)
 class RestoredFile:
-    """A verified object in shared memory: an arena, its payload one page into the file."""
+    """A verified object in shared memory: a safetensors file."""
 
     path: Path
     process: int

@@ -1,22 +1,26 @@
 """Brings a checkpoint's objects into shared memory, every byte verified (V3).
 
-Each object becomes a file like an arena: one control page, then the payload. A file that an earlier
-run of this container left whole is hashed instead of downloaded; anything else is made anew under
-the same name, never written over, because the trainer may have it mapped.
+Each object becomes a plain safetensors file. A file that an earlier run of this container left
+whole is hashed instead of downloaded; anything else is made anew, beside its place and then renamed
+there: never written over, because the trainer may have it mapped.
 """
 
 import contextlib
+import mmap
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from functools import partial
+from pathlib import Path
 
-from spot_training.checkpoint.arena import Arena, ArenaError, allocate, arena_bytes
+from spot_training.checkpoint.arena import arena_bytes
 from spot_training.checkpoint.digest import algorithm
 from spot_training.checkpoint.manifest import Manifest, StoredObject
 from spot_training.checkpoint.store import Store
 
 from spot_sidecar.arenas import Arenas, StagingTooSmallError
 from spot_sidecar.lineage import Lineage
+from spot_sidecar.metrics import Metrics
 from spot_sidecar.paths import GROUP_FILE, Paths
 from spot_sidecar.resume.decision import RestoredFile
 
@@ -26,10 +30,11 @@ __all__ = ["Fetch"]
 class Fetch:
     """The restored files of this pod."""
 
-    def __init__(self, lineage: Lineage, arenas: Arenas, paths: Paths) -> None:
+    def __init__(self, lineage: Lineage, arenas: Arenas, paths: Paths, metrics: Metrics) -> None:
         self._lineage = lineage
         self._arenas = arenas
         self._paths = paths
+        self._metrics = metrics
         self._present: set[int] = set()
         self._cancel = threading.Event()
 
@@ -40,11 +45,11 @@ class Fetch:
             NotFound, Corrupt: what the store says about the content.
             StagingTooSmallError: the shared memory cannot hold them.
         """
-        self.drop()
+        self._forget()
         objects = manifest.objects_of(rank)
         self._reserve(objects)
         for item in objects:
-            await self._lineage.patiently(partial(self._bring, item=item, step=manifest.step))
+            await self._lineage.patiently(partial(self._bring, item=item))
         return tuple(
             RestoredFile(self._paths.restored(item.process), item.process, item.role)
             for item in objects
@@ -54,17 +59,16 @@ class Fetch:
         """Remove the files: the trainer has loaded them, or they are no good."""
         for process in self._present:
             self._paths.restored(process).unlink(missing_ok=True)
-        self.drop()
-
-    def drop(self) -> None:
-        """Count no restored file as taking memory."""
-        for process in self._present:
-            self._arenas.charge_restored(process, 0)
-        self._present.clear()
+        self._forget()
 
     def cancel(self) -> None:
         """Give up a download that is under way."""
         self._cancel.set()
+
+    def _forget(self) -> None:
+        for process in self._present:
+            self._arenas.charge_restored(process, 0)
+        self._present.clear()
 
     def _reserve(self, objects: Sequence[StoredObject]) -> None:
         for item in objects:
@@ -74,42 +78,54 @@ class Fetch:
             self._arenas.charge_restored(item.process, need)
             self._present.add(item.process)
 
-    def _bring(self, store: Store, *, item: StoredObject, step: int) -> None:
+    def _bring(self, store: Store, *, item: StoredObject) -> None:
         path = self._paths.restored(item.process)
-        if path.exists() and path.stat().st_size == arena_bytes(item.size):
-            with _mapped(self._paths, item.process) as present:
-                if _holds(present, item, step):
-                    return
+        if _holds(path, item):
+            return
         path.unlink(missing_ok=True)
+        draft = path.with_name(path.name + ".part")
+        draft.unlink(missing_ok=True)
         try:
-            allocate(path, item.size, mode=GROUP_FILE)
-        except OSError:
-            raise StagingTooSmallError(arena_bytes(item.size), 0) from None
-        with _mapped(self._paths, item.process) as made:
-            payload = made.begin(step=step, payload_bytes=item.size)
-            store.download(item.key, payload, item.digests, cancel=self._cancel)
-            payload.release()
-            made.finish()
+            with _created(draft, item.size) as payload:
+                store.download(item.key, payload, item.digests, cancel=self._cancel)
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+        self._metrics.restored.inc(item.size)
 
 
 @contextlib.contextmanager
-def _mapped(paths: Paths, process: int) -> Iterator[Arena]:
-    arena = Arena(paths.restored(process))
+def _created(path: Path, size: int) -> Iterator[memoryview]:
+    """A new file of `size` bytes, all of its memory allocated, mapped for writing."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, GROUP_FILE)
     try:
-        yield arena
+        os.fchmod(descriptor, GROUP_FILE)
+        try:
+            os.posix_fallocate(descriptor, 0, size)
+        except OSError:
+            raise StagingTooSmallError(arena_bytes(size), 0) from None
+        with _mapped(descriptor, size, mmap.PROT_READ | mmap.PROT_WRITE) as payload:
+            yield payload
     finally:
-        arena.close()
+        os.close(descriptor)
 
 
-def _holds(arena: Arena, item: StoredObject, step: int) -> bool:
+@contextlib.contextmanager
+def _mapped(descriptor: int, size: int, protection: int) -> Iterator[memoryview]:
+    with mmap.mmap(descriptor, size, prot=protection) as mapping, memoryview(mapping) as payload:
+        yield payload
+
+
+def _holds(path: Path, item: StoredObject) -> bool:
     """Whether the file holds exactly this object, by its bytes."""
     try:
-        control = arena.control()
-        if control is None or not control.whole or control.step != step:
-            return False
-        with arena.snapshot(control.generation) as payload:
-            return (
-                len(payload) == item.size and algorithm(item.algorithm).of(payload) == item.digest
-            )
-    except ArenaError:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
         return False
+    try:
+        if os.fstat(descriptor).st_size != item.size:
+            return False
+        with _mapped(descriptor, item.size, mmap.PROT_READ) as payload:
+            return algorithm(item.algorithm).of(payload) == item.digest
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,34 @@
+"""The TCP port, reachable from outside the pod: drain hook, health, metrics. Nothing else."""
+
+import hmac
+
+from aiohttp import web
+
+from spot_sidecar.drain import Drain
+from spot_sidecar.metrics import CONTENT_TYPE, Metrics
+
+__all__ = ["build_pod_app"]
+
+DRAIN_HEADER = "X-Spot-Drain"
+
+
+def build_pod_app(drain: Drain, metrics: Metrics, *, drain_token: str) -> web.Application:
+    """The application; only the caller who knows the token can drain."""
+
+    async def call_drain(request: web.Request) -> web.Response:
+        given = request.headers.get(DRAIN_HEADER, "")
+        if not hmac.compare_digest(given.encode(), drain_token.encode()):
+            return web.json_response({"error": f"{DRAIN_HEADER} is not this pod's"}, status=403)
+        return web.json_response({"drained": await drain.drain()})
+
+    async def healthz(_: web.Request) -> web.Response:
+        return web.json_response({"ok": True})
+
+    async def show_metrics(_: web.Request) -> web.Response:
+        return web.Response(body=metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+
+    app = web.Application()
+    app.router.add_get("/v1/drain", call_drain)
+    app.router.add_get("/healthz", healthz)
+    app.router.add_get("/metrics", show_metrics)
+    return app

@@ -1,0 +1,139 @@
+"""From a durable share to a checkpoint: receipt, fence, manifest, and a look at what was stored.
+
+No trainer takes part. Rank 0 commits at once, rank r steps in after r times 30 s. The higher claims
+are listed before each commit: a superseded attempt commits no more.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from spot_training.checkpoint import commit, keys, records, selection, verify
+from spot_training.checkpoint.manifest import Manifest, Receipt, Verified
+from spot_training.checkpoint.store import NotFound, Store, StoreError
+
+from spot_sidecar.clock import between, timestamp
+from spot_sidecar.config import Config, Pod
+from spot_sidecar.fence import Fence
+from spot_sidecar.lineage import TROUBLE, Lineage
+from spot_sidecar.standing import Standing
+
+__all__ = ["Committer", "NotCommittedError", "SupersededError"]
+
+log = logging.getLogger(__name__)
+
+STEP_IN_SECONDS = 30.0
+"""What a rank leaves each rank below it, to commit first."""
+RECEIPTS_SECONDS = 600.0
+"""How long the other ranks' receipts are waited for."""
+RETRY_SECONDS = (0.5, 2.0)
+
+
+class SupersededError(Exception):
+    """A later attempt has begun: this one may not commit."""
+
+
+class NotCommittedError(Exception):
+    """The checkpoint can never be committed; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Committer:
+    """Writes receipts and manifests for this pod."""
+
+    lineage: Lineage
+    fence: Fence
+    standing: Standing
+    config: Config
+    pod: Pod
+
+    async def standing_receipt(self, checkpoint: str) -> Receipt | None:
+        """The receipt this rank has written for the checkpoint before, if any."""
+        read = partial(_read_receipt, key=keys.receipt(checkpoint, self.config.rank))
+        return await self.lineage.patiently(read)
+
+    async def write_receipt(self, receipt: Receipt) -> Receipt:
+        """Write the receipt; return the one that stands (ours, if we wrote it before)."""
+        return await self.lineage.patiently(partial(_create_receipt, receipt=receipt))
+
+    async def commit(self, receipt: Receipt) -> Manifest:
+        """Commit the checkpoint that the receipt is a share of, for as long as it takes.
+
+        Raises:
+            SupersededError: a later attempt has begun.
+            NotCommittedError: the receipts contradict each other, or some never came.
+        """
+        await self._step_in(receipt.id)
+        waited = 0.0
+        while True:
+            try:
+                await self._expect_not_superseded()
+                return await self.lineage.once(self._write(receipt))
+            except commit.Incomplete as error:
+                if waited > RECEIPTS_SECONDS:
+                    raise NotCommittedError(str(error)) from None
+            except (commit.Disagreement, records.FormatError) as error:
+                raise NotCommittedError(str(error)) from None
+            except TROUBLE:
+                log.info("commit waits for the store", extra={"id": receipt.id})
+            pause = between(*RETRY_SECONDS)
+            await self.standing.clock.sleep(pause)
+            waited += pause
+
+    async def verify(self, manifest: Manifest) -> None:
+        """Look at what was stored (V1, V2) and record the result; trouble is not worth waiting."""
+        try:
+            verdict = await self.lineage.once(
+                partial(verify.verdict, checkpoint=manifest.id, node=self.pod.node)
+            )
+            if isinstance(verdict, selection.Bad):
+                self.standing.meet("CheckpointCorrupt", verdict.evidence.detail)
+                self.standing.note("CheckpointCorrupt", verdict.evidence.detail, warning=True)
+            elif isinstance(verdict, selection.Good):
+                word = Verified(id=manifest.id, level="V2", at=self._now())
+                body = records.dump(word)
+                await self.lineage.once(lambda store: store.create(keys.verified(word.id), body))
+        except StoreError as error:
+            log.info("not verified after its upload: %s", error, extra={"id": manifest.id})
+
+    async def _step_in(self, checkpoint: str) -> None:
+        """Leave the ranks below their time, but not after one of them has committed."""
+        end = self.standing.clock.monotonic() + STEP_IN_SECONDS * self.config.rank
+        while self.standing.clock.monotonic() < end:
+            found = await self.lineage.patiently(lambda store: store.list(keys.commit(checkpoint)))
+            if found:
+                return
+            await self.standing.clock.sleep(between(*RETRY_SECONDS))
+
+    async def _expect_not_superseded(self) -> None:
+        higher = await self.fence.look()
+        if higher is not None:
+            raise SupersededError(
+                f"attempt {higher} has begun: attempt {self.config.attempt} is over"
+            )
+
+    def _write(self, mine: Receipt) -> Callable[[Store], Manifest]:
+        def write(store: Store) -> Manifest:
+            alone = self.config.ranks == 1
+            receipts = (mine,) if alone else commit.read_receipts(store, mine.id)
+            return commit.commit(store, receipts, committed_at=self._now())
+
+        return write
+
+    def _now(self) -> str:
+        return timestamp(self.standing.clock.now())
+
+
+def _read_receipt(store: Store, *, key: str) -> Receipt | None:
+    try:
+        return records.load(Receipt, store.read(key))
+    except NotFound:
+        return None
+
+
+def _create_receipt(store: Store, *, receipt: Receipt) -> Receipt:
+    key = keys.receipt(receipt.id, receipt.rank)
+    if store.create(key, records.dump(receipt)):
+        return receipt
+    return records.load(Receipt, store.read(key))

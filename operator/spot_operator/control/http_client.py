@@ -105,8 +105,11 @@ class HttpClient:
         forever = aiohttp.ClientTimeout(total=None, sock_connect=self._seconds)
         path = resource.path(namespace)
         async with self._answer("GET", path, query=query, limits=forever) as response:
-            async for line in _lines(response):
-                yield _event(json.loads(line))
+            try:
+                async for line in _lines(response):
+                    yield _event(json.loads(line))
+            finally:
+                _hang_up(response)
 
     async def create(
         self,
@@ -245,6 +248,12 @@ async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
             parts.clear()
         if rest:
             parts.append(rest)
+
+
+def _hang_up(response: aiohttp.ClientResponse) -> None:
+    """End a stream that has not ended: TLS's polite farewell would wait for a deaf server."""
+    if response.connection and response.connection.transport:
+        response.connection.transport.abort()
 
 
 def _event(raw: Json) -> WatchEvent:

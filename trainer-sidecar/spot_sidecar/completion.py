@@ -51,6 +51,11 @@ class Completion:
         except TimeoutError:
             return None
 
+    async def settled(self, seconds: float) -> None:
+        """Wait up to `seconds` for a completion that is under way."""
+        if self._task is not None:
+            await asyncio.wait({self._task}, timeout=seconds)
+
     async def _run(self, final: CommitSeen) -> Completed:
         marker = Marker(
             attempt=self._standing.attempt,

@@ -94,17 +94,15 @@ class Fence:
                 await self._standing.clock.sleep(1.0)
         return self._nonce
 
-    async def look(self) -> int | None:
+    async def look(self, *, patiently: bool = False) -> int | None:
         """Look for a higher claim now; return the attempt that has superseded this one, if any.
 
         Raises:
-            StoreError: the claims cannot be listed.
+            StoreError: the claims cannot be listed (never because of trouble, if `patiently`).
         """
         if self.superseded_by is None:
-            look = partial(claims.superseded_by, attempt=self._config.attempt)
-            self.superseded_by = await self._lineage.once(look)
-            if self.superseded_by is not None:
-                self._superseded(self.superseded_by)
+            ask = self._lineage.patiently if patiently else self._lineage.once
+            self._heard(await ask(partial(claims.superseded_by, attempt=self._config.attempt)))
         return self.superseded_by
 
     async def watch(self) -> None:
@@ -120,6 +118,12 @@ class Fence:
     def look_soon(self) -> None:
         """There is reason to believe that a later attempt has begun."""
         self._looks.ring()
+
+    def _heard(self, higher: int | None) -> None:
+        # Several looks may be under way at once: the first one to see it tells.
+        if higher is not None and self.superseded_by is None:
+            self.superseded_by = higher
+            self._superseded(higher)
 
     def _own_nonce(self) -> str:
         nonce = self._memory.get("nonce")

@@ -7,6 +7,7 @@ the content (`NotFound`, `Corrupt`) is the caller's to judge.
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -33,8 +34,11 @@ PROBLEMS = ("StoreUnreachable", "StoreDenied")
 class Lineage:
     """One job's objects, by calls in threads."""
 
-    def __init__(self, store: Store, standing: Standing, metrics: Metrics) -> None:
-        self.store = store
+    def __init__(self, connect: Callable[[], Store], standing: Standing, metrics: Metrics) -> None:
+        """`connect` makes the store, in a thread, at the first use that succeeds."""
+        self._connect = connect
+        self._store: Store | None = None
+        self._connecting = threading.Lock()
         self._standing = standing
         self._metrics = metrics
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
@@ -47,7 +51,7 @@ class Lineage:
         """
         loop = asyncio.get_running_loop()
         try:
-            result = await loop.run_in_executor(self._threads, action, self.store)
+            result = await loop.run_in_executor(self._threads, self._act, action)
         except StoreError as error:
             self._tell(error)
             raise
@@ -72,6 +76,12 @@ class Lineage:
     def close(self) -> None:
         """Take no more work; a call that is running is not waited for."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _act(self, action: Callable[[Store], T]) -> T:
+        with self._connecting:
+            if self._store is None:
+                self._store = self._connect()
+        return action(self._store)
 
     def _tell(self, error: StoreError) -> None:
         self._metrics.store_errors.labels(type(error).__name__).inc()

@@ -122,7 +122,7 @@ class Beginning:
         self._discard_if_all_loaded()
 
     def started(self, process: int) -> None:
-        """A process works (it asked for arenas): whatever it was given, it has begun."""
+        """A process shows progress: if it was to begin from zero, it has begun."""
         if isinstance(self.decision, Begin) and not self._has_started(process):
             self._start(process, 0)
 
@@ -133,7 +133,9 @@ class Beginning:
     async def _claim_and_decide(self) -> Decision:
         grant = await self._desk.granted()
         await self._fence.claim()
-        await self._fence.nonce()
+        higher = await self._fence.look(patiently=True)
+        if higher is not None:
+            return Halt("Superseded", f"attempt {higher} has begun")
         if self.begun:
             return Begin()  # a restarted sidecar: the trainer has what it needs
         self._since = self._standing.clock.monotonic()

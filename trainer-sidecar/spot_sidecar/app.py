@@ -1,0 +1,297 @@
+"""The sidecar put together: the only file that knows every part.
+
+Order at the start: the socket, then the TCP port (its health answers the startup probe, so that a
+trainer never starts without the socket), then everything that may wait for others.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from aiohttp import web
+from spot_training.checkpoint.store import Store
+
+from spot_sidecar.annotations import AnnotationReader
+from spot_sidecar.arenas import Arenas
+from spot_sidecar.clock import Clock, timestamp
+from spot_sidecar.completion import Completion
+from spot_sidecar.config import Settings
+from spot_sidecar.drain import Drain
+from spot_sidecar.fence import Fence
+from spot_sidecar.keeping import Keeping
+from spot_sidecar.lineage import Lineage
+from spot_sidecar.memory import Memory
+from spot_sidecar.metrics import Metrics
+from spot_sidecar.notices.bus import NoticeBus, write_notice_file
+from spot_sidecar.notices.imds import Health, ImdsSource
+from spot_sidecar.notices.notice import Kind, Notice
+from spot_sidecar.paths import GROUP_FILE
+from spot_sidecar.phase import Signs, phase_of, state_of
+from spot_sidecar.pod_api import build_pod_app
+from spot_sidecar.podinfo import watch_annotations
+from spot_sidecar.recollection import recall
+from spot_sidecar.reports.client import Reporter
+from spot_sidecar.resume.ballot import Ballot
+from spot_sidecar.resume.beginning import Beginning
+from spot_sidecar.resume.decision import Begin, FromCheckpoint
+from spot_sidecar.resume.fetch import Fetch
+from spot_sidecar.resume.grant import GrantDesk
+from spot_sidecar.resume.search import Search
+from spot_sidecar.seconds import Phase
+from spot_sidecar.shared import leftover_notice, prepare_volumes
+from spot_sidecar.snapshots.committer import Committer
+from spot_sidecar.snapshots.intake import Intake
+from spot_sidecar.snapshots.stages import Stages
+from spot_sidecar.snapshots.uploads import Uploads
+from spot_sidecar.standing import Standing
+from spot_sidecar.trainer_api.errors import answer_in_json
+from spot_sidecar.trainer_api.saving import Saving
+from spot_sidecar.trainer_api.sessions import Sessions
+from spot_sidecar.trainer_api.starting import Starting
+from spot_sidecar.trainer_api.telling import Telling
+from spot_sidecar.watch import Watch
+
+__all__ = ["Sidecar"]
+
+log = logging.getLogger(__name__)
+
+LAST_REPORT_SECONDS = 3.0
+SPARE_SECONDS = 2.0
+"""Kept of the grace for the last report and the termination message."""
+STOP_SERVERS_SECONDS = 0.5
+
+
+class Sidecar:
+    """One pod's sidecar."""
+
+    def __init__(self, settings: Settings, connect: Callable[[], Store], clock: Clock) -> None:
+        config, pod, paths = settings.config, settings.pod, settings.paths
+        prepare_volumes(paths)
+        self.settings = settings
+        self.clock = clock
+        self.metrics = Metrics()
+        self.memory = Memory(paths.memory)
+        self.standing = Standing(clock, config.attempt, clock.now())
+        recall(self.standing, self.memory.get("standing", {}))
+        self.keeping = Keeping(self.standing, self.memory, paths.termination_log)
+        self.bus = NoticeBus(self._heard)
+        self.lineage = Lineage(connect, self.standing, self.metrics)
+        self.arenas = Arenas(paths, config.staging_bytes)
+        self.stages = Stages(clock)
+        self.sessions = Sessions(self.arenas.take_back)
+        self.reporter = Reporter(
+            self.standing, config, pod, paths.token, lambda _: self.fence.look_soon()
+        )
+        self.completion = Completion(self.lineage, self.standing, self.reporter)
+        self.desk = GrantDesk(config.attempt, start_fresh=config.on_none_valid == "StartFresh")
+        self.fence = Fence(
+            self.lineage,
+            self.standing,
+            memory=self.memory,
+            config=config,
+            pod=pod,
+            superseded=self._superseded,
+        )
+        self.beginning = self._make_beginning()
+        self.intake = Intake(
+            self.arenas,
+            self.stages,
+            standing=self.standing,
+            memory=self.memory,
+            metrics=self.metrics,
+        )
+        self.uploads = Uploads(
+            self.intake,
+            self.stages,
+            Committer(self.lineage, self.fence, self.standing, config, pod),
+            self.lineage,
+            standing=self.standing,
+            metrics=self.metrics,
+            config=config,
+            paths=paths,
+            parent=lambda: self.beginning.parent,
+            expected=lambda: self.memory.get("started", ()),
+        )
+        self.drain = Drain(
+            self.bus,
+            self.sessions,
+            clock,
+            grace_seconds=config.grace_seconds,
+            uploads=self.intake.arrivals,
+            uploads_idle=lambda: self.intake.idle,
+        )
+        self.watch = Watch(
+            self.standing,
+            paths,
+            high_water=config.high_water_step,
+            phase=self._look_at_phase,
+            processes=lambda: self.sessions.ever,
+            works=self.beginning.started,
+        )
+        self._stopping = False
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until `stop` is set (the trainer has ended), then bring in what is under way."""
+        if notice := leftover_notice(self.settings.paths):
+            self.bus.tell(notice)
+        self.keeping.write()
+        runners = [await self._serve_trainer(), await self._serve_pod()]
+        log.info("serving", extra={"socket": str(self.settings.paths.socket)})
+        tasks = [asyncio.create_task(work, name=name) for name, work in self._works().items()]
+        stopped = asyncio.create_task(stop.wait(), name="stop")
+        try:
+            await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
+            _raise_what_failed(tasks)
+            await self._bring_in()
+        finally:
+            await self._end([*tasks, stopped], runners)
+
+    def _works(self) -> dict[str, Coroutine[Any, Any, None]]:
+        """Everything that runs for as long as the sidecar; none of them ever returns."""
+        paths, imds = self.settings.paths, self.settings.config.notices.imds
+        reader = AnnotationReader(desk=self.desk, tell=self.bus.tell, trust=self.reporter.trust)
+        works = {
+            "annotations": watch_annotations(paths.annotations, self.clock, reader.read),
+            "attempt": self._attempt(),
+            "uploads": self.uploads.run(),
+            "watch": self.watch.run(),
+            "keeping": self.keeping.run(),
+            "reports": self.reporter.run(),
+        }
+        if imds.enabled:
+            source = ImdsSource(imds.endpoint, self.clock, self.bus.tell, self._health_of_imds)
+            works["imds"] = source.run()
+        return works
+
+    async def _attempt(self) -> None:
+        """The attempt's own course: begin, then guard the claim."""
+        if self.memory.get("nonceOfLineage"):
+            self.intake.open(self.memory.get("nonceOfLineage"))
+        await self.beginning.run()
+        if isinstance(self.beginning.decision, Begin | FromCheckpoint):
+            nonce = await self.fence.nonce()
+            self.memory.put(nonceOfLineage=nonce)
+            self.intake.open(nonce)
+            await self.fence.watch()
+        await asyncio.get_running_loop().create_future()
+
+    async def _bring_in(self) -> None:
+        """The trainer has ended: finish uploads within what is left of the grace, say so."""
+        self._stopping = True
+        end = self.clock.monotonic() + self.drain.grace_left - SPARE_SECONDS
+        log.info("stopping", extra={"unfinished": len(self.intake.unfinished)})
+        await self.uploads.settled(max(0.0, end - self.clock.monotonic()))
+        await self.completion.settled(max(0.0, end - self.clock.monotonic()))
+        self.watch.look()
+        self.keeping.write()
+        try:
+            async with asyncio.timeout(LAST_REPORT_SECONDS):
+                await self.reporter.send()
+        except TimeoutError:
+            log.warning("the last report was not answered")
+
+    async def _end(self, tasks: list[asyncio.Task[Any]], runners: list[web.AppRunner]) -> None:
+        self.uploads.stop()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for runner in runners:
+            await runner.cleanup()
+        await self.reporter.close()
+        self.keeping.write()
+        self.lineage.close()
+
+    async def _serve_trainer(self) -> web.AppRunner:
+        app = web.Application(middlewares=[answer_in_json], client_max_size=2**20)
+        config, paths = self.settings.config, self.settings.paths
+        app.add_routes(Starting(self.sessions, self.beginning, config, paths).routes())
+        saving = Saving(self.arenas, self.intake, self.stages, self.completion, self.standing)
+        app.add_routes(saving.routes())
+        app.add_routes(Telling(self.bus, self.standing).routes())
+        runner = _runner(app)
+        await runner.setup()
+        await web.UnixSite(runner, str(paths.socket)).start()
+        paths.socket.chmod(GROUP_FILE)
+        return runner
+
+    async def _serve_pod(self) -> web.AppRunner:
+        token = self.settings.config.drain_token
+        runner = _runner(build_pod_app(self.drain, self.metrics, drain_token=token))
+        await runner.setup()
+        await web.TCPSite(runner, self.settings.host, self.settings.port).start()
+        return runner
+
+    def _make_beginning(self) -> Beginning:
+        config, pod, paths = self.settings.config, self.settings.pod, self.settings.paths
+        fetch = Fetch(self.lineage, self.arenas, paths, self.metrics)
+        ballot = Ballot(config.attempt, config.rank, pod.node, lambda: timestamp(self.clock.now()))
+        search = Search(self.lineage, self.standing, fetch, ballot, ranks=config.ranks)
+        return Beginning(
+            self.desk,
+            self.fence,
+            search,
+            fetch,
+            standing=self.standing,
+            memory=self.memory,
+            begins_at=self._begins_at,
+        )
+
+    def _begins_at(self, step: int) -> None:
+        self.watch.begins_at(step)
+
+    def _heard(self, notice: Notice) -> None:
+        """A notice is in force: into the trainer's file first, then to everybody else."""
+        write_notice_file(self.settings.paths.notice, notice)
+        self.standing.notice = notice
+        self.standing.told_at = self.clock.now()
+        self.metrics.saw_notice(notice)
+        log.info("notice", extra=notice.to_json())
+        self.standing.changed()
+
+    def _health_of_imds(self, health: Health) -> None:
+        self.standing.sources["imds"] = health
+        self.metrics.saw_health("imds", health)
+        self.standing.changed(urgent=False)
+
+    def _superseded(self, attempt: int) -> None:
+        """A later attempt has begun: commit nothing more, and stop the trainer."""
+        reason = f"attempt {attempt} has begun"
+        self.standing.meet("Superseded", reason)
+        self.standing.say("Superseded", reason)
+        self.uploads.abandon(reason)
+        self.beginning.halt("Superseded", reason)
+        now = self.clock.now()
+        self.bus.tell(Notice(Kind.Preempt, "fence", observed_at=now, deadline=now, raw=reason))
+
+    def _look_at_phase(self) -> Phase:
+        alive = bool(self.sessions.processes)
+        signs = Signs(
+            begun=self.beginning.begun,
+            restoring=self.beginning.restoring,
+            alive=alive,
+            ended=self._stopping or (bool(self.sessions.ever) and not alive),
+            notice=self.standing.notice,
+        )
+        state = state_of(signs)
+        if (state, alive) != (self.standing.state, self.standing.trainer.registered):
+            self.standing.state = state
+            self.standing.trainer.registered = alive
+            self.standing.changed()
+        self.metrics.step.set(self.standing.trainer.step)
+        return phase_of(signs)
+
+
+def _runner(app: web.Application) -> web.AppRunner:
+    # A client that goes must not leave its long poll or its session behind.
+    return web.AppRunner(
+        app, handler_cancellation=True, access_log=None, shutdown_timeout=STOP_SERVERS_SECONDS
+    )
+
+
+def _raise_what_failed(tasks: list[asyncio.Task[Any]]) -> None:
+    """A part that ended is a fault: end as well, be restarted, and go on from memory."""
+    for task in tasks:
+        if task.done() and not task.cancelled():
+            error = task.exception()
+            raise error or RuntimeError(f"{task.get_name()} has ended")

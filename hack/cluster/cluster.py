@@ -272,6 +272,7 @@ def start_control_plane(site: Site) -> None:
     await_control_plane(site)
     if record.nodes is not None:
         site.kubectl.apply(control_plane.bootstrap_objects())
+        control_plane.dns_may_start(home).touch()
     create_bucket(store_of(record))
 
 

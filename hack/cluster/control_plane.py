@@ -145,13 +145,19 @@ clientConnection:
 
 
 def _dns(home: Home) -> Service:
-    return Service("coredns", ("coredns", "-conf", str(home.hub / "Corefile")))
+    argv = ("coredns", "-conf", str(home.hub / "Corefile"))
+    return Service("coredns", argv, after=str(dns_may_start(home)))
+
+
+def dns_may_start(home: Home) -> Path:
+    """The file that says so: without an API server that lets it in, it backs off for seconds."""
+    return home.hub / "dns-may-start"
 
 
 def corefile(home: Home, record: Record) -> str:
     """The cluster's names; no other exists, and no question leaves this machine."""
     return f"""\
-.:53 {{
+{DOMAIN}:53 in-addr.arpa:53 ip6.arpa:53 {{
     bind {record.addresses.hub}
     errors
     kubernetes {DOMAIN} in-addr.arpa ip6.arpa {{
@@ -159,10 +165,13 @@ def corefile(home: Home, record: Record) -> str:
         pods insecure
         ttl 5
     }}
+    cache 5
+}}
+.:53 {{
+    bind {record.addresses.hub}
     template ANY ANY {{
         rcode NXDOMAIN
     }}
-    cache 5
 }}
 """
 

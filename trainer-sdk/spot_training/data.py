@@ -78,6 +78,7 @@ class Cursor:
     samples: int = 0
     fingerprint: Mapping[str, int | str] | None = None
     begun_with: Any = None
+    _resume_with: Any = None
     _open: bool = False
 
     def to_plain(self) -> dict[str, Any]:
@@ -90,7 +91,9 @@ class Cursor:
             "begunWith": self.begun_with,
         }
 
-    def restore(self, plain: Mapping[str, Any]) -> None:
+    def restore(self, plain: Mapping[str, Any], *, now: Any) -> None:
+        """Goes to a checkpoint's position; `now` is the random state that it was taken in."""
+        self._resume_with = now
         self.epoch = plain["epoch"]
         self.batches = plain["batches"]
         self.epoch_samples = plain["epochSamples"]
@@ -152,10 +155,9 @@ class Cursor:
         if self.begun_with is None:
             self.begun_with = capture()
             return self._begin(data)
-        now = capture()
         restore(self.begun_with)
         iterator = self._begin(data)
-        restore(now)
+        restore(self._resume_with)  # undoes what the script drew before it came here again
         return iterator
 
     def _begin(self, data: Order[Batch] | Iterable[Batch]) -> Iterator[Batch]:

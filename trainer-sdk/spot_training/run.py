@@ -149,7 +149,7 @@ class Run:
         """Takes over position, seed and random state; the trainer's own state is restored."""
         position = plain["position"]
         self._step = position["step"]
-        self._cursor.restore(position["cursor"])
+        self._cursor.restore(position["cursor"], now=plain["rng"])
         self.metrics = dict(position["metrics"])
         if self._seed is None:
             self._seed = position["seed"]

@@ -23,7 +23,7 @@ def discard_orphans(store: Store, *, before: int) -> tuple[str, ...]:
         str(found) for key in store.list(keys.COMMITS) if (found := keys.parse_commit(key))
     }
     buried = {keys.parse_tombstone(key) for key in store.list(keys.TOMBSTONES)}
-    data = [(key, found[0]) for key in store.list(keys.DATA) if (found := keys.parse_data(key))]
+    data = [(key, place[0]) for key in store.list(keys.DATA) if (place := keys.parse_data(key))]
     orphans = {
         checkpoint
         for _, checkpoint in data

@@ -1,0 +1,137 @@
+"""V0 to V2 of candidates in a store, and what counts as evidence."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from kit.checkpoints import AT, an_id, commit_checkpoint, damaged
+from kit.stores import FaultyStore, failing
+from spot_training.checkpoint import keys, records, verify
+from spot_training.checkpoint.manifest import Manifest, Post
+from spot_training.checkpoint.selection import Bad, Evidence, Facts, Good, Kind, Unknown
+from spot_training.checkpoint.store import Corrupt, Denied, StoreError, Unreachable
+from spot_training.checkpoint.stores.directory import DirectoryStore
+
+DATA = keys.data(an_id(), 0, 0)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> DirectoryStore:
+    found = DirectoryStore.prepare(tmp_path / "lineage")
+    verify.open_lineage(found, created_at=AT)
+    return found
+
+
+def rewrite(store: DirectoryStore, manifest: Manifest) -> None:
+    (store.root / keys.commit(an_id())).write_bytes(records.dump(manifest))
+
+
+def test_a_whole_checkpoint_is_good(store: DirectoryStore) -> None:
+    commit_checkpoint(store, ranks=2)
+    assert verify.verdict(store, an_id(), node="n1") == Good()
+
+
+@pytest.mark.parametrize(
+    ("damage", "kind"),
+    [
+        (lambda root: (root / DATA).unlink(), Kind.MISSING),
+        (lambda root: (root / keys.commit(an_id())).unlink(), Kind.MISSING),
+        (lambda root: (root / DATA).write_bytes(b"short"), Kind.SERVER),
+        (lambda root: (root / keys.commit(an_id())).write_bytes(b"{}"), Kind.SERVER),
+    ],
+)
+def test_definite_damage_is_evidence(
+    store: DirectoryStore, damage: Callable[[Path], object], kind: Kind
+) -> None:
+    commit_checkpoint(store)
+    damage(store.root)
+    verdict = verify.verdict(store, an_id(), node="n1")
+    assert isinstance(verdict, Bad)
+    assert (verdict.evidence.id, verdict.evidence.kind, verdict.evidence.node) == (
+        an_id(), kind, "n1",
+    )  # fmt: skip
+
+
+def test_nothing_is_missing_while_the_format_record_does_not_read(store: DirectoryStore) -> None:
+    commit_checkpoint(store)
+    (store.root / DATA).unlink()
+    (store.root / keys.FORMAT).unlink()
+    assert isinstance(verify.verdict(store, an_id(), node="n1"), Unknown)
+
+
+@pytest.mark.parametrize("error", [Unreachable, Denied])
+@pytest.mark.parametrize("method", ["read", "stat"])
+def test_trouble_on_the_way_is_no_evidence(
+    store: DirectoryStore, method: str, error: type[StoreError]
+) -> None:
+    commit_checkpoint(store)
+    faulty = FaultyStore(store, failing(method, error=error))
+    verdict = verify.verdict(faulty, an_id(), node="n1")
+    assert isinstance(verdict, Unknown)
+    assert verdict.retry
+
+
+def test_a_newer_manifest_is_unknown_for_good(store: DirectoryStore) -> None:
+    rewrite(store, damaged(commit_checkpoint(store), schema=2))
+    verdict = verify.verdict(store, an_id(), node="n1")
+    assert isinstance(verdict, Unknown)
+    assert not verdict.retry
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"step": 11}, {"id": an_id(1, 11)}, {"ranks": 2}, {"objects": ()}],
+)
+def test_a_manifest_that_does_not_add_up_is_damaged(
+    store: DirectoryStore, changes: dict[str, object]
+) -> None:
+    rewrite(store, damaged(commit_checkpoint(store), **changes))
+    assert isinstance(verify.verdict(store, an_id(), node="n1"), Bad)
+
+
+def test_part_digests_that_do_not_combine_are_damaged(store: DirectoryStore) -> None:
+    manifest = commit_checkpoint(store)
+    (item,) = manifest.objects
+    wrong = damaged(manifest, objects=(damaged(item, parts=item.parts[::-1]),))  # type: ignore[arg-type]
+    rewrite(store, wrong)
+    verdict = verify.verdict(store, an_id(), node="n1")
+    assert isinstance(verdict, Bad)
+    assert "combine" in verdict.evidence.detail
+
+
+def test_a_tombstone_carries_the_evidence_once(store: DirectoryStore) -> None:
+    seen = (
+        Evidence(an_id(), Kind.CONTENT, "n1", "part 3 differs"),
+        Evidence(an_id(), Kind.CONTENT, "n2", "part 3 differs there too"),
+    )
+    facts = Facts(node="n2", commits=(an_id(),), evidence=seen)
+    (tombstone,) = verify.quarantine(store, facts, attempt=4, at=AT)
+    assert tombstone.nodes == ("n1", "n2")
+    assert tombstone.evidence == ("part 3 differs", "part 3 differs there too")
+    assert verify.look(store, facts).tombstones == {an_id()}
+    assert verify.quarantine(store, facts, attempt=5, at=AT) == ()
+
+
+def test_posts_of_earlier_attempts_are_evidence(store: DirectoryStore) -> None:
+    def post(attempt: int, verdict: str) -> None:
+        body = Post(attempt=attempt, k=0, rank=0, id=an_id(), verdict=verdict, node="n1", at=AT,
+                    kind="content" if verdict == "bad" else "", detail="differs")  # fmt: skip
+        store.create(keys.post(attempt, 0, 0), records.dump(body))
+
+    post(1, "bad")
+    post(2, "verified")
+    (store.root / "post/00000003/000").mkdir(parents=True)
+    (store.root / keys.post(3, 0, 0)).write_bytes(b"damaged")
+    assert verify.read_evidence(store) == (Evidence(an_id(), Kind.CONTENT, "n1", "differs"),)
+
+
+def test_a_new_lineage_is_opened_once(store: DirectoryStore) -> None:
+    first = verify.open_lineage(store, created_at="2027-01-01T00:00:00.000000Z")
+    assert first.created_at == AT
+
+
+def test_a_lineage_without_its_format_record_is_not_begun_anew(store: DirectoryStore) -> None:
+    commit_checkpoint(store)
+    (store.root / keys.FORMAT).unlink()
+    with pytest.raises(Corrupt, match=r"format\.json"):
+        verify.open_lineage(store, created_at=AT)

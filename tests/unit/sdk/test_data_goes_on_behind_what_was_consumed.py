@@ -1,0 +1,155 @@
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from kit.trainers import global_randomness
+from spot_training import randomness
+from spot_training.data import Cursor, ShuffledBatches, WrongData, samples_in
+
+ORDER = ShuffledBatches(23, 5, seed=7)
+
+
+@pytest.fixture(autouse=True)
+def _global_randomness() -> Iterator[None]:
+    with global_randomness():
+        yield
+
+
+def walk(cursor: Cursor, data: Any, rng: np.random.Generator) -> Iterator[Any]:
+    return cursor.walk(
+        data,
+        capture=lambda: randomness.capture(rng),
+        restore=lambda plain: randomness.restore(plain, rng),
+    )
+
+
+def reborn(cursor: Cursor, now: Any = None) -> Cursor:
+    """The cursor of another process, from what the checkpoint keeps."""
+    other = Cursor()
+    other.restore(cursor.to_plain(), now=now or randomness.capture(np.random.default_rng(0)))
+    return other
+
+
+@pytest.mark.parametrize("consumed", range(6))
+def test_an_order_goes_on_at_any_batch(consumed: int) -> None:
+    rng = np.random.default_rng(0)
+    whole = [list(batch) for batch in ORDER.batches(2, after=0)]
+    cursor = Cursor(epoch=2)
+    walking = walk(cursor, ORDER, rng)
+    head = [list(next(walking)) for _ in range(min(consumed, 5))]
+    tail = [list(batch) for batch in walk(reborn(cursor), ORDER, rng)]
+    assert head + tail == whole
+
+
+def test_each_epoch_has_its_own_order_of_all_samples() -> None:
+    epochs = [np.concatenate(list(ORDER.batches(epoch, after=0))) for epoch in range(3)]
+    for order in epochs:
+        assert sorted(order) == list(range(23))
+    assert len({tuple(order) for order in epochs}) == 3
+
+
+def test_the_order_is_part_of_the_format() -> None:
+    # A resumed run must see the order that a checkpoint of schema 1 was trained in, for ever;
+    # numpy does not promise to keep the stream of `permutation` from version to version.
+    assert list(next(ShuffledBatches(10, 4, seed=3).batches(1, after=0))) == [4, 1, 2, 8]
+
+
+def test_a_changed_batch_size_goes_on_at_the_same_sample() -> None:
+    rng = np.random.default_rng(0)
+    cursor = Cursor()
+    head = list(next(walk(cursor, ORDER, rng)))
+    rest = np.concatenate(list(walk(reborn(cursor), ShuffledBatches(23, 4, seed=7), rng)))
+    whole = np.concatenate(list(ORDER.batches(0, after=0)))
+    assert head + list(rest) == list(whole)
+
+
+def test_drop_last_leaves_the_short_batch_out() -> None:
+    batches = list(ShuffledBatches(23, 5, drop_last=True).batches(0, after=0))
+    assert [len(batch) for batch in batches] == [5, 5, 5, 5]
+
+
+@pytest.mark.parametrize("other", [ShuffledBatches(24, 5, seed=7), ShuffledBatches(23, 5, seed=8),
+                                   [1, 2, 3]])  # fmt: skip
+def test_other_data_is_refused(other: Any) -> None:
+    rng = np.random.default_rng(0)
+    cursor = Cursor()
+    next(walk(cursor, ORDER, rng))
+    with pytest.raises(WrongData, match="trained on"):
+        next(walk(reborn(cursor), other, rng))
+
+
+@pytest.mark.parametrize("arguments", [(0, 1), (1, 0), (1, 1, -1)])
+def test_impossible_orders_are_refused(arguments: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="at least"):
+        ShuffledBatches(*arguments)
+
+
+class DrawingLoader:
+    """Draws from the global generators when it is iterated and for each batch, as torch's does."""
+
+    def __init__(self, batches: int) -> None:
+        self.batches = batches
+
+    def __iter__(self) -> Iterator[Any]:
+        order = np.random.permutation(self.batches * 2)
+        offset = random.random()
+        for index in range(self.batches):
+            yield order[2 * index : 2 * index + 2] + offset + np.random.random()
+
+
+def train(cursor: Cursor, rng: np.random.Generator, stop: int) -> list[float]:
+    """Consumes batches with draws in between; the log stands for the state of the training."""
+    log = []
+    for batch in walk(cursor, DrawingLoader(6), rng):
+        log.append(float(batch.sum() + rng.random() + random.random() + np.random.random()))
+        if len(log) == stop:
+            break
+    return log
+
+
+@pytest.mark.parametrize("stops", [(1,), (5,), (6,), (2, 3), (1, 1, 1)])
+def test_two_random_states_make_an_arbitrary_loader_exact(stops: tuple[int, ...]) -> None:
+    def seeded() -> np.random.Generator:
+        randomness.seed_globals(5, 0)
+        return np.random.default_rng(5)
+
+    rng = seeded()
+    expected = train(Cursor(), rng, 99)
+    rng, cursor, found = seeded(), Cursor(), []
+    for stop in stops:
+        found += train(cursor, rng, stop)
+        cursor = reborn(cursor, now=randomness.capture(rng))
+        rng = np.random.default_rng(99)  # another process, whose script draws before it iterates
+        randomness.seed_globals(1234, 0)
+    found += train(cursor, rng, 99)
+    assert found == expected
+
+
+def test_a_loader_that_became_shorter_is_refused() -> None:
+    rng = np.random.default_rng(0)
+    cursor = Cursor()
+    walking = walk(cursor, DrawingLoader(6), rng)
+    for _ in range(4):
+        next(walking)
+    with pytest.raises(WrongData, match="after 3 batches"):
+        next(walk(reborn(cursor), DrawingLoader(3), rng))
+
+
+def test_a_second_walk_in_one_epoch_is_refused() -> None:
+    rng = np.random.default_rng(0)
+    cursor = Cursor()
+    list(walk(cursor, ORDER, rng))
+    with pytest.raises(RuntimeError, match="iterate other data directly"):
+        walk(cursor, ORDER, rng)
+    cursor.next_epoch()
+    assert len(list(walk(cursor, ORDER, rng))) == 5
+
+
+@pytest.mark.parametrize(("batch", "size"), [
+    (np.zeros((4, 2)), 4), (np.float64(1), 1), ((np.zeros((4, 2)), np.zeros(4)), 4),
+    ({"x": np.zeros((3, 2)), "y": 1}, 3), ([1, 2, 3], 3), (["a", "b"], 2), (5, 1), ((), 0), ({}, 0),
+])  # fmt: skip
+def test_samples_are_counted_by_the_first_array(batch: Any, size: int) -> None:
+    assert samples_in(batch) == size

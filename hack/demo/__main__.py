@@ -40,9 +40,7 @@ def main() -> int:
     timeline, claims = Timeline(console), Claims()
     cache = cache_from(os.environ)
     try:
-        with stage(
-            cache.bin, cache.images, cluster_id="demo", tell=timeline.tell, grace_seconds=20
-        ) as ready:
+        with stage(cache, cluster_id="demo", tell=timeline.tell, grace_seconds=20) as ready:
             timeline.tell("the operator runs: two replicas, one leads")
             scene = begin(ready, timeline, claims)
             play(scene)

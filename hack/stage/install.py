@@ -13,6 +13,8 @@ from typing import Any
 import yaml
 from cluster.cluster import Cluster
 from cluster.progress import Tell, silent
+from toolchain.layout import Cache
+from toolchain.records import ImageRecord, read_record
 
 from stage.bucket import Bucket
 from stage.kube import Kube
@@ -22,9 +24,10 @@ PROJECT = Path(__file__).resolve().parents[2]
 OPERATOR_NAMESPACE = "spot-training"
 NAMESPACE = "research"
 SECRET = "store"  # noqa: S105 (the name of the Secret)
-OPERATOR, SIDECAR, DIGITS = (
-    f"spot-training-{name}:dev" for name in ("operator", "sidecar", "digits")
-)
+IMAGES = ("operator", "sidecar", "digits")
+TRAINER_IMAGE = "put-in-by-the-stage"
+EXAMPLE_IMAGE = "spot-training-digits:dev"
+"""Stand in manifests for the image of examples/digits, whose tag is a digest of its inputs."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Stage:
     kube: Kube
     operators: Kube
     bucket: Bucket
+    trainer_image: str
 
     def job(self, manifest: Path | Object, name: str, **changes: Any) -> Object:
         """A job of this cluster: the manifest with its name, image and store put in.
@@ -44,6 +48,9 @@ class Stage:
         read = yaml.safe_load(manifest.read_text()) if isinstance(manifest, Path) else manifest
         job: Object = json.loads(json.dumps(read))
         job["metadata"]["name"] = name
+        for container in job["spec"]["template"]["spec"]["containers"]:
+            if container["image"] in {TRAINER_IMAGE, EXAMPLE_IMAGE}:
+                container["image"] = self.trainer_image
         s3 = self.cluster.s3
         job["spec"]["checkpoint"]["store"]["s3"] |= {
             "bucket": s3.bucket,
@@ -55,41 +62,50 @@ class Stage:
 
 
 @contextmanager
-def stage(
-    programs: Path, images: Path, *, cluster_id: str, tell: Tell = silent, **cluster: Any
-) -> Iterator[Stage]:
-    """The stage, gone with all it made at the end; `programs` and `images` are the cache's."""
-    archives = [images / f"{name}.tar" for name in ("operator", "sidecar", "digits")]
+def stage(cache: Cache, *, cluster_id: str, tell: Tell = silent, **cluster: Any) -> Iterator[Stage]:
+    """The stage, gone with all it made at the end.
+
+    Raises FileNotFoundError when an image was not built (`make images`).
+    """
+    images = {name: built(cache, name) for name in IMAGES}
+    archives = [image.archive for image in images.values()]
     with Cluster.up(cluster_id, images=archives, tell=tell, **cluster) as up:
-        install(up, programs)
-        kubectl = programs / "kubectl"
+        install(up, cache, images)
+        kubectl = cache.bin / "kubectl"
         s3 = up.s3
         ready = Stage(
             up,
             Kube(kubectl, up.kubeconfig, NAMESPACE),
             Kube(kubectl, up.kubeconfig, OPERATOR_NAMESPACE),
             Bucket(s3.endpoint, s3.access_key, s3.secret_key, s3.bucket),
+            images["digits"].reference,
         )
         add_namespace(ready, NAMESPACE)
         yield ready
 
 
-def install(cluster: Cluster, programs: Path) -> None:
+def built(cache: Cache, name: str) -> ImageRecord:
+    """The image as it was built last; raises FileNotFoundError when it never was."""
+    record = read_record(cache, name)
+    if record is None:
+        raise FileNotFoundError(f"the image {name} is not built; run: make images")
+    return record
+
+
+def install(cluster: Cluster, cache: Cache, images: dict[str, ImageRecord]) -> None:
     """`helm install` with the images of this checkout; returns when both replicas are ready.
 
     Raises CalledProcessError with helm's words when it refuses.
     """
     chart = PROJECT / "charts/spot-training-operator"
-    values = {
-        "image.repository": OPERATOR.split(":", maxsplit=1)[0],
-        "image.tag": "dev",
-        "sidecar.image.repository": SIDECAR.split(":", maxsplit=1)[0],
-        "sidecar.image.tag": "dev",
-    }
+    values: dict[str, str] = {}
+    for name, prefix in (("operator", ""), ("sidecar", "sidecar.")):
+        repository, _, tag = images[name].reference.rpartition(":")
+        values |= {f"{prefix}image.repository": repository, f"{prefix}image.tag": tag}
     chosen = [argument for key, value in values.items() for argument in ("--set", f"{key}={value}")]
     subprocess.run(
         [
-            *(str(programs / "helm"), "install", "spot-training-operator", str(chart)),
+            *(str(cache.bin / "helm"), "install", "spot-training-operator", str(chart)),
             *("--kubeconfig", str(cluster.kubeconfig), "--namespace", OPERATOR_NAMESPACE),
             *("--create-namespace", "--wait", "--timeout", "180s", *chosen),
         ],

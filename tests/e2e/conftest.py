@@ -1,0 +1,64 @@
+"""One cluster for all end-to-end tests; scenarios that need no node to fail run four at once.
+
+A scenario mostly waits, so running them one after the other would waste the machine. The first one
+starts them all in a pool; each test then reports its own outcome.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from kit.trainers import QUICK
+from stage.install import Stage, stage
+from toolchain.layout import cache_from
+
+AT_ONCE = 4
+
+
+@pytest.fixture(scope="session")
+def world() -> Iterator[Stage]:
+    """A local cluster with the operator installed by helm."""
+    cache = cache_from(os.environ)
+    with stage(cache, cluster_id="e2e", grace_seconds=20) as ready:
+        ready.kube.apply(QUICK)
+        yield ready
+
+
+@pytest.fixture(scope="session")
+def running(request: pytest.FixtureRequest, world: Stage) -> Iterator[dict[str, Future[None]]]:
+    """Every chosen scenario, begun."""
+    chosen = [
+        item
+        for item in request.session.items
+        if isinstance(item, pytest.Function) and item.get_closest_marker("together")
+    ]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        yield {item.nodeid: pool.submit(item.obj, world) for item in chosen}
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """A test marked `together` was begun with the others: wait for its outcome here."""
+    if not pyfuncitem.get_closest_marker("together"):
+        return None
+    begun: dict[str, Future[None]] = pyfuncitem._request.getfixturevalue("running")
+    begun[pyfuncitem.nodeid].result()
+    return True
+
+
+@pytest.fixture(autouse=True)
+def explained(request: pytest.FixtureRequest) -> Iterator[None]:
+    """When a scenario failed, keep what the operator said, before the cluster goes."""
+    yield
+    folder = os.environ.get("SPOT_E2E_LOGS")
+    if folder and "world" in request.fixturenames:
+        ready: Stage = request.getfixturevalue("world")
+        logs = ready.operators.run(
+            "logs", "--selector", "app.kubernetes.io/component=operator", "--tail", "-1"
+        )
+        Path(folder, f"{request.node.name}.log").write_text(logs)

@@ -342,6 +342,8 @@ class Event(StrEnum):
     """New pods of the job avoid a node for a while."""
     PODS_REFUSED = "PodsRefused"
     """The API server refused to create a pod."""
+    POD_WARNING = "PodWarning"
+    """The API server created a pod and warns of something in the template; the message quotes it."""
     SUSPENDED = "Suspended"
     """The job's pods are gone because the user suspended it."""
     POLICY_CHOSEN = "PolicyChosen"

@@ -32,6 +32,7 @@ class KnownPod(NamedTuple):
     """What the operator itself knows of a pod of ours."""
 
     namespace: str
+    job: str
     job_uid: str
     attempt: int
     rank: int
@@ -105,7 +106,7 @@ class Receiver:
             raise _Refused(403, f"the token belongs to another pod than {report.pod_uid}")
         pod = self.world.pod(sender.uid)
         current = self.world.attempt_of(report.job_uid if pod is None else pod.job_uid)
-        said = KnownPod(report.namespace, report.job_uid, report.attempt, report.rank)
+        said = KnownPod(report.namespace, report.job, report.job_uid, report.attempt, report.rank)
         if pod is not None and pod != said:
             raise _Refused(403, f"the pod is {pod}, the report says {said}")
         if current is not None and current != report.attempt:

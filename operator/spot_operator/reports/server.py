@@ -1,11 +1,11 @@
 """The HTTPS server that sidecars report to: one route, keep-alive, a bounded body."""
 
 import ssl
-from typing import Final
+from typing import Final, Protocol
 
 from aiohttp import web
 
-from spot_operator.reports.receiver import Receiver
+from spot_operator.reports.receiver import Answer
 from spot_operator.reports.schema import MAX_REPORT_BYTES
 
 __all__ = ["PATH", "ReportsServer", "reports_app"]
@@ -17,7 +17,15 @@ CLOSE_SECONDS: Final = 1.0
 """What a request under way gets when the server stops; the sidecar sends it again."""
 
 
-def reports_app(receiver: Receiver) -> web.Application:
+class Receives(Protocol):
+    """Whoever takes reports."""
+
+    async def receive(self, token: str, body: bytes) -> Answer:
+        """Answer one POST."""
+        ...
+
+
+def reports_app(receiver: Receives) -> web.Application:
     """The application; a malformed request never reaches the receiver."""
 
     async def post(request: web.Request) -> web.Response:
@@ -40,7 +48,7 @@ class ReportsServer:
     """Listens on `port` with the certificate in `context`, which may be renewed in place."""
 
     def __init__(
-        self, receiver: Receiver, context: ssl.SSLContext, *, host: str, port: int
+        self, receiver: Receives, context: ssl.SSLContext, *, host: str, port: int
     ) -> None:
         self._runner = web.AppRunner(
             reports_app(receiver),

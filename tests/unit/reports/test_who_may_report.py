@@ -22,7 +22,7 @@ from spot_operator.reports.server import ReportsServer
 Json = dict[str, Any]
 
 TOKEN = "token-of-pod-1"
-OURS = KnownPod("research", "uid-of-digits", 1, 0)
+OURS = KnownPod("research", "digits", "uid-of-digits", 1, 0)
 
 
 @dataclass
@@ -120,6 +120,7 @@ async def test_a_report_sent_twice_is_acknowledged_twice_and_heard_once(rig: Rig
         (a_report_body(), "token-of-pod-2", 403, "another pod"),
         (a_report_body(jobUID="uid-of-other"), "token-of-pod-1", 403, "the report says"),
         (a_report_body(namespace="elsewhere"), "token-of-pod-1", 403, "the report says"),
+        (a_report_body(job="other"), "token-of-pod-1", 403, "the report says"),
         (a_report_body(rank=3), "token-of-pod-1", 403, "the report says"),
         (a_report_body(attempt=2), "token-of-pod-1", 403, "the report says"),
         (a_report_body(podUID="pod-9"), "token-of-pod-9", 503, "not seen"),

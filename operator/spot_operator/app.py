@@ -1,0 +1,314 @@
+"""The wiring: the only file that knows every part.
+
+`Operator` is one replica on any client, clock and entropy: the simulation runs it as it is, and
+`program` gives it a network and a process.
+
+    stand by -> lead: lists -> certificate -> work ─┐
+       ^                                            ├─ the lease is lost: the process ends
+       └── certificate (read only)                  └─ SIGTERM: the lease is handed back
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from spot_operator.api import names
+from spot_operator.control import events as control_events
+from spot_operator.control.client import Client
+from spot_operator.control.clock import Clock, Entropy, within
+from spot_operator.control.endpoints import ServiceAddress, publish, withdraw
+from spot_operator.control.errors import ApiError, ControlError
+from spot_operator.control.events import EventRecorder
+from spot_operator.control.fence import FencedClient
+from spot_operator.control.lease import LeaderLease, LeaseTimes
+from spot_operator.control.retry import RetryingClient
+from spot_operator.control.workqueue import WorkQueue
+from spot_operator.domain.actions import Note
+from spot_operator.domain.snapshot import JobKey, JobView
+from spot_operator.observability.counted_client import CountedClient
+from spot_operator.observability.health import Facts
+from spot_operator.observability.metrics import Metrics
+from spot_operator.reconcile.act import Actor
+from spot_operator.reconcile.caches import Caches
+from spot_operator.reconcile.expecting import Expecting
+from spot_operator.reconcile.findings import Findings
+from spot_operator.reconcile.kinds import JOBS
+from spot_operator.reconcile.known import KnownWorld
+from spot_operator.reconcile.lease_ages import LeaseAges
+from spot_operator.reconcile.loop import Reconciler
+from spot_operator.reconcile.observe import Observer
+from spot_operator.reconcile.rate import RateBudget
+from spot_operator.reconcile.tombstones import Tombstones
+from spot_operator.reconcile.waking import Waking
+from spot_operator.render.settings import RenderSettings
+from spot_operator.reports.authority import AuthorityError
+from spot_operator.reports.book import ReportBook
+from spot_operator.reports.identity import TokenReviewer
+from spot_operator.reports.receiver import Answer, Receiver
+from spot_operator.reports.schema import Report
+from spot_operator.reports.tls import CHECK_SECONDS, ServerTls, service_names
+from spot_operator.settings import Settings
+
+__all__ = ["Operator"]
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS: Final = 5.0
+"""Between two tries of what the whole operator waits for."""
+FIGURES_BURST: Final = 10
+"""Status writes of mere figures that may come at once."""
+FAREWELL_SECONDS: Final = 3.0
+"""What the last words of a leader may take."""
+
+
+class Operator:
+    """One replica: it stands by, leads, and ends when it leads no more."""
+
+    def __init__(self, client: Client, clock: Clock, entropy: Entropy, settings: Settings) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self._clock = clock
+        counted = CountedClient(client, self.metrics)
+        self.lease = _lease(counted, clock, entropy, settings)
+        # Above the fence, so that each try of a write is fenced anew.
+        self._client = RetryingClient(FencedClient(counted, self.lease.is_leader), clock, entropy)
+        self.caches = Caches(counted, clock, entropy)
+        self.queue: WorkQueue[JobKey] = WorkQueue(clock, entropy)
+        self.book = ReportBook(clock)
+        self.tls = self._make_tls()
+        self._address = _address(settings)
+        self._recorder = EventRecorder(
+            self._client,
+            clock,
+            entropy,
+            controller=names.FIELD_MANAGER,
+            instance=settings.pod_name,
+        )
+        self._observer = self._make_observer(entropy)
+        self._waking = Waking(self.caches, self.queue)
+        self._reconciler = self._make_reconciler(entropy)
+        self.receiver = Receiver(
+            KnownWorld(self.caches, self._observer),
+            TokenReviewer(self._client, clock, names.TOKEN_AUDIENCE),
+            self.book,
+            self._accepted,
+        )
+
+    # --- life ---
+
+    async def run(self) -> None:
+        """Stand by, lead, and end.
+
+        Raises:
+            BaseExceptionGroup: with LostLease or NotLeader when it led and leads no more, or with
+                whatever else went wrong for good. The process must end then: nothing is taken up
+                again from the middle.
+        """
+        async with asyncio.TaskGroup() as standing_by:
+            certificate = standing_by.create_task(self._keep_certificate(), name="certificate")
+            await self.lease.acquire()
+            certificate.cancel()
+        try:
+            async with asyncio.TaskGroup() as holding:
+                # Ended last: until the farewell is said this process must lead.
+                holding.create_task(self.lease.hold(), name="lease")
+                await self._lead()
+        finally:
+            await self.lease.release()
+
+    async def _lead(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as leading:
+                leading.create_task(self.caches.run(), name="caches")
+                leading.create_task(self._work(), name="work")
+        finally:
+            self._observer.leading_since = None
+            await self._say_farewell()
+
+    async def _work(self) -> None:
+        await self.caches.wait_synced()
+        await self._until_done("the reports server's certificate", self.tls.refresh)
+        self._observer.leading_since = self._clock.monotonic()
+        log.info("leading, with %d jobs", len(self.caches.jobs.store))
+        async with asyncio.TaskGroup() as work:
+            work.create_task(self._reconciler.run(), name="reconciler")
+            work.create_task(self._recorder.run(), name="events")
+            work.create_task(self._keep_certificate(), name="certificate")
+            work.create_task(self._publish(), name="endpoints")
+
+    async def _publish(self) -> None:
+        await self._until_done("the reports endpoint", lambda: publish(self._client, self._address))
+
+    async def _keep_certificate(self) -> None:
+        while True:
+            await self._until_done("the reports server's certificate", self.tls.refresh)
+            await self._clock.sleep(CHECK_SECONDS if self.tls.ready else RETRY_SECONDS)
+
+    async def _until_done(self, what: str, act: Callable[[], Awaitable[Any]]) -> None:
+        """Try until it works; what comes in the way is for people to mend."""
+        while True:
+            try:
+                await act()
+            except (ApiError, AuthorityError) as error:
+                log.warning("%s: %s; again in %.0f s", what, error, RETRY_SECONDS)
+                await self._clock.sleep(RETRY_SECONDS)
+            else:
+                return
+
+    async def _say_farewell(self) -> None:
+        """Hand over at once, while we still lead; whatever fails here, others wait out."""
+        try:
+            if self.lease.is_leader():
+                await within(self._clock, FAREWELL_SECONDS, self._last_writes())
+        except (ControlError, TimeoutError) as error:
+            log.info("not all was said before the end: %s", error)
+
+    async def _last_writes(self) -> None:
+        await withdraw(self._client, self._address)
+        await self._recorder.flush()
+
+    # --- what others ask ---
+
+    async def receive(self, token: str, body: bytes) -> Answer:
+        """One report; see `reports.receiver`."""
+        answer = await self.receiver.receive(token, body)
+        self.metrics.reports.labels(str(answer.status)).inc()
+        return answer
+
+    def facts(self) -> Facts:
+        """What the probes look at."""
+        leading, since = self.lease.is_leader(), self._observer.leading_since
+        if not leading:
+            return Facts(leading=False)
+        return Facts(
+            leading=True,
+            synced=since is not None,
+            leading_for=0.0 if since is None else self._clock.monotonic() - since,
+            silences={kind: one.silence() for kind, one in self.caches.all.items()},
+            queue_age=self.queue.oldest_age(),
+        )
+
+    def exposition(self) -> bytes:
+        """The metrics as text, the gauges as of now."""
+        metrics = self.metrics
+        metrics.leader.set(self.lease.is_leader())
+        metrics.queue_depth.set(len(self.queue))
+        metrics.queue_age.set(self.queue.oldest_age())
+        metrics.events_dropped.set(self._recorder.dropped)
+        for kind, informer in self.caches.all.items():
+            metrics.informer_silence.labels(kind).set(informer.silence())
+        return metrics.text()
+
+    def look_at(self, namespace: str, name: str) -> None:
+        """Have a job looked at soon."""
+        self.queue.add(JobKey(namespace, name))
+
+    # --- parts ---
+
+    def _make_tls(self) -> ServerTls:
+        settings = self.settings
+        return ServerTls(
+            self._client,
+            self._clock,
+            namespace=settings.namespace,
+            secret_name=settings.reports_secret,
+            dns_names=service_names(settings.reports_service, settings.namespace),
+            writes=self.lease.is_leader,
+        )
+
+    def _make_observer(self, entropy: Entropy) -> Observer:
+        leases, tombstones = LeaseAges(self._clock), Tombstones(self.book)
+        self.caches.leases.subscribe(leases.hear)
+        self.caches.pods.subscribe(tombstones.hear)
+        return Observer(
+            self.caches, self.book, leases, tombstones, Findings(), self._clock, entropy
+        )
+
+    def _make_reconciler(self, entropy: Entropy) -> Reconciler:
+        actor = Actor(
+            self._client,
+            self.caches,
+            Expecting(self.caches, self._clock),
+            self._observer.findings,
+            entropy,
+            self._render_settings,
+            lambda job, text: self._tell(job, Note("Warning", names.Event.POD_WARNING, text)),
+        )
+        figures = RateBudget(self._clock, self.settings.figures_per_second, FIGURES_BURST)
+        return Reconciler(
+            self._client,
+            self._observer,
+            actor,
+            self.queue,
+            figures,
+            self._clock,
+            self.metrics,
+            self._tell,
+        )
+
+    def _render_settings(self) -> RenderSettings:
+        settings = self.settings
+        return RenderSettings(
+            sidecar_image=settings.sidecar_image,
+            reports_url=settings.reports_url,
+            ca_bundle=self.tls.bundle,
+            image_pull_policy=settings.sidecar_pull_policy,
+            sidecar_cpu_request=settings.sidecar_cpu_request,
+            sidecar_cpu_limit=settings.sidecar_cpu_limit or None,
+            report_seconds=settings.report_seconds,
+            imds_enabled=settings.imds_enabled,
+            imds_endpoint=settings.imds_endpoint,
+        )
+
+    def _accepted(self, report: Report) -> None:
+        self._waking.report_accepted(report)
+        job = self.caches.jobs.get(report.job_uid)
+        if job is not None:
+            about = control_events.reference(job)
+            for event in report.events:
+                self._record(about, event.type, event.reason, event.message, "Report")
+
+    def _tell(self, job: JobView, note: Note) -> None:
+        about = control_events.reference(
+            {
+                "apiVersion": JOBS.api_version,
+                "kind": JOBS.kind,
+                "metadata": {"namespace": job.namespace, "name": job.name, "uid": job.uid},
+            }
+        )
+        self._record(about, note.type, note.reason, note.message, "Reconcile")
+
+    def _record(
+        self, about: tuple[tuple[str, str], ...], kind: Any, reason: str, text: str, action: str
+    ) -> None:
+        self._recorder.record(
+            control_events.Note(about=about, type=kind, reason=reason, text=text, action=action)
+        )
+
+
+def _lease(client: Client, clock: Clock, entropy: Entropy, settings: Settings) -> LeaderLease:
+    return LeaderLease(
+        client,
+        clock,
+        entropy,
+        namespace=settings.namespace,
+        lease=settings.lease_name,
+        name=settings.pod_name,
+        times=LeaseTimes(
+            lease=settings.lease_seconds,
+            renew_deadline=settings.renew_deadline_seconds,
+            retry=settings.retry_seconds,
+        ),
+    )
+
+
+def _address(settings: Settings) -> ServiceAddress:
+    return ServiceAddress(
+        namespace=settings.namespace,
+        service=settings.reports_service,
+        address=settings.pod_ip,
+        port=settings.reports_port,
+        port_name="reports",
+        manager=names.FIELD_MANAGER,
+    )

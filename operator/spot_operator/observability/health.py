@@ -1,0 +1,58 @@
+"""Whether this process works, as its probes are told.
+
+`alive`: the process does what it is there for; if not, a restart may help. kopf's own endpoint
+knows nothing of our watches, and a watch that is silent or a queue that stands still is exactly
+what a restart mends. `ready`: it leads with synced caches, or it stands by to lead.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+__all__ = ["MAX_QUEUE_AGE", "MAX_SILENCE", "Facts", "Verdict", "alive", "ready"]
+
+MAX_SILENCE: Final = 180.0
+"""Bookmarks come every minute and a silent watch is reopened after 70 s: this is three in a row."""
+MAX_QUEUE_AGE: Final = 300.0
+"""No pass takes minutes; a key that waits so long waits for a worker that hangs."""
+
+
+class Verdict(NamedTuple):
+    """Good or not, and why in one sentence."""
+
+    good: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the probes look at; times in seconds."""
+
+    leading: bool
+    """Whether this process leads: only then it watches and works."""
+    synced: bool = False
+    """Whether every first list is in, and the reports server has its certificate."""
+    leading_for: float = 0.0
+    silences: Mapping[str, float] = field(default_factory=dict)
+    """Time since each watch was heard of, by kind; infinite before the first list."""
+    queue_age: float = 0.0
+
+
+def alive(facts: Facts) -> Verdict:
+    """Whether to let the process live."""
+    if not facts.leading:
+        return Verdict(good=True, why="standing by")
+    for kind, silence in facts.silences.items():
+        # Before the first list the silence is infinite; from then on the lead is the older one.
+        if min(silence, facts.leading_for) > MAX_SILENCE:
+            return Verdict(good=False, why=f"nothing heard of {kind} for {MAX_SILENCE:.0f} s")
+    if facts.queue_age > MAX_QUEUE_AGE:
+        return Verdict(good=False, why=f"a job waits for a pass since {facts.queue_age:.0f} s")
+    return Verdict(good=True, why="leading")
+
+
+def ready(facts: Facts) -> Verdict:
+    """Whether the process does its part."""
+    if facts.leading and not facts.synced:
+        return Verdict(good=False, why="leading, the first lists are not in yet")
+    return Verdict(good=True, why="leading" if facts.leading else "standing by")

@@ -1,0 +1,160 @@
+"""One pass over one job, and the workers that make them.
+
+    nothing of ours unseen -> observe -> plan -> persist the ledger | act on it -> look again when
+
+A pass that persisted ends there: the job's own change in the cache starts the next, which acts on
+what it sees persisted. One job's trouble never stops the others.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from spot_operator.control.client import Client
+from spot_operator.control.clock import Clock
+from spot_operator.control.errors import ApiError, NotFound, NotLeader, Unavailable
+from spot_operator.control.workqueue import WorkQueue
+from spot_operator.domain.actions import Note, Plan
+from spot_operator.domain.ledger import Ledger
+from spot_operator.domain.plan import plan
+from spot_operator.domain.snapshot import JobKey, JobView, Snapshot
+from spot_operator.observability.ledger_metrics import count
+from spot_operator.observability.metrics import Metrics
+from spot_operator.reconcile.act import Actor, NameTaken
+from spot_operator.reconcile.kinds import JOBS
+from spot_operator.reconcile.observe import Observer, UnreadableStatus
+from spot_operator.reconcile.persist import persist
+from spot_operator.reconcile.rate import RateBudget
+
+__all__ = ["WORKERS", "Reconciler"]
+
+log = logging.getLogger(__name__)
+
+WORKERS: Final = 8
+"""Passes wait for the API server most of their time; the planning itself takes turns."""
+
+
+@dataclass(slots=True)
+class Reconciler:
+    """Brings jobs forward. `tell` writes an Event about a job; it must not fail or wait."""
+
+    client: Client
+    observer: Observer
+    actor: Actor
+    queue: WorkQueue[JobKey]
+    figures: RateBudget
+    clock: Clock
+    metrics: Metrics
+    tell: Callable[[JobView, Note], None]
+    _unsure: set[JobKey] = field(default_factory=set)
+    """Jobs whose last status write may or may not have been done."""
+
+    async def run(self) -> None:
+        """Work until cancelled, or until this process does not lead any more (NotLeader)."""
+        async with asyncio.TaskGroup() as group:
+            for number in range(WORKERS):
+                group.create_task(self._work(), name=f"worker {number}")
+
+    async def _work(self) -> None:
+        while True:
+            key = await self.queue.get()
+            began = self.clock.monotonic()
+            try:
+                await self._attend(key)
+            finally:
+                self.queue.done(key)
+                self.metrics.pass_seconds.observe(self.clock.monotonic() - began)
+
+    async def _attend(self, key: JobKey) -> None:
+        """One pass, and the next look at the job."""
+        try:
+            wait = await self.reconcile(key)
+        except NotLeader:
+            raise
+        except NameTaken as taken:
+            log.info("%s: pod name %s is somebody else's", key, taken)
+            self.queue.add(key)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other jobs go on
+            self._failed(key, error)
+        else:
+            self.queue.forget(key)
+            if wait is not None:
+                self.queue.add_after(key, wait)
+
+    def _failed(self, key: JobKey, error: Exception) -> None:
+        self.metrics.passes_failed.labels(type(error).__name__).inc()
+        wait = self.queue.retry(key)
+        expected = isinstance(error, ApiError | UnreadableStatus)
+        log.log(
+            logging.INFO if expected else logging.ERROR,
+            "%s: %s: %s; again in %.1f s",
+            key,
+            type(error).__name__,
+            error,
+            wait,
+            exc_info=None if expected else error,
+        )
+
+    async def reconcile(self, key: JobKey) -> float | None:
+        """One pass; returns the seconds until the next even if nothing happens, None for none.
+
+        Raises:
+            NameTaken, UnreadableStatus, ApiError, NotLeader: see those; all but the last are for
+                the queue's back-off.
+        """
+        await self._make_sure(key)
+        unseen = self.actor.expecting.expires_in(key)
+        if unseen is not None:
+            # The news itself wakes the job earlier.
+            return unseen
+        snapshot = self.observer.observe(key)
+        self._forget_the_past(snapshot)
+        made = plan(snapshot)
+        if made.ledger is not None and snapshot.job is not None:
+            return await self._persist(snapshot, snapshot.job, made, made.ledger)
+        await self.actor.act(key, snapshot.job, made.actions)
+        return _seconds(made)
+
+    async def _persist(
+        self, snapshot: Snapshot, job: JobView, made: Plan, ledger: Ledger
+    ) -> float | None:
+        if not made.urgent and (wait := self.figures.take()):
+            return wait
+        try:
+            stored = await persist(self.client, job, ledger)
+        except Unavailable:
+            self._unsure.add(snapshot.key)
+            raise
+        self.actor.expecting.change(snapshot.key, self.observer.caches.jobs, stored)
+        count(self.metrics, snapshot.ledger, ledger)
+        for note in made.events:
+            self.tell(job, note)
+        return _seconds(made)
+
+    async def _make_sure(self, key: JobKey) -> None:
+        """After a status write of unknown outcome: wait until the cache is as new as the server."""
+        if key not in self._unsure:
+            return
+        try:
+            job = await self.client.get(JOBS, key.name, namespace=key.namespace)
+        except NotFound:
+            log.info("%s is gone", key)
+        else:
+            self.actor.expecting.change(key, self.observer.caches.jobs, job)
+        self._unsure.discard(key)
+
+    def _forget_the_past(self, snapshot: Snapshot) -> None:
+        key, observer = snapshot.key, self.observer
+        if snapshot.job is not None:
+            observer.tombstones.keep_only(key.namespace, key.name, snapshot.ledger.attempt)
+            return
+        observer.tombstones.forget(key.namespace, key.name)
+        observer.findings.forget(key)
+        if all(pod.gone for pod in snapshot.pods):
+            self.actor.expecting.forget(key)
+
+
+def _seconds(made: Plan) -> float | None:
+    return None if made.wake_after is None else made.wake_after.total_seconds()

@@ -1,0 +1,37 @@
+"""The ledger's way into the API server: one PUT of the status, guarded by the resource version.
+
+The version makes the write a fence: a paused former leader, or a pass that looked at an old copy,
+gets Conflict and writes nothing.
+"""
+
+from typing import Any
+
+from spot_operator.control.client import Client
+from spot_operator.domain.ledger import Ledger
+from spot_operator.domain.snapshot import JobView
+from spot_operator.domain.status import status_of
+from spot_operator.reconcile.kinds import JOBS
+
+__all__ = ["persist"]
+
+
+async def persist(client: Client, job: JobView, ledger: Ledger) -> dict[str, Any]:
+    """Write `ledger` as the status of `job`, as it was observed; returns the object as stored.
+
+    Raises:
+        Conflict: the job has changed since it was observed, or another has its name by now.
+        NotFound: it is gone.
+        ApiError: whatever else; after Unavailable the write may have been done.
+    """
+    body = {
+        "apiVersion": JOBS.api_version,
+        "kind": JOBS.kind,
+        "metadata": {
+            "namespace": job.namespace,
+            "name": job.name,
+            "uid": job.uid,
+            "resourceVersion": job.resource_version,
+        },
+        "status": status_of(ledger),
+    }
+    return await client.replace_status(JOBS, body)

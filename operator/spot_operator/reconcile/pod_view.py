@@ -1,0 +1,164 @@
+"""A pod of the cache as decisions see it.
+
+Annotations may be written by whoever may write pods: what cannot be read counts as absent.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, Final, get_args
+
+from spot_operator.api import names
+from spot_operator.domain.ledger import NodeIdentity, Notice
+from spot_operator.domain.snapshot import ConditionView, ContainerView, PodView
+
+__all__ = ["condition_views", "moment", "pod_view"]
+
+Json = dict[str, Any]
+
+DEFAULT_GRACE: Final = 30
+"""What the API server gives a pod that says nothing."""
+_NOTICE_KINDS: Final = frozenset(get_args(Notice.__annotations__["kind"]))
+
+
+def pod_view(pod: Json, *, gone: bool = False) -> PodView:
+    """The view of a trimmed pod; `gone` when this is the last state of one that is no more."""
+    meta, spec, status = pod["metadata"], pod["spec"], pod["status"]
+    labels, annotations = meta.get("labels") or {}, meta.get("annotations") or {}
+    containers = {one.name: one for one in _containers(pod)}
+    trainer = _trainer_name(spec["containers"])
+    conditions = condition_views(status)
+    return PodView(
+        name=meta["name"],
+        uid=meta["uid"],
+        attempt=_number(labels.get(names.LABEL_ATTEMPT)),
+        rank=_number(labels.get(names.LABEL_RANK)),
+        owner_uid=_owner(meta),
+        phase=status.get("phase") or "Pending",
+        gone=gone,
+        deletion_at=moment(meta.get("deletionTimestamp")),
+        grace_seconds=_grace(meta, spec),
+        reason=status.get("reason") or "",
+        message=status.get("message") or "",
+        conditions=conditions,
+        node_name=spec.get("nodeName"),
+        node_identity=_identity(annotations.get(names.ANNOTATION_NODE)),
+        trainer=containers.pop(trainer, ContainerView(trainer)),
+        sidecar=containers.pop(names.SIDECAR_CONTAINER, ContainerView(names.SIDECAR_CONTAINER)),
+        others=tuple(containers.values()),
+        created_at=moment(meta.get("creationTimestamp")),
+        unschedulable=_unschedulable(conditions),
+        grant=annotations.get(names.ANNOTATION_GRANT),
+        notice=_notice(annotations.get(names.ANNOTATION_NOTICE)),
+    )
+
+
+def condition_views(status: Mapping[str, Any]) -> tuple[ConditionView, ...]:
+    """The conditions of a pod's or node's status."""
+    return tuple(
+        ConditionView(
+            type=one["type"],
+            status=one["status"],
+            reason=one.get("reason") or "",
+            message=one.get("message") or "",
+            since=moment(one.get("lastTransitionTime")),
+        )
+        for one in status.get("conditions") or ()
+    )
+
+
+def moment(text: str | None) -> datetime | None:
+    """A Kubernetes time; None for none."""
+    return datetime.fromisoformat(text) if text else None
+
+
+def _containers(pod: Json) -> Iterator[ContainerView]:
+    """Every container, init containers first; one without a status yet is all None."""
+    for kind in ("initContainers", "containers"):
+        field = "initContainerStatuses" if kind == "initContainers" else "containerStatuses"
+        known = {one["name"]: one for one in pod["status"].get(field) or ()}
+        for container in pod["spec"].get(kind) or ():
+            yield _container(container["name"], known.get(container["name"], {}))
+
+
+def _container(name: str, status: Mapping[str, Any]) -> ContainerView:
+    state = status.get("state") or {}
+    found = next((one for one in ("running", "terminated", "waiting") if one in state), None)
+    detail = (state.get(found) or {}) if found else {}
+    last = (status.get("lastState") or {}).get("terminated") or {}
+    return ContainerView(
+        name=name,
+        state=found,  # type: ignore[arg-type]  # one of the three literals
+        reason=detail.get("reason") or "",
+        message=detail.get("message") or "",
+        exit_code=detail.get("exitCode"),
+        started_at=moment(detail.get("startedAt")),
+        finished_at=moment(detail.get("finishedAt")),
+        restarts=status.get("restartCount") or 0,
+        last_message=last.get("message") or "",
+    )
+
+
+def _trainer_name(containers: list[Json]) -> str:
+    only = containers[0]["name"] if len(containers) == 1 else names.TRAINER_CONTAINER
+    return str(only)
+
+
+def _owner(meta: Mapping[str, Any]) -> str:
+    for owner in meta.get("ownerReferences") or ():
+        if owner.get("controller") and owner.get("kind") == names.JOB_KIND:
+            return str(owner["uid"])
+    return ""
+
+
+def _grace(meta: Mapping[str, Any], spec: Mapping[str, Any]) -> int:
+    grace = meta.get("deletionGracePeriodSeconds")
+    if grace is None:
+        grace = spec.get("terminationGracePeriodSeconds")
+    return DEFAULT_GRACE if grace is None else int(grace)
+
+
+def _number(label: str | None) -> int:
+    # Whoever changed our label by hand has made the pod one of no attempt.
+    return int(label) if label and label.isascii() and label.isdigit() else -1
+
+
+def _unschedulable(conditions: tuple[ConditionView, ...]) -> str | None:
+    for one in conditions:
+        if one.type == "PodScheduled" and one.status == "False" and one.reason == "Unschedulable":
+            return one.message
+    return None
+
+
+def _read(text: str | None) -> Json:
+    try:
+        body = json.loads(text) if text else None
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _identity(text: str | None) -> NodeIdentity | None:
+    body = _read(text)
+    parts = [body.get(field) for field in ("name", "uid", "bootID")]
+    if not all(isinstance(part, str) for part in parts):
+        return None
+    return NodeIdentity(*map(str, parts))
+
+
+def _notice(text: str | None) -> Notice | None:
+    body = _read(text)
+    try:
+        observed, deadline = moment(body["observedAt"]), moment(body.get("deadline"))
+    except (KeyError, TypeError, ValueError):
+        return None
+    aware = all(one is None or one.tzinfo for one in (observed, deadline))
+    if body.get("kind") not in _NOTICE_KINDS or observed is None or not aware:
+        return None
+    return Notice(
+        kind=body["kind"],
+        deadline=deadline,
+        source=str(body.get("source", "")),
+        observed_at=observed,
+        raw=str(body.get("raw", "")),
+    )

@@ -11,10 +11,8 @@ from typing import Annotated, Final
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 PATTERN: Final = "^([0-9]{1,4}h)?([0-9]{1,6}m)?([0-9]{1,8}s)?$"
-"""What the API server checks; the empty text, which also matches, is shorter than MIN_LENGTH."""
-MIN_LENGTH: Final = 2
-"""Characters of the shortest duration, "0s"."""
-MAX_LENGTH: Final = 20
+"""The form as a regular expression, which the empty text matches too."""
+MAX_LENGTH: Final = 21
 """Characters of the longest."""
 
 _PARTS = re.compile(r"(?:(\d{1,4})h)?(?:(\d{1,6})m)?(?:(\d{1,8})s)?", re.ASCII)
@@ -50,6 +48,6 @@ Duration = Annotated[
     timedelta,
     BeforeValidator(_read),
     PlainSerializer(format_duration),
-    WithJsonSchema({"type": "string", "minLength": MIN_LENGTH, "maxLength": MAX_LENGTH}),
+    WithJsonSchema({"type": "string", "maxLength": MAX_LENGTH}),
 ]
 """A `timedelta` that is a text such as "5m" in JSON."""

@@ -52,7 +52,6 @@ class S3Store(Model):
     """A bucket of S3, or of a store that speaks its protocol."""
 
     bucket: str = Field(
-        min_length=3,
         max_length=63,
         description="Name of the bucket; it must exist.",
     )
@@ -68,7 +67,6 @@ class S3Store(Model):
     endpoint_url: str | None = Field(
         default=None,
         alias="endpointURL",
-        min_length=1,
         max_length=512,
         description=(
             'URL of a store that is not AWS S3, as "https://minio.storage.svc:9000"; without '
@@ -77,7 +75,6 @@ class S3Store(Model):
     )
     region: str | None = Field(
         default=None,
-        min_length=1,
         max_length=63,
         description=(
             'Region of the bucket, as "eu-central-1". Without it the SDK\'s own defaults apply.'
@@ -85,7 +82,6 @@ class S3Store(Model):
     )
     credentials_secret_name: str | None = Field(
         default=None,
-        min_length=1,
         max_length=253,
         description=(
             "Name of a Secret in the job's namespace with the keys AWS_ACCESS_KEY_ID, "
@@ -162,7 +158,6 @@ class JobSpec(Model):
     checkpoint: CheckpointSpec = Field(description="How the job's state is kept.")
     policy_name: str | None = Field(
         default=None,
-        min_length=1,
         max_length=253,
         description=(
             "The SpotPolicy to follow; it must list the pods' priority class or admit the job's "

@@ -8,7 +8,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Final
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, JsonValue, StringConstraints
 
 from spot_operator.api.durations import Duration
 from spot_operator.api.model import Model
@@ -22,8 +22,11 @@ MAX_UNREACHABLE: Final = timedelta(hours=1)
 MAX_INTERRUPTIONS: Final = 500
 """Bounds `status.budgets.interruptions.times`, which a window needs."""
 
-PriorityClassName = Annotated[str, StringConstraints(min_length=1, max_length=253)]
-Namespace = Annotated[str, StringConstraints(min_length=1, max_length=63)]
+SET: Final[dict[str, JsonValue]] = {"x-kubernetes-list-type": "set"}
+"""No value twice; two writers may each add one by server-side apply."""
+
+PriorityClassName = Annotated[str, StringConstraints(max_length=253)]
+Namespace = Annotated[str, StringConstraints(max_length=63)]
 
 
 class Jitter(StrEnum):
@@ -87,7 +90,7 @@ class Backoff(Model):
     initial: Duration = Field(
         default=timedelta(seconds=10),
         description=(
-            'The wait after the first failure of a row, from "1s" to "24h". '
+            'The wait after the first failure of a row, at least "1s" and not above `max`. '
             "A change takes effect with the next ending."
         ),
     )
@@ -137,6 +140,7 @@ class PolicySpec(Model):
     priority_class_names: tuple[PriorityClassName, ...] = Field(
         default=(),
         max_length=16,
+        json_schema_extra=SET,
         description=(
             "Jobs whose pods have one of these priority classes follow this policy, and may "
             "name it. A change takes effect with the next decision on each job."
@@ -152,6 +156,7 @@ class PolicySpec(Model):
     allowed_namespaces: tuple[Namespace, ...] = Field(
         default=(),
         max_length=64,
+        json_schema_extra=SET,
         description=(
             'Namespaces whose jobs may name this policy whatever their priority class; "*" '
             "stands for all. A change takes effect with the next decision on each job."

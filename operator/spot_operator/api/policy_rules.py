@@ -21,7 +21,7 @@ POLICY: Final[tuple[Rule, ...]] = (
         message='"*" admits every namespace: leave the others out, or leave "*" out',
     ),
     duration("spec.interruptions.window", policy.MIN_WINDOW, policy.MAX_WINDOW),
-    duration("spec.backoff.initial", policy.MIN_BACKOFF, policy.MAX_BACKOFF),
+    duration("spec.backoff.initial", policy.MIN_BACKOFF, None),
     duration("spec.backoff.max", policy.MIN_BACKOFF, policy.MAX_BACKOFF),
     Rule(
         name="backoff grows",

@@ -19,7 +19,7 @@ MAX_ATTEMPTS: Final = 20
 MAX_RANKS: Final = 16
 """Ranks named in it."""
 MAX_MESSAGE: Final = 1024
-"""Bytes of a message in UTF-8; so also at most as many characters."""
+"""Characters of a message; whoever writes one cuts it to as many bytes."""
 MAX_SUSPECTS: Final = 2
 """Suspect checkpoints: a third stops the job."""
 MAX_EXCLUDED_NODES: Final = 64
@@ -38,14 +38,6 @@ Count = Annotated[
     int, Field(ge=0), WithJsonSchema({"type": "integer", "format": "int64", "minimum": 0})
 ]
 Seconds = Annotated[float, Field(ge=0)]
-
-
-def clip(message: str) -> str:
-    """The message, cut to MAX_MESSAGE bytes of UTF-8 with an ellipsis where it was longer."""
-    encoded = message.encode()
-    if len(encoded) <= MAX_MESSAGE:
-        return message
-    return encoded[: MAX_MESSAGE - len("…".encode())].decode(errors="ignore") + "…"
 
 
 class NodeIdentity(Model):

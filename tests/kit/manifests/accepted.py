@@ -1,0 +1,105 @@
+"""What the API server must take: changes of a good manifest, close to what it refuses."""
+
+from typing import Any, Final
+
+from kit.manifests.paths import ABSENT
+
+Changes = dict[str, Any]
+
+_POD: Final = "spec.template.spec"
+_S3: Final = "spec.checkpoint.store.s3"
+_TRAINER: Final = f"{_POD}.containers[0]"
+_EXPORTER: Final = f"{_POD}.containers[1]"
+_FETCH: Final = f"{_POD}.initContainers[0]"
+
+
+def _each(path: str, *values: Any) -> tuple[Changes, ...]:
+    return tuple({path: value} for value in values)
+
+
+JOBS: Final[tuple[Changes, ...]] = (
+    {},
+    *_each("metadata.name", "d" * 40, "7", "a-b"),
+    *_each("spec.suspend", True, ABSENT),
+    *_each("spec.checkpoint.interval", "5s", "24h", "1h30m", "90m", "86400s", ABSENT),
+    *_each("spec.checkpoint.staging.sizeLimit", "1Mi", 1_048_576, "1.5Gi", "2G", "1e9", ABSENT),
+    *_each("spec.checkpoint.staging", {}, ABSENT),
+    *_each("spec.policyName", "a", "team.vision-1", ABSENT),
+    *_each("spec.stallTimeout", "30s", "48h", ABSENT),
+    *_each("spec.ttlSecondsAfterFinished", 0, ABSENT),
+    *_each("spec.podCleanup", "DeleteAll", ABSENT),
+    *_each("spec.completion", "ExitCode", ABSENT),
+    *_each("spec.checkpoint.onNoneValid", "StartFresh", ABSENT),
+    *_each(f"{_S3}.bucket", "a.b", "0-9", "my.bucket-1"),
+    *_each(f"{_S3}.prefix", "", "a", "a/b_c/d.e", "..a/b..", "run=1", ABSENT),
+    *_each(
+        f"{_S3}.endpointURL",
+        "http://10.0.0.1:7070",
+        "https://minio",
+        "https://minio.storage.svc:9000/",
+        "https://gateway/s3/v1",
+        "http://[fd00::1]:9000",
+        ABSENT,
+    ),
+    *_each(f"{_S3}.region", "us-east-1", "garage", "EU1", ABSENT),
+    *_each(f"{_S3}.credentialsSecretName", "store.keys", ABSENT),
+    *_each(f"{_POD}.restartPolicy", "Never"),
+    *_each(f"{_POD}.shareProcessNamespace", False),
+    *_each(f"{_POD}.hostNetwork", False),
+    *_each(f"{_POD}.os", {"name": "linux"}),
+    *_each(f"{_POD}.terminationGracePeriodSeconds", 10, 3600),
+    *_each(f"{_POD}.nodeSelector", {"zone": "a"}),
+    *_each(f"{_POD}.priorityClassName", "batch-high"),
+    *_each(f"{_POD}.containers", [{"name": "any-name", "image": "a"}]),
+    *_each(f"{_EXPORTER}.lifecycle", {"preStop": {"exec": {"command": ["flush"]}}}),
+    *_each(f"{_TRAINER}.lifecycle", {"postStart": {"exec": {"command": ["warm-up"]}}}),
+    *_each(f"{_TRAINER}.volumeMounts[0].mountPath", "/spotty", "/data/spot", "/mnt/spot/x"),
+    *_each(f"{_TRAINER}.env[0].name", "SPOTLIGHT", "MY_SPOT_RANK", "spot_rank"),
+    *_each(f"{_TRAINER}.envFrom[0].prefix", "SPOT", ABSENT),
+    *_each(
+        f"{_TRAINER}.ports[0]", {"containerPort": 8391}, {"containerPort": 53, "protocol": "UDP"}
+    ),
+    *_each(f"{_TRAINER}.restartPolicy", "Never"),
+    *_each(f"{_FETCH}.restartPolicy", "Always"),
+    *_each(f"{_FETCH}.name", "spotless"),
+    *_each(f"{_POD}.volumes[0]", {"name": "data", "persistentVolumeClaim": {"claimName": "d"}}),
+    *_each("spec.template.metadata.labels", {"example.com/spottraining.dev": "x"}),
+    *_each("spec.template.metadata", {}, ABSENT),
+    *_each(
+        f"{_TRAINER}.livenessProbe",
+        {"httpGet": {"path": "/", "port": 80}},
+        {"httpGet": {"path": "/", "port": "metrics"}, "periodSeconds": 5},
+    ),
+    *_each(f"{_POD}.tolerations", [{"key": "gpu", "operator": "Exists", "tolerationSeconds": 60}]),
+    *_each(f"{_POD}.imagePullSecrets", [{"name": "registry"}]),
+)
+"""Jobs that can be created."""
+
+JOB_UPDATES: Final[tuple[Changes, ...]] = (
+    *_each("spec.suspend", True),
+    *_each("spec.policyName", "long-running", ABSENT),
+    *_each("spec.checkpoint.interval", "1m"),
+    *_each("spec.checkpoint.onNoneValid", "StartFresh"),
+    *_each("spec.stallTimeout", "1h", ABSENT),
+    *_each("spec.ttlSecondsAfterFinished", 0, ABSENT),
+    *_each("spec.podCleanup", "DeleteAll"),
+    *_each("metadata.labels", {"team": "vision"}),
+)
+"""Changes of a job that exists."""
+
+POLICIES: Final[tuple[Changes, ...]] = (
+    {},
+    *_each("spec", {}),
+    *_each("spec.priorityClassNames", [], ["a.b", "system-node-critical"]),
+    *_each("spec.default", True, ABSENT),
+    *_each("spec.allowedNamespaces", ["*"], [], ["a", "b-1"]),
+    *_each("spec.interruptions", {}, {"max": 0}, {"window": "1m"}, {"window": "720h"}, ABSENT),
+    *_each("spec.failures", {}, {"max": 0}, {"refundAfterProgress": False}, ABSENT),
+    *_each("spec.backoff", {}, ABSENT, {"initial": "5m"}, {"max": "10s"}),
+    *_each("spec.backoff", {"initial": "24h", "max": "24h"}, {"initial": "1s", "max": "1s"}),
+    *_each("spec.backoff.factor", 1, 1.5, 10),
+    *_each("spec.backoff.jitter", "None"),
+    *_each("spec.unreachable.after", "5s", "1h", "60m"),
+    *_each("spec.unreachable", {}, ABSENT),
+)
+"""Policies that can be created."""

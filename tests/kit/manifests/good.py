@@ -1,0 +1,97 @@
+"""Manifests with every field of ours set, so that each can be changed alone."""
+
+from typing import Any, Final
+
+from spot_operator.api import names
+
+Json = dict[str, Any]
+
+NAMESPACE: Final = "research"
+
+
+def a_container(name: str, **more: Any) -> Json:
+    """A container with a field of each kind that a rule looks at."""
+    return {
+        "name": name,
+        "image": "example.com/digits:1",
+        "env": [{"name": "EPOCHS", "value": "90"}],
+        "envFrom": [{"prefix": "DATA_", "configMapRef": {"name": "data"}}],
+        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+        "ports": [{"name": "metrics", "containerPort": 9000}],
+        **more,
+    }
+
+
+def a_pod_template() -> Json:
+    """Three containers, of which one trains; a volume, labels and node affinity."""
+    return {
+        "metadata": {"labels": {"team": "vision"}, "annotations": {"example.com/note": "hi"}},
+        "spec": {
+            "initContainers": [a_container("fetch")],
+            "containers": [
+                a_container("trainer", resources={"limits": {"nvidia.com/gpu": 1}}),
+                a_container("exporter"),
+            ],
+            "volumes": [{"name": "data", "emptyDir": {"sizeLimit": "1Gi"}}],
+            "affinity": {
+                "nodeAffinity": {
+                    "requiredDuringSchedulingIgnoredDuringExecution": {
+                        "nodeSelectorTerms": [
+                            {"matchExpressions": [{"key": "gpu", "operator": "Exists"}]}
+                        ]
+                    }
+                }
+            },
+        },
+    }
+
+
+def a_full_job() -> Json:
+    """A SpotTrainingJob with every field set."""
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": names.JOB_KIND,
+        "metadata": {"name": "digits", "namespace": NAMESPACE},
+        "spec": {
+            "suspend": False,
+            "template": a_pod_template(),
+            "checkpoint": {
+                "store": {
+                    "s3": {
+                        "bucket": "checkpoints",
+                        "prefix": "teams/vision",
+                        "endpointURL": "https://minio.storage.svc:9000",
+                        "region": "eu-central-1",
+                        "credentialsSecretName": "store-keys",
+                    }
+                },
+                "interval": "5m",
+                "onNoneValid": "Fail",
+                "staging": {"sizeLimit": "4Gi"},
+            },
+            "policyName": "experiment",
+            "completion": "Marker",
+            "stallTimeout": "10m",
+            "ttlSecondsAfterFinished": 3600,
+            "podCleanup": "KeepFailed",
+        },
+    }
+
+
+def a_full_policy() -> Json:
+    """A SpotPolicy with every field set."""
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": names.POLICY_KIND,
+        "metadata": {"name": "experiment"},
+        "spec": {
+            "priorityClassNames": ["batch-low"],
+            "default": False,
+            "allowedNamespaces": ["research"],
+            "interruptions": {"max": 200, "window": "24h"},
+            "failures": {"max": 3, "refundAfterProgress": True},
+            "maxAttemptsWithoutProgress": 6,
+            "backoff": {"initial": "10s", "factor": 2, "max": "5m", "jitter": "Full"},
+            "unreachable": {"after": "40s"},
+        },
+    }

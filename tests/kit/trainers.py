@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
+from kit.checkpoints import AT, a_receipt
 from spot_training import snapshots
 from spot_training.backends.backend import Beginning, Fresh, Lent, Restore, Ticket
 from spot_training.checkpoint import arena
@@ -20,8 +22,6 @@ from spot_training.notices import Notice
 from spot_training.progress import Progress
 from spot_training.snapshots import SnapshotFacts
 from spot_training.times import utc_now
-
-from kit.checkpoints import AT, a_receipt
 
 
 @dataclass(slots=True)
@@ -35,6 +35,7 @@ class ScriptedBackend:
     current: Notice | None = None
     outcome: str | None = "committed"
     free: bool = True
+    asked: list[tuple[str, float | None]] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
     facts: list[SnapshotFacts] = field(default_factory=list)
     payloads: list[memoryview] = field(default_factory=list)
@@ -45,9 +46,11 @@ class ScriptedBackend:
         return self.beginning
 
     def resumed(self, *, step: int, differs: list[str], seconds: float) -> None:
+        assert seconds >= 0
         self.events.append(f"resumed {step} {differs}")
 
     def lend(self, size: int, reason: str, seconds: float | None) -> Lent | None:
+        self.asked.append((reason, seconds))
         if not self.free:
             return None
         with tempfile.TemporaryDirectory() as folder:
@@ -110,8 +113,6 @@ def arrays_in(payload: memoryview) -> dict[str, Array]:
 @contextmanager
 def global_randomness() -> Iterator[None]:
     """Puts the global generators back as they were."""
-    import random
-
     python, numpy = random.getstate(), np.random.get_state()
     try:
         yield

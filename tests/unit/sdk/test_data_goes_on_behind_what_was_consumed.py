@@ -80,8 +80,8 @@ def test_other_data_is_refused(other: Any) -> None:
         next(walk(reborn(cursor), other, rng))
 
 
-@pytest.mark.parametrize("arguments", [(0, 1), (1, 0), (1, 1, -1)])
-def test_impossible_orders_are_refused(arguments: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("arguments", [(0, 1, 0), (1, 0, 0), (1, 1, -1)])
+def test_impossible_orders_are_refused(arguments: tuple[int, int, int]) -> None:
     with pytest.raises(ValueError, match="at least"):
         ShuffledBatches(*arguments)
 

@@ -34,7 +34,8 @@ def expect_same(found: Any, value: Any) -> None:
     [], [1, [2]], (), (1, (2, [3])), {}, {"a": {"b": 1}}, {1: "x", "1": "y", (1, 2): None, None: 3},
     {"$": "tuple", "v": [1]}, {b"k": 1}, {1, 2}, frozenset({"a", ("b", 1)}),
     Counter({5: 2, 1: 0}), OrderedDict([("b", 1), ("a", 2)]),
-    np.float32(1.5), np.int8(-3), np.bool_(True), np.float64("nan"), np.datetime64("2026-01-02", "s"),
+    np.float32(1.5), np.int8(-3), np.bool_(True), np.float64("nan"),
+    np.datetime64("2026-01-02", "s"),
     np.arange(6, dtype=">i2").reshape(2, 3), np.zeros((0, 3)), np.array(3 + 4j), np.array(7),
 ])  # fmt: skip
 def test_types_and_values_come_back(value: Any) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import socket
 import threading
 import time
 from dataclasses import dataclass
@@ -31,20 +32,20 @@ class Greeting:
 class Session:
     """Holds `GET /v1/session` open in a thread; reconnects when the sidecar restarts."""
 
-    def __init__(self, socket: Path, process: int) -> None:
-        self._socket = socket
+    def __init__(self, path: Path, process: int) -> None:
+        self._path = path
         self._target = f"/v1/session?process={process}&pid={os.getpid()}"
         self._greeting: Greeting | None = None
         self._greeted = threading.Event()
         self._closed = threading.Event()
-        self._connection: UnixConnection | None = None
+        self._held: socket.socket | None = None
         self._thread = threading.Thread(target=self._hold, name="spot-session", daemon=True)
         self._thread.start()
 
     def greeting(self) -> Greeting:
         """Waits for the sidecar for as long as it takes, saying so now and then."""
         while not self._greeted.wait(_SILENT_SECONDS):
-            tell(f"waiting for the sidecar at {self._socket}")
+            tell(f"waiting for the sidecar at {self._path}")
         if self._greeting is None:
             raise RuntimeError("the session was closed before the sidecar greeted")
         return self._greeting
@@ -52,9 +53,9 @@ class Session:
     def close(self) -> None:
         """Lets go: for the sidecar this process has ended."""
         self._closed.set()
-        connection = self._connection
-        if connection is not None and connection.sock is not None:
-            connection.sock.close()
+        with contextlib.suppress(OSError):  # not connected, or no longer
+            if self._held is not None:
+                self._held.shutdown(socket.SHUT_RDWR)
         self._greeted.set()
 
     def _hold(self) -> None:
@@ -69,9 +70,10 @@ class Session:
 
     def _connect(self) -> None:
         """Returns when the sidecar closes the connection."""
-        connection = UnixConnection(self._socket, timeout=None)
-        self._connection = connection
+        connection = UnixConnection(self._path, timeout=None)
         try:
+            connection.connect()
+            self._held = connection.sock  # http.client forgets it once it has the response
             connection.request("GET", self._target)
             response = connection.getresponse()
             line = response.readline()

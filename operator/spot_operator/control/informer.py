@@ -2,7 +2,7 @@
 
     LIST (paged, newest) -> diff with the store, deletions included -> WATCH from there
       watch ends            -> watch again from the last event or bookmark
-      silence > 70 s        -> break the connection, watch again   (bookmarks come every minute)
+      silence > 70 s        -> hang up, LIST again and diff        (bookmarks come every minute)
       410, or the third failure in a row, or `relist_seconds` -> LIST again and diff
       any other error       -> the same step again after a growing, capped wait
 
@@ -39,6 +39,10 @@ SILENCE_SECONDS = 70.0
 _WATCH_SECONDS = 290
 _SHORTEST_WATCH_SECONDS = 1.0
 _FAILURES_BEFORE_RELIST = 3
+
+
+class _Silence(Unavailable):
+    """The connection stands and says nothing."""
 
 
 class Informer:
@@ -124,7 +128,8 @@ class Informer:
     async def run(self) -> None:
         """Follow the server until cancelled. Errors of the server are survived, others raised.
 
-        `error` is the newest one, and None while all is well; `failures` counts them in a row.
+        `error` is the newest one, and None once a list or an event has come since; `failures`
+        counts them in a row, until an event comes.
         """
         while True:
             try:
@@ -144,13 +149,15 @@ class Informer:
     async def _recover(self, error: ApiError) -> None:
         self.error = error
         self.failures += 1
-        if isinstance(error, Gone) or self.failures >= _FAILURES_BEFORE_RELIST:
+        if isinstance(error, Gone | _Silence) or self.failures >= _FAILURES_BEFORE_RELIST:
             self._position = ""
-        # An expired position is everyday life, and its remedy cheap: the first is not waited for.
-        waived = isinstance(error, Gone) and self.failures == 1
-        wait = 0.0 if waived else self._backoff.delay(self.failures)
+        wait = 0.0 if self._is_patient_already(error) else self._backoff.delay(self.failures)
         log.info("%s: %s; going on in %.1f s", self.resource, error, wait)
         await self._clock.sleep(wait)
+
+    def _is_patient_already(self, error: ApiError) -> bool:
+        """A silence was a wait; and a first expired position is everyday life, its remedy cheap."""
+        return isinstance(error, _Silence) or (isinstance(error, Gone) and self.failures == 1)
 
     async def _relist(self) -> None:
         listing = await list_all(
@@ -184,7 +191,9 @@ class Informer:
         try:
             await asyncio.wait({watching, watchdog}, return_when=asyncio.FIRST_COMPLETED)
             if not watching.done():
-                raise Unavailable(f"nothing heard for {SILENCE_SECONDS:.0f} s", status=0)
+                # Listing, not only watching again: whatever made this watch deaf may do so to the
+                # next one (a proxy that buffers, a kind whose bookmarks do not come).
+                raise _Silence(f"nothing heard for {SILENCE_SECONDS:.0f} s", status=0)
             watching.result()
         finally:
             watching.cancel()
@@ -222,11 +231,13 @@ class Informer:
 
     def _apply(self, event: WatchEvent) -> None:
         version = _version(event.object)
-        if version == self._position:
-            self._heard(version)
-        elif _is_after(version, self._position):
+        if version != self._position:
+            if not _is_after(version, self._position):
+                return
             self._take(event)
-            self._heard(version)
+        self._heard(version)
+        # Only here: lists that work would otherwise hide that every watch fails.
+        self.failures = 0
 
     def _take(self, event: WatchEvent) -> None:
         if event.type == "DELETED":
@@ -239,7 +250,6 @@ class Informer:
         self._position = version
         self._last_activity = self._clock.monotonic()
         self.error = None
-        self.failures = 0
 
     def _put(self, item: Json, *, live: bool) -> None:
         meta = item["metadata"]

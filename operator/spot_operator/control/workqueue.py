@@ -71,12 +71,7 @@ class WorkQueue(Generic[K]):
 
     def add(self, key: K, priority: Priority = Priority.LIVE) -> None:
         """Have `key` looked at as soon as a worker is free and no other has it."""
-        now = self._clock.monotonic()
-        if key in self._processing:
-            known, since = self._dirty.get(key, (priority, now))
-            self._dirty[key] = (min(known, priority), since)
-        else:
-            self._enqueue(key, priority, now)
+        self._want(key, priority, self._clock.monotonic())
 
     def add_after(self, key: K, seconds: float) -> None:
         """Have `key` looked at in `seconds`; of several such wishes the earliest stands."""
@@ -138,6 +133,13 @@ class WorkQueue(Generic[K]):
 
     # --- inside ---
 
+    def _want(self, key: K, priority: Priority, since: float) -> None:
+        if key in self._processing:
+            known, earlier = self._dirty.get(key, (priority, since))
+            self._dirty[key] = (min(known, priority), earlier)
+        else:
+            self._enqueue(key, priority, since)
+
     def _enqueue(self, key: K, priority: Priority, since: float) -> None:
         if key in self._queued[Priority.LIVE]:
             return
@@ -153,7 +155,7 @@ class WorkQueue(Generic[K]):
             due, _, key = heapq.heappop(self._due)
             if self._delayed.get(key) == due:
                 del self._delayed[key]
-                self.add(key)
+                self._want(key, Priority.LIVE, due)
 
     def _pick(self) -> tuple[K] | None:
         """The next key in a box, so that any key may be falsy or None."""

@@ -25,6 +25,9 @@ T = TypeVar("T")
 BOOKMARK_SECONDS = 60.0
 """How often the real server tells a quiet watch that it is up to date."""
 
+FAREWELL_SECONDS = 2.0
+"""How long before the end of a watch it sends the last one."""
+
 ANSWER_SECONDS = 10.0
 """After this long a call that cannot reach the server gives up."""
 
@@ -156,9 +159,10 @@ class FakeClient:
         field_selector: str = "",
         timeout_seconds: int = 290,
     ) -> AsyncGenerator[WatchEvent, None]:
+        server = self._server
         feed = await self._do(
             self._call("watch", resource, namespace),
-            lambda: self._server.open_watch(
+            lambda: server.open_watch(
                 resource,
                 resource_version=resource_version,
                 namespace=namespace,
@@ -170,19 +174,25 @@ class FakeClient:
             async for event in self._events(feed, self._clock.monotonic() + timeout_seconds):
                 yield event
         finally:
-            self._server.storage.close(feed)
+            server.storage.close(feed)
 
     async def _events(self, feed: Feed, end: float) -> AsyncGenerator[WatchEvent, None]:
-        bookmark = self._clock.monotonic() + BOOKMARK_SECONDS
+        bookmark = self._next_bookmark(end)
         while (now := self._clock.monotonic()) < end:
             if now >= bookmark and not self.faults.blind:
                 feed.bookmark(self._server.storage.number, self._server.clock.monotonic())
-                bookmark = now + BOOKMARK_SECONDS
+                bookmark = self._next_bookmark(end)
             for event in self._due(feed):
                 yield event
             if feed.broken:
                 raise feed.broken
             await self._next_turn(feed, min(end, bookmark))
+
+    def _next_bookmark(self, end: float) -> float:
+        """In a minute, or two seconds before the end if that is still to come."""
+        now = self._clock.monotonic()
+        regular, farewell = now + BOOKMARK_SECONDS, end - FAREWELL_SECONDS
+        return min(regular, farewell) if farewell > now else regular
 
     def _due(self, feed: Feed) -> Sequence[WatchEvent]:
         """What has travelled long enough, and is neither held back nor lost."""

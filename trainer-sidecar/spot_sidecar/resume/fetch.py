@@ -112,8 +112,14 @@ def _created(path: Path, size: int) -> Iterator[memoryview]:
 
 @contextlib.contextmanager
 def _mapped(descriptor: int, size: int, protection: int) -> Iterator[memoryview]:
-    with mmap.mmap(descriptor, size, prot=protection) as mapping, memoryview(mapping) as payload:
-        yield payload
+    mapping = mmap.mmap(descriptor, size, prot=protection)
+    try:
+        with memoryview(mapping) as payload:
+            yield payload
+    finally:
+        # An error's traceback may still hold slices: the mapping then goes with the last of them.
+        with contextlib.suppress(BufferError):
+            mapping.close()
 
 
 def _holds(path: Path, item: StoredObject) -> bool:

@@ -58,12 +58,7 @@ def _unsettled(scene: Scene, ledger: Ledger) -> bool:
     mine = (scene.pod_name(ledger.attempt, rank) for rank in range(scene.workers))
     if any(name in scene.snapshot.foreign for name in mine):
         return True
-    return predecessors(scene, _before(ledger))
-
-
-def _before(ledger: Ledger) -> Ledger:
-    """The ledger as it was before the attempt that is being created."""
-    return Ledger(attempt=ledger.attempt - 1, excluded=ledger.excluded)
+    return predecessors(scene, ledger.attempt - 1)
 
 
 def _grant(scene: Scene, ledger: Ledger) -> Grant:

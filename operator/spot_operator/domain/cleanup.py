@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from spot_operator.api.job import PodCleanup
 from spot_operator.api.names import Condition, State
 from spot_operator.domain.actions import DeletePod
-from spot_operator.domain.fencing import may_be_forced
+from spot_operator.domain.fencing import is_forced, may_be_forced
 from spot_operator.domain.ledger import Ledger
 from spot_operator.domain.scene import Scene
 from spot_operator.domain.snapshot import PodView, Snapshot
@@ -40,23 +40,18 @@ def bury(snapshot: Snapshot) -> Iterator[DeletePod]:
     """While the job is being deleted: the garbage collector deletes its pods, but waits for ever
     for those whose node cannot end them."""
     for pod in snapshot.pods:
-        doomed = pod.owner_uid and not pod.gone and pod.deletion_at is not None
-        if doomed and not pod.terminal and may_be_forced(snapshot, snapshot.ledger, pod):
-            yield _force(pod, "its job is being deleted")
+        if pod.owner_uid and not pod.gone and pod.deletion_at is not None:
+            yield from _delete(snapshot, snapshot.ledger, pod, "its job is being deleted")
 
 
 def _delete(snapshot: Snapshot, ledger: Ledger, pod: PodView, why: str) -> Iterator[DeletePod]:
-    if not pod.terminal and may_be_forced(snapshot, ledger, pod):
-        yield _force(pod, f"{why}; its node is fenced")
-    elif pod.terminal and pod.deletion_at is not None:
-        if may_be_forced(snapshot, ledger, pod):
-            yield _force(pod, why)
-    elif pod.deletion_at is None:
+    asked = pod.deletion_at is not None
+    # Gracefully, a pod whose node is no more would be there for ever.
+    stuck = (asked or not pod.terminal) and may_be_forced(snapshot, ledger, pod)
+    if stuck and not is_forced(pod):
+        yield DeletePod(pod.name, pod.uid, 0, f"{why}; its node is fenced")
+    elif not asked:
         yield DeletePod(pod.name, pod.uid, None, why)
-
-
-def _force(pod: PodView, why: str) -> DeletePod:
-    return DeletePod(pod.name, pod.uid, 0, why)
 
 
 def _why(scene: Scene, ledger: Ledger, pod: PodView) -> str:

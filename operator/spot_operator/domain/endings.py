@@ -82,7 +82,8 @@ def _first_match(ranks: tuple[Evidence, ...], table: tuple[Rule, ...]) -> Verdic
     for rule in table:
         for one in ranks:
             if rule.matches(one):
-                return Verdict(rule.ending, f"rank {one.record.rank}: {rule.says(one)}")
+                which = f"rank {one.record.rank}: " if len(ranks) > 1 else ""
+                return Verdict(rule.ending, which + rule.says(one))
     return None
 
 

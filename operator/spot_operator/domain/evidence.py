@@ -8,7 +8,7 @@ from spot_operator.domain.text import STATUS_MESSAGE, WORD, shorten
 
 
 def evidence(pod: PodView | None, fence: Fence | None, now: datetime, *, ours: bool) -> RankEnd:
-    """The evidence at `now`; `ours`: we are stopping the attempt, so a deletion says nothing."""
+    """The evidence at `now`; `ours`: our stop ends this rank, so a deletion says nothing."""
     if pod is None:
         return RankEnd(at=now, fence=fence)
     trainer = pod.trainer
@@ -21,7 +21,8 @@ def evidence(pod: PodView | None, fence: Fence | None, now: datetime, *, ours: b
         message=shorten(_message(pod), STATUS_MESSAGE),
         disruption=shorten(disruption.reason, WORD) if disruption is not None else "",
         fence=None if _ended_before_its_node(pod, fence) else fence,
-        deleted=not ours and (pod.gone or pod.deletion_at is not None),
+        # One that had ended when it was removed was not ended by that.
+        deleted=not ours and (pod.deletion_at is not None or (pod.gone and not pod.terminal)),
         started=trainer.started,
     )
 

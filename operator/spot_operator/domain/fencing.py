@@ -2,7 +2,6 @@
 
 from typing import Final
 
-from spot_operator.api.names import Ending
 from spot_operator.domain.ledger import Fence, Ledger, NodeIdentity
 from spot_operator.domain.policy_choice import BUILT_IN
 from spot_operator.domain.scene import Scene
@@ -49,6 +48,11 @@ def may_be_forced(snapshot: Snapshot, ledger: Ledger, pod: PodView) -> bool:
     return physical_fence(snapshot, identity) is not None or _long_silent(snapshot, pod)
 
 
+def is_forced(pod: PodView) -> bool:
+    """Whether `pod` was deleted by force already, and only a finalizer keeps its object."""
+    return pod.deletion_at is not None and pod.grace_seconds == 0
+
+
 def _silent(scene: Scene, node: NodeView, report: ReportView | None) -> Fence | None:
     lost = node_lost(node, report, scene.snapshot.sight, scene.unreachable_after)
     return Fence.NODE_LOST if lost else None
@@ -65,14 +69,5 @@ def _long_silent(snapshot: Snapshot, pod: PodView) -> bool:
 
 def _recorded_as_fenced(ledger: Ledger, pod: PodView) -> bool:
     """A verdict once persisted stands, even if the node is heard of again."""
-    ends = [record.ended for record in ledger.ranks if record.uid == pod.uid]
-    if any(end is not None and end.fence is not None for end in ends):
-        return True
-    return any(one.reason == Ending.NODE_LOST and _on(pod, one.node) for one in ledger.excluded)
-
-
-def _on(pod: PodView, node: NodeIdentity) -> bool:
-    """Whether the pod was bound to that node; by name alone if it was not annotated in time."""
-    if pod.node_identity is None:
-        return pod.node_name == node.name
-    return pod.node_identity == node
+    ends = (record.ended for record in ledger.ranks if record.uid == pod.uid)
+    return any(end is not None and end.fence is not None for end in ends)

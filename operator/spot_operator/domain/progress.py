@@ -88,7 +88,9 @@ def _committed(scene: Scene, ledger: Ledger, report: ReportView) -> Ledger:
 
 def _stepped(scene: Scene, ledger: Ledger, report: ReportView) -> Ledger:
     current = ledger.current
-    if current is None or current.resumed is None or report.step == (current.step or 0):
+    if current is None or current.resumed is None or report.step == current.step:
+        return ledger
+    if report.step <= _begun_at(current):
         return ledger
     ledger = _retried(scene, ledger, current, report)
     at = scene.now - timedelta(seconds=report.step_age)
@@ -104,9 +106,8 @@ def _stepped(scene: Scene, ledger: Ledger, report: ReportView) -> Ledger:
 
 def _retried(scene: Scene, ledger: Ledger, current: AttemptRecord, report: ReportView) -> Ledger:
     """Measure the retry: from the last step known before this attempt to its own first one."""
-    begun_at = current.resumed_from.step if current.resumed_from is not None else 0
     last = ledger.progress.at
-    if report.step <= begun_at or current.retry_seconds is not None or last is None:
+    if current.retry_seconds is not None or last is None:
         return ledger
     if len(ledger.attempts) < 2 or ledger.attempts[-2].ending == Ending.SUSPENDED:
         return ledger
@@ -115,6 +116,11 @@ def _retried(scene: Scene, ledger: Ledger, current: AttemptRecord, report: Repor
     seconds = round(max(0.0, (first_step - last).total_seconds()), 3)
     totals = replace(ledger.totals, retry_seconds=round(ledger.totals.retry_seconds + seconds, 3))
     return replace(_with(ledger, current, retry_seconds=seconds), totals=totals)
+
+
+def _begun_at(current: AttemptRecord) -> int:
+    """The step at which the attempt began: being there again is no step of its own."""
+    return current.resumed_from.step if current.resumed_from is not None else 0
 
 
 def _stepping(report: ReportView) -> float:

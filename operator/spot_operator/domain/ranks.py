@@ -119,7 +119,7 @@ def _ended(scene: Scene, ledger: Ledger, record: RankRecord, pod: PodView | None
 
 def _end(scene: Scene, ledger: Ledger, record: RankRecord, pod: PodView | None) -> RankEnd | None:
     fence = fence_of(scene, record.node, record.uid)
-    ours = ledger.state is State.STOPPING
+    ours = _by_our_stop(ledger, record)
     if pod is not None and (pod.terminal or (pod.gone and pod.node_name is None)):
         return evidence(pod, fence, scene.now, ours=ours)
     if fence is not None:
@@ -127,6 +127,12 @@ def _end(scene: Scene, ledger: Ledger, record: RankRecord, pod: PodView | None) 
     if (pod is None or pod.gone) and _waited_out(scene, record):
         return vanished(record, pod, scene.now, ours=ours)
     return None
+
+
+def _by_our_stop(ledger: Ledger, record: RankRecord) -> bool:
+    """Whether the rank was alive when we began to stop the attempt."""
+    stopping, lost = ledger.stopping, record.lost_at
+    return stopping is not None and (lost is None or lost > stopping.since)
 
 
 def _waited_out(scene: Scene, record: RankRecord) -> bool:

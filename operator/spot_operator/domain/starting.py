@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Final
 
 from spot_operator.api.names import State
-from spot_operator.domain.fencing import may_be_forced
+from spot_operator.domain.fencing import is_forced
 from spot_operator.domain.ledger import AttemptRecord, Ledger
 from spot_operator.domain.scene import Scene
 
@@ -13,7 +13,9 @@ ATTEMPTS_KEPT: Final = 20
 
 def start_attempt(scene: Scene, ledger: Ledger) -> Ledger:
     """`ledger` with the next attempt's number taken, when nothing speaks against an attempt."""
-    if ledger.state is not State.WAITING or is_held(scene, ledger) or predecessors(scene, ledger):
+    if ledger.state is not State.WAITING or is_held(scene, ledger):
+        return ledger
+    if predecessors(scene, ledger.attempt):
         return ledger
     number = ledger.attempt + 1
     record = AttemptRecord(number=number, created_at=scene.now)
@@ -43,17 +45,13 @@ def is_held(scene: Scene, ledger: Ledger) -> bool:
     return not (wished and allowed and due)
 
 
-def predecessors(scene: Scene, ledger: Ledger) -> bool:
-    """Whether a pod of an attempt up to `ledger.attempt` may be alive (invariant I1).
+def predecessors(scene: Scene, attempt: int) -> bool:
+    """Whether a pod of an attempt up to `attempt` is in the way (invariant I1).
 
-    The ledger knows how each rank it saw ended. This finds what it never saw: the pod that a
-    former leader's late POST made.
+    The ledger knows how each rank it saw ended. Left over are a pod that a former leader's late
+    POST made, which must end, and one on a fenced node, which we delete by force first.
     """
-    over = {one.uid for one in ledger.ranks if one.ended is not None}
     return any(
-        pod.attempt <= ledger.attempt
-        and pod.uid not in over
-        and not pod.terminal
-        and not may_be_forced(scene.snapshot, ledger, pod)
+        pod.attempt <= attempt and not pod.terminal and not is_forced(pod)
         for pod in scene.present()
     )

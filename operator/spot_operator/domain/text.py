@@ -4,7 +4,7 @@ from typing import Final
 
 CONDITION_MESSAGE: Final = 1024
 """Bytes of a condition's message."""
-STATUS_MESSAGE: Final = 512
+STATUS_MESSAGE: Final = 400
 """Bytes of any other message in status, of which there are many."""
 WORD: Final = 64
 """Bytes of a word of a vocabulary: a reason, a cause, a source."""

@@ -9,7 +9,6 @@ from spot_operator.domain.acting import expires_at
 from spot_operator.domain.ledger import Ledger, RankRecord
 from spot_operator.domain.scene import Scene
 from spot_operator.domain.settling import SETTLED
-from spot_operator.domain.sight import ALONE_FACTOR
 from spot_operator.domain.start_troubles import deadline
 from spot_operator.domain.stopping import stall_deadline
 
@@ -70,10 +69,6 @@ def _of_silent(scene: Scene, record: RankRecord) -> Iterator[timedelta]:
         return
     report = scene.report_of(record)
     silent = min(node.lease_age, scene.snapshot.sight.leading_for if report is None else report.age)
-    after = scene.unreachable_after
-    for limit in (after, after * ALONE_FACTOR):
-        left = limit - timedelta(seconds=silent)
-        if left > timedelta(0):
-            yield left
-            return
-    yield BLIND
+    left = scene.unreachable_after - timedelta(seconds=silent)
+    # Once it has been silent long enough, what is missing is other nodes' word: no event brings it.
+    yield left if left >= timedelta(0) else BLIND

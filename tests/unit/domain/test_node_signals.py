@@ -1,0 +1,120 @@
+"""What nodes say of their end, as each platform says it."""
+
+import pytest
+from kit.builders import NOW, a_node, a_notice, after
+from spot_operator.domain.ledger import Notice
+from spot_operator.domain.node_signals import is_leaving, notice_from
+from spot_operator.domain.notices import explains, graver
+from spot_operator.domain.snapshot import ConditionView, NodeView, TaintView
+
+
+def tainted(key: str) -> NodeView:
+    return a_node(taints=(TaintView("unrelated"), TaintView(key)))
+
+
+def with_condition(kind: str, reason: str = "", status: str = "True") -> NodeView:
+    return a_node(conditions=(ConditionView(kind, status, reason),))
+
+
+SHUTTING_DOWN = a_node(ready=False, ready_message="kubelet: node is shutting down")
+
+
+@pytest.mark.parametrize(
+    ("node", "kind", "seconds"),
+    [
+        (tainted("aws-node-termination-handler/spot-itn"), "Preempt", 120),
+        (tainted("cloud.google.com/impending-node-termination"), "Preempt", 30),
+        (tainted("aks-node-termination-handler/preempt"), "Preempt", 30),
+        (tainted("remediator.kubernetes.azure.com/unschedulable"), "Preempt", None),
+        (
+            tainted("ignore-taint.cluster-autoscaler.kubernetes.io/oke-impending-node-termination"),
+            "Preempt",
+            None,
+        ),
+        (tainted("karpenter.sh/disrupted"), "Preempt", None),
+        (tainted("ToBeDeletedByClusterAutoscaler"), "Preempt", None),
+        (with_condition("GCESpotPreempting"), "Preempt", 30),
+        (with_condition("VMEventScheduled", "PreemptScheduled"), "Preempt", 30),
+        (with_condition("VMEventScheduled", "FreezeScheduled"), "Maintenance", None),
+        (with_condition("GracefulNodeShutdownInProgress"), "Preempt", None),
+        (with_condition("MaintenancePlanned", "Window"), "Maintenance", None),
+        (SHUTTING_DOWN, "Preempt", None),
+        (tainted("aws-node-termination-handler/scheduled-maintenance"), "Maintenance", None),
+        (tainted("aks-node-termination-handler/freeze"), "Maintenance", None),
+        (
+            a_node(labels={"cloud.google.com/active-node-maintenance": "ONGOING"}),
+            "Maintenance",
+            None,
+        ),
+        (tainted("aws-node-termination-handler/rebalance-recommendation"), "Rebalance", None),
+        (tainted("DeletionCandidateOfClusterAutoscaler"), "Rebalance", None),
+    ],
+)
+def test_a_signal_becomes_a_notice(node: NodeView, kind: str, seconds: float | None) -> None:
+    notice = notice_from(node, NOW)
+    assert notice is not None
+    assert (notice.kind, notice.source, notice.observed_at) == (kind, "operator", NOW)
+    assert notice.deadline == (None if seconds is None else after(seconds))
+    assert is_leaving(node, NOW) is (kind == "Preempt")
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        a_node(),
+        tainted("node.kubernetes.io/unschedulable"),
+        with_condition("GCESpotPreempting", status="False"),
+        a_node(ready=False, ready_message="PLEG is not healthy"),
+        a_node(labels={"cloud.google.com/active-node-maintenance": "PENDING"}),
+    ],
+)
+def test_other_things_are_no_notice(node: NodeView) -> None:
+    assert notice_from(node, NOW) is None
+
+
+def test_the_gravest_signal_speaks() -> None:
+    taints = ("DeletionCandidateOfClusterAutoscaler", "ToBeDeletedByClusterAutoscaler")
+    node = a_node(taints=tuple(TaintView(key) for key in taints))
+    notice = notice_from(node, NOW)
+    assert notice is not None
+    assert notice.kind == "Preempt"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "stands"),
+    [
+        (a_notice("Rebalance"), a_notice("Preempt"), 2),
+        (a_notice("Preempt"), a_notice("Maintenance"), 1),
+        (a_notice(deadline=120), a_notice(deadline=60), 2),
+        (a_notice(deadline=60), a_notice(deadline=120), 1),
+        (a_notice(deadline=None), a_notice(deadline=120), 2),
+        (a_notice(deadline=120), a_notice(deadline=None), 1),
+        (a_notice(source="imds"), a_notice(source="operator"), 1),
+        (None, a_notice(), 2),
+        (a_notice(), None, 1),
+    ],
+)
+def test_the_graver_then_the_earlier_notice_stands(
+    first: Notice | None, second: Notice | None, stands: int
+) -> None:
+    assert graver(first, second) is (first if stands == 1 else second)
+
+
+@pytest.mark.parametrize(
+    ("notice", "ended", "explained"),
+    [
+        (a_notice(observed=0, deadline=120), 0, True),
+        (a_notice(observed=0, deadline=120), 180, True),
+        (a_notice(observed=0, deadline=120), 181, False),
+        (a_notice(observed=60, deadline=120), 10, False),
+        (a_notice(observed=0, deadline=None), 660, True),
+        (a_notice(observed=0, deadline=None), 661, False),
+        (a_notice("Maintenance", 0, 3600), 60, False),
+        (a_notice("PodDeletion", 0, 30), 10, False),
+        (None, 0, False),
+    ],
+)
+def test_a_notice_explains_an_ending_near_it(
+    notice: Notice | None, ended: float, explained: bool
+) -> None:
+    assert explains(notice, after(ended)) is explained

@@ -1,0 +1,151 @@
+"""Invariant I7: no process outlives its job, and force is used only where nobody else can act."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from kit.builders import (
+    a_job,
+    a_node,
+    a_pod,
+    a_report,
+    a_sight,
+    a_snapshot,
+    a_word,
+    after,
+    at_work,
+    bound,
+    exited,
+    expect_actions,
+    expect_rest,
+    later,
+    persisted,
+    running,
+    terminating,
+)
+from spot_operator.api.names import State
+from spot_operator.domain.actions import DeleteJob, DeletePod
+from spot_operator.domain.ledger import Ledger
+from spot_operator.domain.plan import plan
+from spot_operator.domain.snapshot import Sight, Snapshot
+
+POD = running(a_pod())
+FAILED, DONE = exited(POD, 93), exited(POD, 0)
+GONE = {"node-2": a_node("node-2")}
+
+
+def finished(**spec: object) -> Snapshot:
+    """A job whose trainer refused."""
+    return persisted(replace(at_work(a_job(**spec)), pods=(FAILED,)))
+
+
+def completed(**spec: object) -> Snapshot:
+    """A job whose trainer finished."""
+    word = {POD.uid: a_report(word=a_word("Finished"))}
+    return persisted(replace(at_work(a_job(**spec)), pods=(DONE,), reports=word))
+
+
+def deletions(snapshot: Snapshot) -> list[tuple[str, int | None]]:
+    made = plan(snapshot)
+    assert made.ledger is None
+    assert all(isinstance(one, DeletePod) for one in made.actions)
+    return [(one.uid, one.grace_seconds) for one in made.actions if isinstance(one, DeletePod)]
+
+
+@pytest.mark.parametrize(
+    ("over", "stays"),
+    [
+        (finished(), True),
+        (finished(podCleanup="DeleteAll"), False),
+        (completed(), False),
+        (completed(podCleanup="DeleteAll"), False),
+    ],
+)
+def test_only_a_failed_job_keeps_its_last_pods_for_their_logs(over: Snapshot, stays: bool) -> None:
+    assert over.ledger.state is State.FINISHED
+    assert deletions(over) == ([] if stays else [(POD.uid, None)])
+
+
+def test_a_process_found_after_the_end_is_ended() -> None:
+    late = running(a_pod(uid="late"))
+    over = replace(finished(), pods=(FAILED, late))
+    assert deletions(over) == [("late", None)]
+    assert deletions(replace(over, pods=(FAILED, terminating(late)))) == []
+
+
+def test_pods_of_earlier_attempts_go_when_the_next_exists() -> None:
+    waiting = persisted(a_snapshot())
+    second = replace(waiting, ledger=replace(waiting.ledger, attempt=2), pods=(FAILED,))
+    assert plan(second).actions[0] == DeletePod(POD.name, POD.uid, None, "attempt 1 is over")
+
+
+def test_a_pod_of_a_later_attempt_shows_that_our_copy_of_the_job_is_old() -> None:
+    future = running(a_pod(3))
+    assert all(
+        one != DeletePod for one in map(type, plan(replace(at_work(), pods=(POD, future))).actions)
+    )
+
+
+def test_a_second_pod_of_a_rank_goes() -> None:
+    twin = running(a_pod(uid="twin", created_at=after(5)))
+    assert deletions(replace(at_work(), pods=(POD, twin))) == [("twin", None)]
+
+
+def test_pods_of_a_former_job_of_that_name_go_and_strangers_stay() -> None:
+    former = running(a_pod(uid="former", owner_uid="uid-of-the-former-job"))
+    stranger = running(a_pod(uid="stranger", owner_uid=""))
+    assert deletions(replace(at_work(), pods=(POD, former, stranger))) == [("former", None)]
+
+
+def test_when_the_job_is_gone_its_pods_go_but_only_if_we_see_well() -> None:
+    gone = replace(at_work(), job=None, ledger=Ledger())
+    assert deletions(gone) == [(POD.uid, None)]
+    assert plan(gone).wake_after is not None
+    assert deletions(replace(gone, sight=Sight(False, 3600.0))) == []
+    assert deletions(replace(gone, nodes=GONE)) == [(POD.uid, 0)]
+    assert plan(replace(gone, pods=())).wake_after is None
+
+
+@pytest.mark.parametrize("ends", ["deleting", "namespace"])
+def test_while_the_job_is_being_deleted_nothing_is_written_or_created(ends: str) -> None:
+    job = a_job(deleting=ends == "deleting")
+    ending = replace(persisted(a_snapshot()), job=job, namespace_terminating=ends == "namespace")
+    made = plan(ending)
+    assert (made.ledger, made.actions) == (None, ())
+
+
+def test_while_the_job_is_being_deleted_pods_on_fenced_nodes_are_forced() -> None:
+    ending = replace(at_work(), job=a_job(deleting=True))
+    assert deletions(replace(ending, nodes=GONE)) == []
+    dying = replace(ending, pods=(terminating(POD, after(30)),))
+    assert deletions(dying) == []
+    assert deletions(replace(dying, nodes=GONE)) == [(POD.uid, 0)]
+    forced = replace(dying, nodes=GONE, pods=(replace(dying.pods[0], grace_seconds=0),))
+    assert deletions(forced) == []
+
+
+def test_a_silent_node_cannot_keep_a_deleted_job_for_ever() -> None:
+    there = {"node-1": a_node(lease_age=60.0), "node-2": a_node("node-2")}
+    dying = replace(
+        at_work(),
+        job=a_job(deleting=True),
+        pods=(terminating(POD, after(30)),),
+        nodes=there,
+        sight=a_sight(*there.values()),
+        reports={},
+    )
+    assert deletions(dying) == []
+    assert deletions(later(dying, 30)) == [(POD.uid, 0)]
+
+
+def test_a_pod_bound_but_never_begun_is_deleted_gracefully_on_a_healthy_node() -> None:
+    stuck = bound(a_pod(uid="late"))
+    assert deletions(replace(finished(), pods=(stuck,))) == [("late", None)]
+
+
+def test_a_finished_job_expires() -> None:
+    over = finished(ttlSecondsAfterFinished=60)
+    rest = expect_rest(later(over, 59))
+    assert rest.wake_after == timedelta(seconds=1)
+    assert expect_actions(later(over, 60)) == (DeleteJob("uid-of-digits"),)
+    expect_rest(later(finished(), 999_999))

@@ -5,6 +5,7 @@ import json
 import pytest
 from gen_crds import manifests
 from integration.crds.world import JOBS, Api
+from kit.filled import filled
 from kit.manifests import accepted
 from kit.manifests.bounds import Bounded, job_bounds, policy_bounds
 from kit.manifests.good import a_full_job, a_full_policy
@@ -12,6 +13,8 @@ from kit.manifests.paths import ABSENT, changed, value_at
 from spot_operator.api.job import JobSpec
 from spot_operator.api.policy import PolicySpec
 from spot_operator.control.client import Json
+from spot_operator.domain.ledger import Ledger
+from spot_operator.domain.status import status_of
 
 pytestmark = pytest.mark.apiserver
 
@@ -118,6 +121,14 @@ async def test_a_template_is_stored_as_it_was_written(api: Api) -> None:
     assert template["spec"]["template"] == manifest["spec"]["template"]
     gpus = value_at(read, "spec.template.spec.containers[0].resources.limits")["nvidia.com/gpu"]
     assert json.dumps(gpus) == "1"
+
+
+async def test_a_full_status_is_stored_as_it_was_written(api: Api) -> None:
+    """The server drops unknown fields of a status without a word: here it would show."""
+    stored = await api.created(a_full_job())
+    written = status_of(filled(Ledger))
+    after = await api.client.replace_status(JOBS, {**stored, "status": written})
+    assert after["status"] == written
 
 
 def expect_kept(written: Json, stored: Json) -> None:

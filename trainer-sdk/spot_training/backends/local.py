@@ -15,15 +15,16 @@ import tempfile
 import threading
 from pathlib import Path
 
-from spot_training.backends.backend import Beginning, Lent, Restore, Ticket
+from spot_training.backends.backend import Beginning, Halt, Lent, Restore, Ticket
 from spot_training.backends.local_search import search, when_reachable
 from spot_training.backends.local_upload import Upload, Uploader
 from spot_training.checkpoint import arena, keys, records, verify
 from spot_training.checkpoint.arena import Arena, Control
 from spot_training.checkpoint.claim import Taken, claim, highest_attempt
 from spot_training.checkpoint.manifest import Claim, Marker
+from spot_training.checkpoint.records import FormatError
 from spot_training.checkpoint.retention import discard_orphans
-from spot_training.checkpoint.store import Store
+from spot_training.checkpoint.store import Corrupt, Store
 from spot_training.checkpoint.stores.directory import DirectoryStore, discard_temporary
 from spot_training.exits import tell
 from spot_training.notices import DEFAULT_GRACE, Notice, NoticeFile, SigtermTrap, Watch
@@ -59,7 +60,10 @@ class LocalBackend:
         self._watch = Watch(NoticeFile(directory / NOTICE), SigtermTrap(grace))
 
     def begin(self) -> Beginning:
-        self.attempt = when_reachable(self._claim)
+        try:
+            self.attempt = when_reachable(self._claim)
+        except (Corrupt, FormatError) as error:
+            return Halt("NoValidCheckpoint", str(error))
         found = search(self._store, attempt=self.attempt, node=node_identity(), now=_now)
         discard_orphans(self._store, before=self.attempt)
         if isinstance(found, Restore):

@@ -160,7 +160,7 @@ def a_config(s3: S3Server | None = None, *, attempt: int = 1, url: str = UNREACH
         store |= {"credentialsDir": str(s3.credentials)}
     return {
         "version": 1,
-        "job": JOB,
+        "job": dict(JOB),
         "attempt": attempt,
         "rank": 0,
         "ranks": 1,

@@ -134,7 +134,8 @@ class ImdsSource:
     def _pause(self) -> float:
         pause = between(*POLL_SECONDS)
         if self._failures:
-            pause = min(BACK_OFF_LIMIT, pause * float(2 ** min(self._failures - 1, 8)))
+            limit = between(0.8 * BACK_OFF_LIMIT, BACK_OFF_LIMIT)
+            pause = min(limit, pause * float(2 ** min(self._failures - 1, 8)))
         return pause
 
 

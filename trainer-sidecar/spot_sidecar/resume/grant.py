@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from spot_sidecar.pulse import Pulse
 from spot_sidecar.standing import Origin
@@ -36,12 +37,16 @@ def read_grant(text: str) -> Grant:
         newest = raw.get("newest")
         return Grant(
             attempt=int(raw["attempt"]),
-            newest=newest and Origin(int(newest["attempt"]), int(newest["step"]), newest["id"]),
+            newest=None if newest is None else _origin(newest),
             suspects=tuple(str(id_) for id_ in raw.get("suspects") or ()),
             start_fresh=bool(raw.get("startFresh")),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"no grant in {text[:200]!r}: {error!r}") from None
+
+
+def _origin(raw: Mapping[str, Any]) -> Origin:
+    return Origin(int(raw["attempt"]), int(raw["step"]), str(raw["id"]))
 
 
 class GrantDesk:

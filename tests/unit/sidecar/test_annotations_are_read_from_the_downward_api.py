@@ -1,0 +1,108 @@
+"""The kubelet's file of annotations: Go's quoting, and changes seen."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from kit.clock import FakeClock, in_fake_time
+from kit.sidecar import write_annotations
+from spot_sidecar.annotations import AnnotationReader
+from spot_sidecar.clock import SystemClock
+from spot_sidecar.notices.notice import Kind, Notice
+from spot_sidecar.podinfo import read_annotations, unquote, watch_annotations
+from spot_sidecar.resume.grant import Grant, GrantDesk, read_grant
+from spot_sidecar.standing import Origin
+
+
+@pytest.mark.parametrize(
+    ("quoted", "plain"),
+    [
+        (r"a\nb", "a\nb"),
+        (r"\"x\"", '"x"'),
+        (r"back\\slash", r"back\slash"),
+        (r"\\n", r"\n"),
+        (r"é", "é"),
+        (r"\u00e9\U0001f600", "é😀"),
+        (r"\x00\x7f", "\x00\x7f"),
+        (r"\xe2\x82\xac", "€"),
+        (r"\xff", "\ufffd"),
+        (r"\t\r\a\b\f\v", "\t\r\a\b\f\v"),
+    ],
+)
+def test_go_quoting_is_undone(quoted: str, plain: str) -> None:
+    assert unquote(quoted) == plain
+
+
+def test_a_file_as_the_kubelet_writes_it() -> None:
+    text = 'kubernetes.io/config.seen="2026-01-01T00:00:00Z"\nx="{\\"a\\": \\"b=c\\"}"\nbroken\n'
+    assert read_annotations(text) == {
+        "kubernetes.io/config.seen": "2026-01-01T00:00:00Z",
+        "x": '{"a": "b=c"}',
+    }
+
+
+def test_the_first_sight_and_every_change_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "annotations"
+    seen: list[Mapping[str, str]] = []
+
+    async def scenario(clock: FakeClock) -> None:
+        watch = asyncio.create_task(watch_annotations(path, clock, seen.append))
+        await clock.sleep(2)
+        for value in ("1", "2"):
+            write_annotations(path, {"a": value})
+            await clock.sleep(2)
+        watch.cancel()
+
+    in_fake_time(scenario)
+    assert seen == [{"a": "1"}, {"a": "2"}]
+
+
+def test_a_grant_is_read_whole() -> None:
+    text = json.dumps(
+        {
+            "attempt": 3,
+            "newest": {"attempt": 2, "step": 400, "id": "x"},
+            "suspects": ["y"],
+            "startFresh": True,
+        }
+    )
+    assert read_grant(text) == Grant(3, Origin(2, 400, "x"), ("y",), start_fresh=True)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"attempt":"x"}', '{"attempt":1,"newest":{}}'])
+def test_what_is_no_grant_grants_nothing(text: str) -> None:
+    desk = GrantDesk(1, start_fresh=False)
+    desk.read({"spottraining.dev/grant": text})
+    assert desk.grant is None
+
+
+def test_a_grant_for_another_attempt_counts_for_nothing() -> None:
+    desk = GrantDesk(2, start_fresh=False)
+    desk.read({"spottraining.dev/grant": '{"attempt":1}'})
+    assert desk.grant is None
+    desk.read({"spottraining.dev/grant": '{"attempt":2}'})
+    assert desk.grant == Grant(2)
+
+
+def test_each_annotation_reaches_whom_it_is_for() -> None:
+    told: list[Notice] = []
+    bundles: list[str | None] = []
+    desk = GrantDesk(1, start_fresh=True)
+    reader = AnnotationReader(desk=desk, tell=told.append, trust=bundles.append)
+    notice = {"kind": "Maintenance", "source": "operator", "observedAt": "2026-01-01T00:00:00Z"}
+    reader.read(
+        {
+            "spottraining.dev/grant": '{"attempt":1}',
+            "spottraining.dev/notice": json.dumps(notice),
+            "spottraining.dev/ca": "PEM",
+        }
+    )
+    reader.read({"spottraining.dev/notice": "not JSON"})
+    assert desk.grant == Grant(1, start_fresh=True)
+    assert [one.kind for one in told] == [Kind.Maintenance]
+    assert bundles == ["PEM", None]
+    assert SystemClock().now().tzinfo is not None

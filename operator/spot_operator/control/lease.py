@@ -188,19 +188,21 @@ class LeaderLease:
             await self._clock.sleep(min(left, self._times.retry / 2))
 
     async def _renew(self) -> None:
-        sent = self._clock.monotonic()
-        record = self._record or {}
         try:
-            renewed = await self._put(_with_spec(record, renewTime=self._now()))
+            await self._renew_once()
         except (Conflict, NotFound) as error:
-            await self._look_again(error)
-            return
+            await self._expect_still_ours(error)
+            await self._renew_once()
+
+    async def _renew_once(self) -> None:
+        sent = self._clock.monotonic()
+        renewed = await self._put(_with_spec(self._record or {}, renewTime=self._now()))
         if not self.is_leader():
             raise LostLease("the renewal came back too late")
         self._observe(renewed)
         self._leads_until = sent + self._times.renew_deadline
 
-    async def _look_again(self, cause: ApiError) -> None:
+    async def _expect_still_ours(self, cause: ApiError) -> None:
         """Our copy is old: either the lease is another's now, or someone else edited it."""
         record = await self._read()
         if record is None:
@@ -208,7 +210,6 @@ class LeaderLease:
         self._observe(record)
         if self.holder != self.identity:
             raise LostLease(f"the lease is held by {self.holder or 'nobody'}") from cause
-        raise cause
 
     # --- the record ---
 

@@ -1,0 +1,203 @@
+"""A spot node: its kubelet, its lease, its power switch.
+
+The kubelet looks once a second. A power cut ends everything on the node at once and tells nobody;
+the node comes back with another boot id, and its kubelet then starts what is bound to it and not
+being deleted a second time, as real ones do with pods whose runtime state is lost.
+"""
+
+import asyncio
+import itertools
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from kit.clock import FakeClock
+from kit.fakeapi import FakeApiServer
+from kit.simcluster.trainer import Exit, Orders, TrainerPod
+from spot_operator.api import names
+from spot_operator.control.clock import timestamp
+from spot_operator.control.errors import NotFound
+from spot_operator.control.resource import LEASES, NODES, PODS
+
+__all__ = ["LEASE_SECONDS", "Node"]
+
+Json = dict[str, Any]
+Start = Callable[[Json, Orders, str], TrainerPod]
+
+LEASE_SECONDS = 10.0
+START_SECONDS = 1.0
+LEASES_NAMESPACE = "kube-node-lease"
+
+
+@dataclass(slots=True)
+class _Running:
+    task: "asyncio.Task[Exit]"
+    orders: Orders
+    kill_at: float | None = None
+
+
+@dataclass(slots=True)
+class Node:
+    """One machine. `start` makes the program of a pod, with a nonce of its own."""
+
+    name: str
+    server: FakeApiServer
+    clock: FakeClock
+    start: Start
+    labels: Json
+    boots: int = 0
+    notice: Json | None = None
+    """What the node's metadata service says."""
+    _tasks: "list[asyncio.Task[Any]]" = field(default_factory=list)
+    _running: dict[str, _Running] = field(default_factory=dict)
+    _ended: set[str] = field(default_factory=set)
+    _starts: "itertools.count[int]" = field(default_factory=itertools.count)
+
+    @property
+    def powered(self) -> bool:
+        """Whether it runs at all."""
+        return bool(self._tasks)
+
+    def power_on(self) -> None:
+        """Boot: register, renew the lease, run what is bound here."""
+        assert not self.powered
+        self.boots += 1
+        self.notice = None
+        self._ended.clear()
+        self._register()
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._renew()), loop.create_task(self._kubelet())]
+
+    def power_cut(self) -> None:
+        """Everything on the node stops in this instant."""
+        for task in (*self._tasks, *(one.task for one in self._running.values())):
+            task.cancel()
+        self._tasks.clear()
+        self._running.clear()
+
+    def remove(self) -> None:
+        """The cloud has taken the machine, and its controller the Node object."""
+        self.power_cut()
+        self.server.delete(NODES, self.name)
+        self.server.delete(LEASES, self.name, namespace=LEASES_NAMESPACE)
+
+    # --- what the kubelet does ---
+
+    def _register(self) -> None:
+        status = {
+            "nodeInfo": {"bootID": f"boot-{self.boots}-of-{self.name}"},
+            "conditions": [
+                {
+                    "type": "Ready",
+                    "status": "True",
+                    "reason": "KubeletReady",
+                    "lastTransitionTime": timestamp(self.clock.now()),
+                }
+            ],
+        }
+        try:
+            self.server.get(NODES, self.name)
+        except NotFound:
+            self.server.create(NODES, {"metadata": {"name": self.name, "labels": self.labels}})
+        self.server.patch(NODES, self.name, {"status": status}, subresource="status")
+
+    async def _renew(self) -> None:
+        while True:
+            spec = {"holderIdentity": self.name, "renewTime": timestamp(self.clock.now())}
+            meta = {"name": self.name, "namespace": LEASES_NAMESPACE}
+            try:
+                lease = self.server.get(LEASES, self.name, LEASES_NAMESPACE)
+            except NotFound:
+                self.server.create(LEASES, {"metadata": meta, "spec": spec})
+            else:
+                self.server.replace(LEASES, {**lease, "spec": spec})
+            await self.clock.sleep(LEASE_SECONDS)
+
+    async def _kubelet(self) -> None:
+        while True:
+            for pod in self.server.objects(PODS):
+                if pod["spec"].get("nodeName") == self.name:
+                    self._sync(pod)
+            await self.clock.sleep(1.0)
+
+    def _sync(self, pod: Json) -> None:
+        uid, phase = pod["metadata"]["uid"], pod["status"].get("phase")
+        deleting = "deletionTimestamp" in pod["metadata"]
+        running = self._running.get(uid)
+        if running is not None:
+            self._attend(pod, running, deleting=deleting)
+        elif deleting:
+            self._let_go(pod)
+        elif phase not in {"Succeeded", "Failed"} and uid not in self._ended:
+            self._run(pod)
+
+    def _run(self, pod: Json) -> None:
+        orders = Orders()
+        nonce = f"{self.name[-1]}{self.boots}{next(self._starts):06d}"
+        program = self.start(pod, orders, nonce)
+        task = asyncio.get_running_loop().create_task(self._started(pod, program))
+        self._running[pod["metadata"]["uid"]] = _Running(task, orders)
+
+    async def _started(self, pod: Json, program: TrainerPod) -> Exit:
+        await self.clock.sleep(START_SECONDS)
+        now = timestamp(self.clock.now())
+        self._write(
+            pod, "Running", {"running": {"startedAt": now}}, {"running": {"startedAt": now}}
+        )
+        return await program.run()
+
+    def _attend(self, pod: Json, running: _Running, *, deleting: bool) -> None:
+        if running.task.done():
+            self._finish(pod, running.task.result(), deleting=deleting)
+            return
+        annotation = (pod["metadata"].get("annotations") or {}).get(names.ANNOTATION_NOTICE)
+        heard = self.notice or (json.loads(annotation) if annotation else None)
+        running.orders.notice = running.orders.notice or heard
+        if deleting:
+            running.orders.deleted = True
+            grace = pod["metadata"]["deletionGracePeriodSeconds"]
+            running.kill_at = running.kill_at or self.clock.monotonic() + grace
+        if running.kill_at is not None and self.clock.monotonic() >= running.kill_at:
+            running.task.cancel()
+            self._finish(pod, Exit(137, {}), deleting=True)
+
+    def _finish(self, pod: Json, ended: Exit, *, deleting: bool) -> None:
+        uid = pod["metadata"]["uid"]
+        del self._running[uid]
+        self._ended.add(uid)
+        now = timestamp(self.clock.now())
+        trainer = {"exitCode": ended.code, "finishedAt": now, "startedAt": now}
+        trainer["reason"] = "Completed" if ended.code == 0 else "Error"
+        message = json.dumps(ended.last_word) if ended.last_word else ""
+        sidecar = {"exitCode": 0, "reason": "Completed", "message": message, "finishedAt": now}
+        phase = "Succeeded" if ended.code == 0 else "Failed"
+        self._write(pod, phase, {"terminated": trainer}, {"terminated": sidecar})
+        if deleting:
+            self._let_go(pod)
+
+    def _let_go(self, pod: Json) -> None:
+        meta = pod["metadata"]
+        try:
+            self.server.delete(
+                PODS, meta["name"], namespace=meta["namespace"], uid=meta["uid"], grace_seconds=0
+            )
+        except NotFound:
+            return
+
+    def _write(self, pod: Json, phase: str, trainer: Json, sidecar: Json) -> None:
+        meta = pod["metadata"]
+        status = {
+            "phase": phase,
+            "containerStatuses": [{"name": "trainer", "state": trainer}],
+            "initContainerStatuses": [{"name": names.SIDECAR_CONTAINER, "state": sidecar}],
+        }
+        try:
+            found = self.server.get(PODS, meta["name"], meta["namespace"])
+        except NotFound:
+            return
+        if found["metadata"]["uid"] == meta["uid"]:
+            body = {"status": status}
+            self.server.patch(
+                PODS, meta["name"], body, namespace=meta["namespace"], subresource="status"
+            )

@@ -1,0 +1,109 @@
+"""The operator's Deployment: real `Operator`s, restarted when they end, killed and paused at will."""
+
+import asyncio
+import itertools
+from collections.abc import Callable
+
+from kit.clock import FakeClock
+from kit.fakeapi import FakeApiServer, Process
+from spot_operator.app import Operator
+from spot_operator.control.errors import NotLeader
+from spot_operator.control.lease import LostLease
+from spot_operator.control.resource import ENDPOINTSLICES
+from spot_operator.settings import Settings
+
+__all__ = ["NAMESPACE", "Replica", "Replicas"]
+
+NAMESPACE = "spot-system"
+RESTART_SECONDS = 1.0
+ANSWER_SECONDS = 5.0
+
+
+class Replica:
+    """One pod of the Deployment: its process is another after each crash, its address is not."""
+
+    def __init__(self, number: int, server: FakeApiServer, clock: FakeClock) -> None:
+        self.address = f"10.0.0.{number}"
+        self.faults: list[Exception] = []
+        """What it died of, other than of losing the lease."""
+        self.on_start: Callable[[Replica], None] = lambda _: None
+        """Called with each new process, before it runs."""
+        self.wanted = True
+        self._name = f"operator-{number}"
+        self._server = server
+        self._clock = clock
+        self._lives = itertools.count(1)
+        self.process = Process(f"{self._name}.0", server)
+        self.operator: Operator | None = None
+
+    async def run(self) -> None:
+        """Live, die, be restarted, for ever."""
+        while True:
+            while not self.wanted:
+                await self._clock.sleep(RESTART_SECONDS)
+            self.process = Process(f"{self._name}.{next(self._lives)}", self._server)
+            self.on_start(self)
+            self.operator = Operator(
+                self.process.client, self.process.clock, self.process.entropy, self._settings()
+            )
+            life = self.process.spawn(self.operator.run())
+            await asyncio.wait({life})
+            self._note(life)
+            self.operator = None
+            await self._clock.sleep(RESTART_SECONDS)
+
+    def leads(self) -> bool:
+        """Whether it does now."""
+        return self.operator is not None and self.operator.lease.is_leader()
+
+    def _note(self, life: "asyncio.Task[None]") -> None:
+        fault = None if life.cancelled() else life.exception()
+        if isinstance(fault, BaseExceptionGroup):
+            _, rest = fault.split((LostLease, NotLeader))
+            fault = rest
+        if isinstance(fault, Exception):
+            self.faults.append(fault)
+
+    def _settings(self) -> Settings:
+        return Settings(
+            namespace=NAMESPACE,
+            pod_name=self._name,
+            pod_ip=self.address,
+            sidecar_image="sidecar:1",
+        )
+
+
+class Replicas:
+    """All of them, and the Service that leads to the leader."""
+
+    def __init__(self, server: FakeApiServer, clock: FakeClock, count: int) -> None:
+        self._server = server
+        self._clock = clock
+        self.all = [Replica(number, server, clock) for number in range(1, count + 1)]
+
+    async def run(self) -> None:
+        """Run every replica."""
+        await asyncio.gather(*(replica.run() for replica in self.all))
+
+    def leader(self) -> Replica | None:
+        """Who leads now; None when nobody does."""
+        return next((replica for replica in self.all if replica.leads()), None)
+
+    async def report(self, token: str, body: bytes) -> int | None:
+        """As through the Service: to the address in the EndpointSlice."""
+        replica = self._published()
+        if replica is None or replica.operator is None or replica.process.paused:
+            return None
+        process = replica.process
+        handling = process.spawn(replica.operator.receive(token, body))
+        await asyncio.wait({handling}, timeout=ANSWER_SECONDS)
+        if not handling.done() or handling.cancelled():
+            handling.cancel()
+            return None
+        return handling.result().status
+
+    def _published(self) -> Replica | None:
+        for piece in self._server.objects(ENDPOINTSLICES, NAMESPACE):
+            addresses = [one for each in piece["endpoints"] or () for one in each["addresses"]]
+            return next((one for one in self.all if one.address in addresses), None)
+        return None

@@ -1,0 +1,231 @@
+"""The whole small cluster, and what a test may ask of it.
+
+async def scenario(clock):
+    world = await World.make(clock)
+    world.apply(a_job_manifest())
+    await world.until(lambda: world.step() >= 12, "step 12")
+    world.node_of_the_job().power_cut()
+    await world.until_finished()
+"""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from kit.clock import FakeClock, FakeEntropy
+from kit.fakeapi import FakeApiServer, GarbageCollector, custom
+from kit.simcluster.node import LEASES_NAMESPACE, Node
+from kit.simcluster.replicas import NAMESPACE, Replicas
+from kit.simcluster.scheduler import Scheduler
+from kit.simcluster.store import Lineage
+from kit.simcluster.trainer import Orders, Plan, TrainerPod
+from spot_operator.api import names
+from spot_operator.control.clock import timestamp
+from spot_operator.control.resource import EVENTS, PODS, SECRETS, TOKENREVIEWS
+from spot_operator.reconcile.kinds import JOBS, POLICIES
+
+__all__ = ["World"]
+
+Json = dict[str, Any]
+
+SPOT = {"eks.amazonaws.com/capacityType": "SPOT"}
+
+
+class World:
+    """Made by `make`; everything in it runs until the fake loop ends."""
+
+    def __init__(self, clock: FakeClock, seed: int, spot_nodes: int, replicas: int) -> None:
+        self.clock = clock
+        self.server = FakeApiServer(
+            clock,
+            FakeEntropy(f"server-{seed}"),
+            namespaces=("default", "research", NAMESPACE, LEASES_NAMESPACE),
+        )
+        self.server.register(custom(JOBS))
+        self.server.register(custom(POLICIES))
+        self.server.virtual[TOKENREVIEWS] = self._review
+        self.replicas = Replicas(self.server, clock, replicas)
+        self.plan = Plan()
+        self.lineages: dict[str, Lineage] = {}
+        self.steps: list[tuple[float, int, int]] = []
+        """(time, attempt, step) of every step any trainer made."""
+        self.pods_seen: dict[str, set[str]] = {}
+        """Uids of every pod there ever was, by name."""
+        self.nodes = {
+            name: Node(name, server=self.server, clock=clock, start=self._start, labels=labels)
+            for name, labels in (
+                *((f"spot-{letter}", SPOT) for letter in "abcdefgh"[:spot_nodes]),
+                ("ondemand-z", {"eks.amazonaws.com/capacityType": "ON_DEMAND"}),
+            )
+        }
+        self._tasks: list[asyncio.Task[Any]] = []
+
+    @classmethod
+    async def make(
+        cls,
+        clock: FakeClock,
+        *,
+        seed: int = 1,
+        spot_nodes: int = 3,
+        replicas: int = 1,
+        policy: Json | None = None,
+    ) -> "World":
+        """A cluster with its nodes on, the chart installed and a default policy."""
+        world = cls(clock, seed, spot_nodes, replicas)
+        world._install(policy or {})
+        for node in world.nodes.values():
+            node.power_on()
+        parts = (
+            Scheduler(world.server, clock).run(),
+            GarbageCollector(world.server, clock).run(),
+            world._census(),
+            world.replicas.run(),
+        )
+        loop = asyncio.get_running_loop()
+        world._tasks = [loop.create_task(part) for part in parts]
+        return world
+
+    def _install(self, policy: Json) -> None:
+        meta = {"name": "spot-training-reports-ca", "namespace": NAMESPACE}
+        self.server.create(SECRETS, {"metadata": meta})
+        spec = {"default": True, "backoff": {"jitter": "None"}, **policy}
+        self.server.create(POLICIES, {"metadata": {"name": "default"}, "spec": spec})
+
+    # --- what a user does ---
+
+    def apply(self, manifest: Json) -> None:
+        """Create a job."""
+        job = self.server.create(JOBS, manifest).object
+        self.lineages[job["metadata"]["uid"]] = Lineage()
+
+    def edit(self, name: str = "digits", **spec: Any) -> None:
+        """Change fields of a job's spec."""
+        self.server.patch(JOBS, name, {"spec": spec}, namespace="research")
+
+    def delete(self, name: str = "digits") -> None:
+        """Delete a job, its pods in the background."""
+        self.server.delete(JOBS, name, namespace="research", propagation="Background")
+
+    # --- what the platform does ---
+
+    def announce_end(self, node: Node, seconds: float) -> None:
+        """The metadata service says that the node goes in so long; then it does."""
+        now = self.clock.now()
+        loop = asyncio.get_running_loop()
+        node.notice = {
+            "kind": "Preempt",
+            "deadline": timestamp(now + timedelta(seconds=seconds)),
+            "source": "imds",
+            "observedAt": timestamp(now),
+            "raw": "terminate",
+        }
+        loop.call_later(seconds, node.power_cut)
+
+    # --- what can be seen ---
+
+    def job(self, name: str = "digits") -> Json:
+        """The job as stored."""
+        return self.server.get(JOBS, name, "research")
+
+    def status(self, name: str = "digits") -> Json:
+        """Its status; empty before the first write."""
+        status: Json = self.job(name).get("status") or {}
+        return status
+
+    def lineage(self, name: str = "digits") -> Lineage:
+        """What the store has of it."""
+        return self.lineages[self.job(name)["metadata"]["uid"]]
+
+    def pods(self) -> list[Json]:
+        """Every pod."""
+        return self.server.objects(PODS, "research")
+
+    def step(self) -> int:
+        """The last step that any trainer made."""
+        return self.steps[-1][2] if self.steps else 0
+
+    def attempt(self) -> int:
+        """The attempt that made it."""
+        return self.steps[-1][1] if self.steps else 0
+
+    def node_of(self, attempt: int) -> Node:
+        """The node that the pod of that attempt is bound to."""
+        pod = self.server.get(PODS, f"digits-{attempt}-0", "research")
+        return self.nodes[pod["spec"]["nodeName"]]
+
+    def condition(self, kind: str, name: str = "digits") -> Json:
+        """A condition of the job; empty when it has none of that type."""
+        found = [one for one in self.status(name).get("conditions", ()) if one["type"] == kind]
+        return found[0] if found else {}
+
+    def events(self) -> list[str]:
+        """Reasons of the events on jobs, oldest first."""
+        found = sorted(self.server.objects(EVENTS, "research"), key=lambda one: one["eventTime"])
+        return [one["reason"] for one in found]
+
+    async def until(self, what: Callable[[], bool], said: str, *, limit: float = 900.0) -> None:
+        """Return when `what` holds.
+
+        Raises:
+            AssertionError: it did not within `limit` seconds.
+        """
+        end = self.clock.monotonic() + limit
+        while not what():
+            assert self.clock.monotonic() < end, f"no {said} within {limit:.0f} s\n{self.story()}"
+            await self.clock.sleep(0.25)
+
+    async def until_finished(self, name: str = "digits", *, limit: float = 1800.0) -> None:
+        """Return when the job is over."""
+        await self.until(
+            lambda: self.status(name).get("state") == "Finished", "end of the job", limit=limit
+        )
+
+    def story(self) -> str:
+        """What happened, for a test that failed."""
+        job = self.server.objects(JOBS)
+        status = job[0].get("status", {}) if job else {}
+        lines = [f"at {self.clock.monotonic():.1f} s, last steps {self.steps[-3:]}"]
+        lines += [f"state {status.get('state')} {status.get('stopping', '')}"]
+        lines += [str(one) for one in status.get("attempts", ())]
+        lines += [str(one) for one in status.get("conditions", ())]
+        lines += [f"{p['metadata']['name']}: {p['status'].get('phase')}" for p in self.pods()]
+        return "\n".join(lines)
+
+    # --- inside ---
+
+    def _start(self, pod: Json, orders: Orders, nonce: str) -> TrainerPod:
+        return TrainerPod(
+            pod=pod,
+            lineage=self.lineages[pod["metadata"]["labels"][names.LABEL_JOB_UID]],
+            plan=self.plan,
+            network=self.replicas,
+            orders=orders,
+            clock=self.clock,
+            nonce=nonce,
+            stepped=lambda attempt, step: self.steps.append(
+                (self.clock.monotonic(), attempt, step)
+            ),
+        )
+
+    async def _census(self) -> None:
+        """Note every pod there ever is."""
+        feed = self.server.open_watch(PODS, resource_version=str(self.server.storage.number))
+        while True:
+            while feed.queue:
+                meta = feed.queue.popleft()[1].object["metadata"]
+                self.pods_seen.setdefault(meta["name"], set()).add(meta["uid"])
+            feed.wake.clear()
+            await feed.wake.wait()
+
+    def _review(self, review: Json) -> Json:
+        """The API server's answer about a token: good while its pod exists."""
+        uid = review["spec"]["token"].removeprefix("token-of-")
+        exists = any(pod["metadata"]["uid"] == uid for pod in self.server.objects(PODS))
+        extra = {"authentication.kubernetes.io/pod-uid": [uid]}
+        status = {
+            "authenticated": exists,
+            "audiences": review["spec"]["audiences"],
+            "user": {"extra": extra},
+        }
+        return {**review, "status": status}

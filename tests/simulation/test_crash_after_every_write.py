@@ -1,0 +1,67 @@
+"""The operator dies after each single write of the demo, comes back empty, and nothing differs."""
+
+from typing import Any
+
+import pytest
+from kit.clock import FakeClock, in_fake_time
+from kit.fakeapi import Call, run
+from kit.simcluster.invariants import expect_invariants, outcome
+from kit.simcluster.replicas import Replica
+from kit.simcluster.stories import demo
+from kit.simcluster.world import World
+from spot_operator.control.resource import LEASES
+
+Json = dict[str, Any]
+
+
+def matters(call: Call) -> bool:
+    """A renewal of the leader's own Lease changes nothing else; every other write counts."""
+    return call.is_write and not (call.resource == LEASES and call.verb == "replace")
+
+
+def play(crash_at: int | None) -> tuple[Json, list[str]]:
+    """The outcome of the demo, and the writes of the first life of the operator."""
+    writes: list[str] = []
+
+    async def scenario(clock: FakeClock) -> Json:
+        world = await World.make(clock)
+        first = True
+
+        def watch(replica: Replica) -> None:
+            nonlocal first
+            process, armed, first = replica.process, first, False
+
+            def is_the_one(call: Call) -> bool:
+                if not armed or not matters(call):
+                    return False
+                writes.append(str(call))
+                return len(writes) == crash_at
+
+            process.client.faults.on(is_the_one, after=run(process.die))
+
+        world.replicas.all[0].on_start = watch
+        await demo(world)
+        expect_invariants(world)
+        return outcome(world)
+
+    return in_fake_time(scenario), writes
+
+
+@pytest.fixture(scope="module")
+def undisturbed() -> tuple[Json, list[str]]:
+    return play(None)
+
+
+CHUNKS = 8
+"""One test per so many writes would say nothing more and cost a fixture each."""
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_the_world_ends_the_same(undisturbed: tuple[Json, list[str]], chunk: int) -> None:
+    expected, writes = undisturbed
+    assert len(writes) > 40
+    for number in range(1 + chunk, len(writes) + 1, CHUNKS):
+        found, made = play(number)
+        assert made[-1] == writes[number - 1]
+        assert found == expected, f"crashed after write {number}: {writes[number - 1]}"

@@ -49,7 +49,7 @@ class Cgroups:
             _hand_down(root / self.name / node)
         return f"/{self.name}/{node}"
 
-    def remove(self, child: str = "", within: float = 10) -> None:
+    def remove(self, child: str = "", within: float = 20) -> None:
         """Remove the group and all below it; its processes have ended before."""
         limit = time.monotonic() + within
         for root in self.roots:

@@ -21,7 +21,7 @@ from .preconditions import check
 from .progress import Progress, Tell, silent
 from .readiness import await_ready
 from .records import Home, Record, all_records, locked, state_root
-from .s3 import S3, create_bucket, new_keys, store_of
+from .s3 import S3, await_store, create_bucket, new_keys, store_of
 from .site import Site
 from .slots import free_slot
 from .sweep import sweep
@@ -149,6 +149,8 @@ class Cluster:
     def add_node(self, name: str, capacity: str = "spot") -> Node:
         """One more node; returns when it takes pods."""
         home = self._site.home
+        if self._site.record.nodes is None:
+            raise PreconditionError(f"cluster {self.id} is a control plane alone; it has no nodes")
         with locked(home.path):
             spec = new_node(name, capacity, self._site.record.nodes or ())
             record = self._site.record.with_node(spec)
@@ -179,6 +181,7 @@ class Cluster:
         """Start all programs of the control plane that were stopped; wait until they answer."""
         self._site.hub.reconfigure(self._hub_services())
         await_control_plane(self._site)
+        await_store(self.s3)
 
     def _hub_services(self) -> tuple[Service, ...]:
         return control_plane.services(self._site.home, self._site.record)
@@ -273,6 +276,7 @@ def start_control_plane(site: Site) -> None:
     if record.nodes is not None:
         site.kubectl.apply(control_plane.bootstrap_objects())
         control_plane.dns_may_start(home).touch()
+    await_store(store_of(record))
     create_bucket(store_of(record))
 
 

@@ -111,8 +111,16 @@ class Home:
         self.nodes = self.path / "nodes"
 
     def read(self) -> Record | None:
+        """Its record, if there is one; raises `PreconditionError` when it makes no sense."""
         path = self.path / "cluster.json"
-        return from_json(path.read_text()) if path.exists() else None
+        if not path.exists():
+            return None
+        try:
+            return from_json(path.read_text())
+        except (ValueError, TypeError, KeyError) as error:
+            raise PreconditionError(
+                f"{path} is of another version: hack/cluster down --id {self.id} removes it"
+            ) from error
 
     def write(self, record: Record) -> None:
         write_atomically(self.path / "cluster.json", to_json(record))

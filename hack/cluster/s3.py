@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import secrets
+import urllib.error
+import urllib.request
 from dataclasses import dataclass
 
 from .addresses import S3_PORT
-from .commands import program, succeeds, until
+from .commands import program, run, until
 from .records import Record
 
 BUCKET = "checkpoints"
@@ -34,13 +36,24 @@ def store_of(record: Record) -> S3:
     return S3(endpoint, record.access_key, record.secret_key)
 
 
-def create_bucket(store: S3, within: float = 20) -> None:
-    """Wait for the store and make its bucket, if it has none."""
-    until("the object store", lambda: _create(store), within=within)
+def await_store(store: S3, within: float = 20) -> None:
+    """Wait until the store answers, be it with a refusal."""
+    until("the object store", lambda: _answers(store), within=within)
 
 
-def _create(store: S3) -> bool:
+def _answers(store: S3) -> bool:
+    try:
+        urllib.request.urlopen(store.endpoint, timeout=2).close()  # noqa: S310 (our own server)
+    except urllib.error.HTTPError as refusal:
+        refusal.close()
+    except OSError:
+        return False
+    return True
+
+
+def create_bucket(store: S3) -> None:
+    """Make the bucket of a new store."""
     admin = (program("versitygw"), "admin", "--endpoint-url", store.endpoint)
     keys = {"ADMIN_ACCESS_KEY": store.access_key, "ADMIN_SECRET_KEY": store.secret_key}
     named = ("--owner", store.access_key, "--bucket", store.bucket)
-    return succeeds(*admin, "create-bucket", *named, env=keys)
+    run(*admin, "create-bucket", *named, env=keys)

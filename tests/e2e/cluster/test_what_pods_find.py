@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import http.server
 import json
+import threading
 import urllib.request
 from typing import Any
 
@@ -82,6 +84,25 @@ def test_the_object_store_is_reached_from_pods_and_from_here(cluster: Cluster, p
     assert pods.run("asking", f"{ASK}\nprint(status({url!r}))") == refused_without_keys
     with pytest.raises(urllib.error.HTTPError, match=refused_without_keys):
         urllib.request.urlopen(url, timeout=5)  # noqa: S310 (our own server)
+
+
+def test_a_server_of_this_machine_is_reached_from_pods(cluster: Cluster, pods: Any) -> None:
+    pods.start("asking", "spot-a", _sleep())
+    with http.server.HTTPServer((cluster.host_address, 0), Greeting) as server:
+        threading.Thread(target=server.handle_request).start()
+        url = f"http://{cluster.host_address}:{server.server_port}/"
+        assert pods.run("asking", f"{ASK}\nprint(status({url!r}))") == "204"
+
+
+class Greeting(http.server.BaseHTTPRequestHandler):
+    """Answers without a word."""
+
+    def do_GET(self) -> None:
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_arguments: object) -> None:
+        pass
 
 
 def test_spot_nodes_say_who_they_are_to_those_with_a_token(cluster: Cluster, pods: Any) -> None:

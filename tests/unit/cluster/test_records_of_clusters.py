@@ -51,6 +51,15 @@ def test_all_clusters_of_a_root_are_found(tmp_path: Path) -> None:
     assert {record.id for record in all_records(tmp_path)} == {"one", "two"}
 
 
+@pytest.mark.parametrize("text", ["", "{}", '{"id": "one", "nodes": [{"x": 1}]}'])
+def test_a_record_of_another_version_says_how_to_go_on(tmp_path: Path, text: str) -> None:
+    home = Home(tmp_path, "one")
+    home.path.mkdir()
+    (home.path / "cluster.json").write_text(text)
+    with pytest.raises(PreconditionError, match="down --id one"):
+        home.read()
+
+
 @pytest.mark.parametrize("bad", ["", "UP", "a-b", "toolongid", "../x", "ä"])
 def test_ids_that_cannot_name_a_link_are_refused(bad: str) -> None:
     with pytest.raises(PreconditionError, match="1 to 8"):

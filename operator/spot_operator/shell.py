@@ -7,7 +7,7 @@ our own informer's do. Its peering is off: leadership is a Lease of ours.
 
 import asyncio
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import kopf
 
@@ -34,6 +34,8 @@ async def serve(settings: Settings) -> BaseException | None:
         await kopf.operator(
             registry=_registry(program),
             settings=_kopf_settings(),
+            # Otherwise kopf asks for the user's name, and a container's user has none.
+            identity=cast("Any", settings.pod_name),
             standalone=True,
             clusterwide=True,
             liveness_endpoint=f"http://0.0.0.0:{settings.probe_port}/livez",

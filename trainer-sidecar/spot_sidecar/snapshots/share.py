@@ -1,11 +1,11 @@
 """This pod's share of a checkpoint: one object per process, then one receipt. Pure."""
 
-import importlib.metadata
 import platform
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import numpy as np
+import spot_training
 from spot_training.checkpoint.manifest import Receipt, StoredObject
 
 from spot_sidecar.clock import timestamp
@@ -56,7 +56,7 @@ def build_receipt(share: Share, config: Config, *, parent: str | None, now: str)
         upload_seconds=round(share.upload_seconds, 6),
         objects=tuple(share.objects[process] for process in sorted(share.objects)),
         versions={
-            "spotTraining": importlib.metadata.version("spot-training"),
+            "spotTraining": spot_training.__version__,
             "numpy": np.__version__,
             "python": platform.python_version(),
         },

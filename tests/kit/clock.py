@@ -15,8 +15,8 @@ It stops with `Stuck` when every task waits for something that no timer will eve
 `OutOfTime` when `limit` fake seconds have passed, and with whatever a background task died of.
 
 `FakeClock(skew=…, rate=…)` gives a process a wall clock that is wrong by `skew` seconds and a
-monotonic clock that runs `rate` times as fast as true time. `FakeEntropy(seed)` is chance that
-repeats; `SteadyEntropy(0.5)` is chance that always gives the same point of the range.
+monotonic clock that runs `rate` times as fast as true time; `HandClock()` is for code without
+waiting. `FakeEntropy(seed)` is chance that repeats, `SteadyEntropy(0.5)` always the same point.
 """
 
 import asyncio
@@ -32,6 +32,7 @@ __all__ = [
     "FakeClock",
     "FakeEntropy",
     "FakeTimeLoop",
+    "HandClock",
     "OutOfTime",
     "SteadyEntropy",
     "Stuck",
@@ -119,6 +120,26 @@ class FakeClock:
     async def sleep(self, seconds: float) -> None:
         """Return when `monotonic` has grown by `seconds`."""
         await asyncio.sleep(max(0.0, seconds) / self.rate)
+
+
+class HandClock:
+    """A clock without a loop: moved by `step`, and by `sleep`, which returns at once."""
+
+    def __init__(self) -> None:
+        self._seconds = 0.0
+
+    def step(self, seconds: float) -> None:
+        """Let so much time have passed."""
+        self._seconds += seconds
+
+    def now(self) -> datetime:
+        return EPOCH + timedelta(seconds=self._seconds)
+
+    def monotonic(self) -> float:
+        return self._seconds
+
+    async def sleep(self, seconds: float) -> None:
+        self.step(max(0.0, seconds))
 
 
 class FakeEntropy:

@@ -137,10 +137,6 @@ EXIT_REFUSED: Final = 93
 EXIT_STOPPED: Final = 94
 """The exit code when the sidecar told the trainer to stop; the sidecar's word has the cause."""
 
-REPORTS_SERVICE: Final = "spot-training-reports"
-"""The Service, without selector, whose one endpoint is the leader."""
-REPORTS_PORT: Final = 8443
-"""Its port."""
 FIELD_MANAGER: Final = "spot-training-operator"
 """Under this name the operator's writes stand in `managedFields`, its events and its Lease."""
 
@@ -331,7 +327,7 @@ class Event(StrEnum):
     FIRST_CHECKPOINT = "FirstCheckpoint"
     """The job's first checkpoint was committed: from here on a loss costs at most an interval."""
     CHECKPOINT_QUARANTINED = "CheckpointQuarantined"
-    """A checkpoint failed to verify and will not be used again."""
+    """A checkpoint failed to verify and will not be used again; the sidecar says so."""
     CHECKPOINT_SUSPECT = "CheckpointSuspect"
     """Two failures followed from one checkpoint: the one before it is used next."""
     BACKING_OFF = "BackingOff"
@@ -343,7 +339,7 @@ class Event(StrEnum):
     PODS_REFUSED = "PodsRefused"
     """The API server refused to create a pod."""
     POD_WARNING = "PodWarning"
-    """The API server created a pod and warns of something in the template; the message quotes it."""
+    """The API server took a pod and warns of something in the template; the message quotes it."""
     SUSPENDED = "Suspended"
     """The job's pods are gone because the user suspended it."""
     POLICY_CHOSEN = "PolicyChosen"
@@ -354,5 +350,3 @@ class Event(StrEnum):
     """The job completed."""
     FAILED = "Failed"
     """The job will not complete; the message says why and what to change."""
-    EXPIRED = "Expired"
-    """The job was deleted after `ttlSecondsAfterFinished`."""

@@ -95,6 +95,7 @@ def _add_up(up: argparse.ArgumentParser) -> None:
         help="seconds after which the controllers call a silent node unreachable (default: 50)",
     )
     up.add_argument("--api-only", action="store_true", help="no nodes; needs no root")
+    up.add_argument("--replace", action="store_true", help="end one of this id that is up first")
     up.add_argument("--keep-failed", action="store_true", help="leave a failed start to look at")
 
 
@@ -109,7 +110,9 @@ def _add_node(node: argparse.ArgumentParser) -> None:
 
 def _up(parsed: argparse.Namespace) -> int:
     if parsed.api_only:
-        cluster = Cluster.api_only(parsed.id, tell=to_stderr, keep_failed=parsed.keep_failed)
+        cluster = Cluster.api_only(
+            parsed.id, tell=to_stderr, replace=parsed.replace, keep_failed=parsed.keep_failed
+        )
     else:
         cluster = Cluster.up(
             parsed.id,
@@ -118,6 +121,7 @@ def _up(parsed: argparse.Namespace) -> int:
             lease_seconds=parsed.lease,
             grace_seconds=parsed.grace,
             tell=to_stderr,
+            replace=parsed.replace,
             keep_failed=parsed.keep_failed,
         )
     print(f"export KUBECONFIG={cluster.kubeconfig}")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -43,6 +43,7 @@ class Cluster:
         lease_seconds: int = 10,
         grace_seconds: int = 50,
         tell: Tell = silent,
+        replace: bool = False,
         keep_failed: bool = False,
     ) -> Self:
         """A cluster with nodes that take pods; needs root. Blocks until it is ready.
@@ -50,7 +51,8 @@ class Cluster:
         `images`: docker-archives that every node starts with. `lease_seconds`: how long a node's
         Lease lasts (kubelets renew it four times as often). `grace_seconds`: how long the
         controllers wait for a silent node. What an earlier cluster of this id left is removed
-        first; what a failed start made is removed, too, unless `keep_failed`. Raises
+        first, also one that is up if `replace`; what a failed start made is removed, too, unless
+        `keep_failed`. Raises
         `PreconditionError` when the id is in use or the machine lacks something, `NotReadyError`
         when something does not come up in its time.
         """
@@ -58,7 +60,7 @@ class Cluster:
         check(with_nodes=True)
         archives = [sandbox_image(cache_from(os.environ).images)[1], *map(Path, images)]
         wanted = _blank(id, nodes=specs, lease_seconds=lease_seconds, grace_seconds=grace_seconds)
-        return cls._up(wanted, archives, Progress(tell), keep_failed=keep_failed)
+        return cls._up(wanted, archives, Progress(tell), over=replace, keep_failed=keep_failed)
 
     @classmethod
     def api_only(
@@ -67,15 +69,17 @@ class Cluster:
         *,
         controllers: bool = True,
         tell: Tell = silent,
+        replace: bool = False,
         keep_failed: bool = False,
     ) -> Self:
         """API server, controllers and object store on loopback; no nodes, no scheduler, no root.
 
-        `controllers`: with kube-controller-manager (garbage collection, service accounts …).
+        `controllers`: with kube-controller-manager (garbage collection, service accounts …); the
+        rest as in `up`.
         """
         check(with_nodes=False)
-        wanted = replace(_blank(id, nodes=None), controllers=controllers)
-        return cls._up(wanted, [], Progress(tell), keep_failed=keep_failed)
+        wanted = dataclasses.replace(_blank(id, nodes=None), controllers=controllers)
+        return cls._up(wanted, [], Progress(tell), over=replace, keep_failed=keep_failed)
 
     @classmethod
     def attach(cls, id: str = "dev") -> Self:  # noqa: A002 (what it is called everywhere)
@@ -90,14 +94,20 @@ class Cluster:
 
     @classmethod
     def _up(
-        cls, wanted: Record, archives: list[Path], progress: Progress, *, keep_failed: bool
+        cls,
+        wanted: Record,
+        archives: list[Path],
+        progress: Progress,
+        *,
+        over: bool,
+        keep_failed: bool,
     ) -> Self:
         home = Home(state_root(os.environ), wanted.id)
         with locked(home.path):
-            if _is_up(home):
+            if not over and _is_up(home):
                 raise PreconditionError(
-                    f"cluster {home.id} is up; end it first (hack/cluster down --id {home.id}), "
-                    "or choose another --id"
+                    f"cluster {home.id} is up; end it (hack/cluster down --id {home.id}), "
+                    "replace it (up --replace), or choose another --id"
                 )
             sweep(home, itself=False)
             try:
@@ -239,7 +249,9 @@ def _is_up(home: Home) -> bool:
 def _reserve(home: Home, wanted: Record) -> Record:
     """Give the cluster its addresses; from here on its record says that they are taken."""
     with locked(home.root):
-        record = replace(wanted, slot=free_slot(each.slot for each in all_records(home.root)))
+        record = dataclasses.replace(
+            wanted, slot=free_slot(each.slot for each in all_records(home.root))
+        )
         home.write(record)
     return record
 
@@ -254,8 +266,9 @@ def _start(home: Home, record: Record, archives: list[Path], progress: Progress)
             start_control_plane(site)
         with progress.step(f"{len(record.nodes)} nodes", 15):
             start_nodes(site)
-    home.write(replace(record, phase="up"))
-    return Site(home, replace(record, phase="up"))
+    up = dataclasses.replace(record, phase="up")
+    home.write(up)
+    return Site(home, up)
 
 
 def start_control_plane(site: Site) -> None:

@@ -27,7 +27,9 @@ def base() -> Path:
 
 @pytest.fixture(scope="package")
 def cluster(base: Path) -> Iterator[Cluster]:
-    with Cluster.up("clt", nodes="spot=2,on-demand=1", images=[base], grace_seconds=12) as up:
+    with Cluster.up(
+        "clt", nodes="spot=2,on-demand=1", images=[base], grace_seconds=12, replace=True
+    ) as up:
         yield up
 
 

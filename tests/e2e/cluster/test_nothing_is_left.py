@@ -12,7 +12,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
-from cluster import Cluster
+from cluster import Cluster, PreconditionError
 from cluster.addresses import RANGE
 from cluster.machine import Machine
 from cluster.node_config import KERNEL_TUNABLES
@@ -168,7 +168,10 @@ def test_the_next_start_cleans_up_as_well(
 
 
 def test_after_a_control_plane_alone(before: set[str], until: Callable[..., None]) -> None:
-    with Cluster.api_only(ID) as cluster:
+    Cluster.api_only(ID)
+    with pytest.raises(PreconditionError, match="--replace"):
+        Cluster.api_only(ID)
+    with Cluster.api_only(ID, replace=True) as cluster:
         assert "default" in cluster.kubectl("get", "namespaces")
         assert not any(each.startswith(("link", "route", "mount")) for each in world() - before)
     expect_same_world(before, until)

@@ -138,7 +138,7 @@ def power_cut_and_damage(scene: Scene, node: str) -> Object:
     lineage = scene.job.lineage(PREFIX)
     newest = scene.bucket.manifests(lineage)[0]
     damaged = max(newest["objects"], key=lambda entry: entry["size"])
-    scene.bucket.flip_bit(damaged["key"])
+    scene.bucket.flip_bit(lineage + damaged["key"])
     scene.timeline.tell(f"one bit of the checkpoint of step {newest['step']} flips in the bucket")
     return newest
 
@@ -174,7 +174,8 @@ def finish(scene: Scene) -> None:
 
 
 def _final(scene: Scene, job: WatchedJob) -> Object:
-    return scene.bucket.tensors(scene.bucket.manifests(job.lineage(PREFIX))[0])
+    lineage = job.lineage(PREFIX)
+    return scene.bucket.tensors(lineage, scene.bucket.manifests(lineage)[0])
 
 
 def _megabytes(newest: Object) -> str:

@@ -42,11 +42,11 @@ class Bucket:
         """The lineage's checkpoints, newest first."""
         return [json.loads(self.read(key)) for key in self.keys(f"{lineage}commits/")]
 
-    def tensors(self, manifest: Object) -> Object:
+    def tensors(self, lineage: str, manifest: Object) -> Object:
         """What the checkpoint holds, read by the ordinary safetensors library."""
         arrays: Object = {}
         for entry in manifest["objects"]:
-            arrays.update(load(self.read(entry["key"])))
+            arrays.update(load(self.read(lineage + entry["key"])))
         return arrays
 
     def flip_bit(self, key: str) -> None:

@@ -59,6 +59,8 @@ log = logging.getLogger(__name__)
 LAST_REPORT_SECONDS = 3.0
 SPARE_SECONDS = 2.0
 """Kept of the grace for the last report and the termination message."""
+VERIFY_SECONDS = 5.0
+"""For the look at the last commit; the next attempt looks anyway."""
 STOP_SERVERS_SECONDS = 0.5
 
 
@@ -183,6 +185,7 @@ class Sidecar:
         log.info("stopping", extra={"unfinished": len(self.intake.unfinished)})
         await self.uploads.settled(max(0.0, end - self.clock.monotonic()))
         await self.completion.settled(max(0.0, end - self.clock.monotonic()))
+        await self.uploads.verified(min(VERIFY_SECONDS, max(0.0, end - self.clock.monotonic())))
         self.watch.look()
         self.keeping.write()
         try:
@@ -250,9 +253,10 @@ class Sidecar:
         self.standing.changed()
 
     def _health_of_imds(self, health: Health) -> None:
+        before = self.standing.sources.get("imds")
         self.standing.sources["imds"] = health
         self.metrics.saw_health("imds", health)
-        self.standing.changed(urgent=False)
+        self.standing.changed(urgent=before is None or before.healthy != health.healthy)
 
     def _superseded(self, attempt: int) -> None:
         """A later attempt has begun: commit nothing more, and stop the trainer."""

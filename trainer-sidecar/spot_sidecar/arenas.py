@@ -139,8 +139,11 @@ class Arenas:
     async def _allocate(self, process: int, payload: int) -> tuple[ArenaSlot, ...]:
         need, have = arena.arena_bytes(payload), self.room(process)
         fitting = min(COUNT, max(0, have) // need)
+        if fitting == 0:
+            raise StagingTooSmallError(need, have)
         for index in range(fitting, COUNT):
             self._paths.arena(process, index).unlink(missing_ok=True)
+        self._slots.pop(process, None)
         made: list[ArenaSlot] = []
         for index in range(fitting):
             path = self._paths.arena(process, index)

@@ -68,6 +68,7 @@ class Uploads:
         self._shares: dict[str, Share] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._unverified: list[Manifest] = []
+        self._verifying: set[str] = set()
 
     async def run(self) -> None:
         """Work until cancelled; each process has its own line."""
@@ -79,16 +80,16 @@ class Uploads:
                     if task is None or task.done():
                         self._tasks[process] = group.create_task(self._work_off(process))
                 for manifest in self._take_unverified():
-                    group.create_task(self._committer.verify(manifest))
+                    group.create_task(self._verify(manifest))
                 await self._intake.arrivals.beyond(beat)
 
     async def settled(self, seconds: float) -> bool:
         """Wait up to `seconds` until every snapshot has come to its end; say whether all have."""
-        clock = self._standing.clock
-        end = clock.monotonic() + seconds
-        while not self._intake.idle and (left := end - clock.monotonic()) > 0:
-            await self._intake.arrivals.beyond(self._intake.arrivals.beat, left)
-        return self._intake.idle
+        return await self._until(lambda: self._intake.idle, seconds)
+
+    async def verified(self, seconds: float) -> bool:
+        """Wait up to `seconds` until every commit was looked at once more; say whether all were."""
+        return await self._until(lambda: not self._unverified and not self._verifying, seconds)
 
     def abandon(self, why: str) -> None:
         """This attempt may commit nothing more: give up what is under way or waits."""
@@ -102,8 +103,21 @@ class Uploads:
         """The process ends: let no thread go on with an upload."""
         self._cancel.set()
 
+    async def _until(self, done: Callable[[], bool], seconds: float) -> bool:
+        clock = self._standing.clock
+        end = clock.monotonic() + seconds
+        while not done() and (left := end - clock.monotonic()) > 0:
+            await self._intake.arrivals.beyond(self._intake.arrivals.beat, left)
+        return done()
+
+    async def _verify(self, manifest: Manifest) -> None:
+        await self._committer.verify(manifest)
+        self._verifying.discard(manifest.id)
+        self._intake.arrivals.ring()
+
     def _take_unverified(self) -> list[Manifest]:
         taken, self._unverified = self._unverified, []
+        self._verifying.update(manifest.id for manifest in taken)
         return taken
 
     async def _work_off(self, process: int) -> None:

@@ -63,13 +63,13 @@ class Stage:
 
 @contextmanager
 def stage(cache: Cache, *, cluster_id: str, tell: Tell = silent, **cluster: Any) -> Iterator[Stage]:
-    """The stage, gone with all it made at the end.
+    """The stage, gone with all it made at the end; what a killed run left is replaced.
 
     Raises FileNotFoundError when an image was not built (`make images`).
     """
     images = {name: built(cache, name) for name in IMAGES}
     archives = [image.archive for image in images.values()]
-    with Cluster.up(cluster_id, images=archives, tell=tell, **cluster) as up:
+    with Cluster.up(cluster_id, images=archives, tell=tell, replace=True, **cluster) as up:
         install(up, cache, images)
         kubectl = cache.bin / "kubectl"
         s3 = up.s3

@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from kit.trainers import QUICK
+from kit.clustertrainers import QUICK
 from stage.install import Stage, stage
 from toolchain.layout import cache_from
 

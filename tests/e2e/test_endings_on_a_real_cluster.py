@@ -6,7 +6,7 @@ from datetime import datetime
 from itertools import pairwise
 
 import pytest
-from kit.trainers import EXITS_0_ON_NOTICE, EXITS_1, REFUSES, apply, manifest, policy, steps
+from kit.clustertrainers import EXITS_0_ON_NOTICE, EXITS_1, REFUSES, apply, manifest, policy, steps
 from stage.install import Stage
 from stage.job import WatchedJob
 from stage.steplog import StepLog

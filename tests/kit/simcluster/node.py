@@ -47,6 +47,8 @@ class Node:
     start: Start
     labels: Json
     boots: int = 0
+    cut_off: bool = False
+    """Whether it cannot reach the API server; what runs on it goes on."""
     notice: Json | None = None
     """What the node's metadata service says."""
     _tasks: "list[asyncio.Task[Any]]" = field(default_factory=list)
@@ -104,6 +106,7 @@ class Node:
 
     async def _renew(self) -> None:
         while True:
+            await self._reach_the_server()
             spec = {"holderIdentity": self.name, "renewTime": timestamp(self.clock.now())}
             meta = {"name": self.name, "namespace": LEASES_NAMESPACE}
             try:
@@ -116,9 +119,14 @@ class Node:
 
     async def _kubelet(self) -> None:
         while True:
+            await self._reach_the_server()
             for pod in self.server.objects(PODS):
                 if pod["spec"].get("nodeName") == self.name:
                     self._sync(pod)
+            await self.clock.sleep(1.0)
+
+    async def _reach_the_server(self) -> None:
+        while self.cut_off:
             await self.clock.sleep(1.0)
 
     def _sync(self, pod: Json) -> None:
@@ -141,10 +149,8 @@ class Node:
 
     async def _started(self, pod: Json, program: TrainerPod) -> Exit:
         await self.clock.sleep(START_SECONDS)
-        now = timestamp(self.clock.now())
-        self._write(
-            pod, "Running", {"running": {"startedAt": now}}, {"running": {"startedAt": now}}
-        )
+        running = {"running": {"startedAt": timestamp(self.clock.now())}}
+        self._write(pod, "Running", running, running)
         return await program.run()
 
     def _attend(self, pod: Json, running: _Running, *, deleting: bool) -> None:

@@ -1,4 +1,4 @@
-"""The operator's Deployment: real `Operator`s, restarted when they end, killed and paused at will."""
+"""The operator's Deployment: real `Operator`s, restarted when they end, killed at will."""
 
 import asyncio
 import itertools
@@ -35,6 +35,7 @@ class Replica:
         self._lives = itertools.count(1)
         self.process = Process(f"{self._name}.0", server)
         self.operator: Operator | None = None
+        self.life: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Live, die, be restarted, for ever."""
@@ -46,11 +47,16 @@ class Replica:
             self.operator = Operator(
                 self.process.client, self.process.clock, self.process.entropy, self._settings()
             )
-            life = self.process.spawn(self.operator.run())
-            await asyncio.wait({life})
-            self._note(life)
+            self.life = self.process.spawn(self.operator.run())
+            await asyncio.wait({self.life})
+            self._note(self.life)
             self.operator = None
             await self._clock.sleep(RESTART_SECONDS)
+
+    def end_gracefully(self) -> None:
+        """SIGTERM: its program is cancelled, and may still speak."""
+        assert self.life is not None
+        self.life.cancel()
 
     def leads(self) -> bool:
         """Whether it does now."""
@@ -100,7 +106,8 @@ class Replicas:
         if not handling.done() or handling.cancelled():
             handling.cancel()
             return None
-        return handling.result().status
+        status: int = handling.result().status
+        return status
 
     def _published(self) -> Replica | None:
         for piece in self._server.objects(ENDPOINTSLICES, NAMESPACE):

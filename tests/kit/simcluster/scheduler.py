@@ -1,4 +1,4 @@
-"""The scheduler: one pod to a node, where its required node affinity and the node's health allow."""
+"""The scheduler: one pod to a node, where affinity and the node's health allow it."""
 
 from typing import Any
 

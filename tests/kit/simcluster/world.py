@@ -22,7 +22,7 @@ from kit.simcluster.store import Lineage
 from kit.simcluster.trainer import Orders, Plan, TrainerPod
 from spot_operator.api import names
 from spot_operator.control.clock import timestamp
-from spot_operator.control.resource import EVENTS, PODS, SECRETS, TOKENREVIEWS
+from spot_operator.control.resource import EVENTS, NODES, PODS, SECRETS, TOKENREVIEWS
 from spot_operator.reconcile.kinds import JOBS, POLICIES
 
 __all__ = ["World"]
@@ -112,7 +112,6 @@ class World:
     def announce_end(self, node: Node, seconds: float) -> None:
         """The metadata service says that the node goes in so long; then it does."""
         now = self.clock.now()
-        loop = asyncio.get_running_loop()
         node.notice = {
             "kind": "Preempt",
             "deadline": timestamp(now + timedelta(seconds=seconds)),
@@ -120,7 +119,19 @@ class World:
             "observedAt": timestamp(now),
             "raw": "terminate",
         }
-        loop.call_later(seconds, node.power_cut)
+        self.later(seconds, node.power_cut)
+
+    def later(self, seconds: float, act: Callable[[], object]) -> None:
+        """Have `act` called in so long."""
+        asyncio.get_running_loop().call_later(seconds, act)
+
+    def collect_pods_of_absent_nodes(self) -> None:
+        """What the pod garbage collector does once a Node object is gone."""
+        for pod in self.pods():
+            node = pod["spec"].get("nodeName")
+            if node and all(one["metadata"]["name"] != node for one in self.server.objects(NODES)):
+                meta = pod["metadata"]
+                self.server.delete(PODS, meta["name"], namespace=meta["namespace"], grace_seconds=0)
 
     # --- what can be seen ---
 

@@ -211,11 +211,10 @@ class FakeClient:
         """Wait for something new, something that has arrived at last, or the next fixed point."""
         feed.wake.clear()
         wait = until - self._clock.monotonic()
-        if feed.queue:
-            arrives = feed.queue[0][0] + self.faults.lag - self._server.clock.monotonic()
-            wait = min(wait, 0.5 if self._unseeing() else arrives)
-        elif self._unseeing():
-            wait = min(wait, 0.5)
+        if self._unseeing():
+            wait = 0.5
+        elif feed.queue:
+            wait = min(wait, feed.queue[0][0] + self.faults.lag - self._server.clock.monotonic())
         try:
             await within(self._clock, max(0.001, wait), feed.wake.wait())
         except TimeoutError:

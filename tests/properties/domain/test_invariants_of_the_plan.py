@@ -4,6 +4,7 @@ Hypothesis plays users, platforms, kubelets, trainers and crashes of the operato
 the world keeps the truth that the operator cannot see.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -30,6 +31,20 @@ from spot_operator.domain.plan import plan
 POLICY = a_default_policy(
     interruptions={"max": 4}, failures={"max": 2}, maxAttemptsWithoutProgress=3
 )
+STRIKES: dict[str, Callable[[Any, int], None]] = {
+    "force": lambda play, _: play.delete_pod(force=True),
+    "delete": lambda play, _: play.delete_pod(force=False),
+    "evict": lambda play, _: play.evict("EvictionByEvictionAPI"),
+    "power": lambda play, pick: play.cut_power(pick),
+    "partition": lambda play, pick: play.partition(pick, heal=False),
+    "reboot": lambda play, pick: play.reboot(pick),
+    "remove": lambda play, pick: play.remove_machine(pick),
+    "replace": lambda play, pick: play.replace_machine(pick),
+    "preempt": lambda play, _: play.preempt(pause=True),
+    "fail": lambda play, _: play.trainer_ends(1),
+    "exit": lambda play, _: play.trainer_ends(0),
+    "blind": lambda play, _: play.blind(fresh=False),
+}
 which = st.integers(min_value=0, max_value=7)
 
 
@@ -105,8 +120,10 @@ class Play(RuleBasedStateMachine):
                 continue
             assert ledger.state is State.CREATING
             assert ledger.attempt == action.attempt > self.sealed
-            for process in self.world.pods:
-                if process.view.attempt < action.attempt and process.alive:
+            for process in self.world.alive():
+                # Alive on a machine that nobody hears of: fenced by its silence, by claims later.
+                silent = process.machine is not None and not process.machine.heard
+                if process.view.attempt < action.attempt and not silent:
                     raise AssertionError(f"{process.view.name} is alive")
 
     def _check_deletions(self, made: Plan) -> None:
@@ -195,7 +212,7 @@ class Play(RuleBasedStateMachine):
     @rule(pick=which)
     def schedule(self, pick: int) -> None:
         pending = [one for one in self.world.pods if one.machine is None]
-        free = [one for one in self.world.machines.values() if one.heard and one.registered]
+        free = [one for one in self.world.machines.values() if one.takes_pods]
         if pending and free:
             self.world.place(pending[0], free[pick % len(free)])
 
@@ -229,6 +246,14 @@ class Play(RuleBasedStateMachine):
                 if told:
                     self.world.report(process)
                 self.world.end(process, 0)
+
+    @rule(times=st.integers(2, 5))
+    def fail_in_a_row(self, times: int) -> None:
+        for _ in range(times):
+            self._a_round(0, commit=False)
+            self.trainer_ends(1)
+            for _ in range(7):
+                self._a_round(0, commit=False)
 
     @precondition(lambda self: len(self.endings) > 2)
     @rule()
@@ -310,6 +335,37 @@ class Play(RuleBasedStateMachine):
     def evict(self, reason: str) -> None:
         for process in list(self.world.pods):
             self.world.disrupt(process, reason)
+
+    @rule(strike=st.sampled_from(sorted(STRIKES)), steps=st.integers(1, 50), pick=which)
+    def strike(self, strike: str, steps: int, pick: int) -> None:
+        """One misfortune on a good day, and what the operator makes of it at once."""
+        self.go_on(3, steps, True)
+        STRIKES[strike](self, pick)
+        self.operate_until_rest()
+        self.world.pass_time(15)
+        self.operate_until_rest()
+
+    @rule(wait=st.sampled_from([1, 5, 15]))
+    def post_late(self, wait: int) -> None:
+        """A leader pauses before its POST, which comes when the attempt was given up."""
+        self.delete_pod(force=False)
+        self.world.pass_time(40)
+        for _ in range(12):
+            if self.world.ledger().state is State.CREATING:
+                break
+            self._pass(None)
+        self.pause_the_leader()
+        self.suspend(True)
+        self.operate_until_rest()
+        self.world.pass_time(wait)
+        self.operate_until_rest()
+        self.suspend(False)
+        self.operate()
+        for action in self.world.late:
+            self.world.act(action)
+        self.world.late.clear()
+        self.schedule(0)
+        self.operate_until_rest()
 
     @rule(suspend=st.booleans())
     def suspend(self, suspend: bool) -> None:
@@ -406,8 +462,8 @@ class Play(RuleBasedStateMachine):
 
 
 Play.TestCase.settings = settings(
-    max_examples=60,
-    stateful_step_count=40,
+    max_examples=40,
+    stateful_step_count=30,
     report_multiple_bugs=False,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

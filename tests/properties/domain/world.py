@@ -54,6 +54,10 @@ class Machine:
         return NodeIdentity(self.name, self.uid, f"boot-{self.boot}-of-{self.name}")
 
     @property
+    def takes_pods(self) -> bool:
+        return self.heard and self.registered and not self.out_of_service
+
+    @property
     def heard(self) -> bool:
         return self.powered and self.connected
 
@@ -77,6 +81,7 @@ class Process:
     word: Word | None = None
     told_to_end: bool = False
     begun: datetime = NOW
+    dies_at: datetime = NOW
     reported: ReportView | None = None
     reported_at: datetime = NOW
 
@@ -91,6 +96,8 @@ class World:
     policies: tuple[PolicyView, ...] = ()
     machines: dict[str, Machine] = field(default_factory=dict)
     pods: list[Process] = field(default_factory=list)
+    ghosts: list[Process] = field(default_factory=list)
+    """Processes that outlive their pod's object."""
     tombstones: list[PodView] = field(default_factory=list)
     fresh: bool = True
     synced_at: datetime = NOW
@@ -239,11 +246,12 @@ class World:
             process.drained_for_us = ours
 
     def remove(self, process: Process) -> None:
-        """The object goes; the kubelet, when it hears of it, ends the process."""
+        """The object goes; the kubelet, when it hears of it, ends the process with its grace."""
         self.pods.remove(process)
         self.tombstones.append(replace(process.view, gone=True))
-        if process.machine is not None and process.machine.heard:
-            process.alive = False
+        if process.alive:
+            process.dies_at = self.now + timedelta(seconds=process.view.grace_seconds)
+            self.ghosts.append(process)
 
     def place(self, process: Process, machine: Machine) -> None:
         """The scheduler binds the pod, and the kubelet runs it."""
@@ -294,11 +302,11 @@ class World:
 
     def alive(self) -> list[Process]:
         """Trainers that run on machines that run."""
-        return [one for one in self.pods if one.alive]
+        return [one for one in (*self.pods, *self.ghosts) if one.alive]
 
     def cut_power(self, machine: Machine) -> None:
         machine.powered = False
-        for process in self.pods:
+        for process in (*self.pods, *self.ghosts):
             if process.machine is machine:
                 process.alive = False
 
@@ -307,6 +315,7 @@ class World:
         if machine.powered:
             self.cut_power(machine)
         machine.powered = machine.connected = True
+        machine.out_of_service = False
         machine.boot += 1
         for process in self.pods:
             if process.machine is machine and not process.view.terminal:
@@ -337,6 +346,9 @@ class World:
         for machine in self._registered():
             if machine.heard and self.fresh:
                 machine.renewals = [*machine.renewals, self.now][-200:]
+        for ghost in self.ghosts:
+            if ghost.machine is not None and ghost.machine.heard and self.now >= ghost.dies_at:
+                ghost.alive = False
         for process in list(self.pods):
             self._kubelet(process)
             self._collect(process)

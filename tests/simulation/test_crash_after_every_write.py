@@ -25,11 +25,12 @@ def play(crash_at: int | None) -> tuple[Json, list[str]]:
 
     async def scenario(clock: FakeClock) -> Json:
         world = await World.make(clock)
-        first = True
+        lives = 0
 
         def watch(replica: Replica) -> None:
-            nonlocal first
-            process, armed, first = replica.process, first, False
+            nonlocal lives
+            lives += 1
+            process, armed = replica.process, lives == 1
 
             def is_the_one(call: Call) -> bool:
                 if not armed or not matters(call):
@@ -42,6 +43,7 @@ def play(crash_at: int | None) -> tuple[Json, list[str]]:
         world.replicas.all[0].on_start = watch
         await demo(world)
         expect_invariants(world)
+        assert lives == (1 if crash_at is None else 2)
         return outcome(world)
 
     return in_fake_time(scenario), writes

@@ -1,0 +1,270 @@
+"""Each action on the fake API server: done once, harmless twice, and what its refusals teach."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from kit.clock import FakeClock, FakeEntropy, in_fake_time
+from kit.fakeapi import FakeApiServer, FakeClient, calls, custom, fail, run
+from kit.jobs import a_job_manifest
+from spot_operator.control.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
+from spot_operator.control.resource import NAMESPACES, PODS
+from spot_operator.domain.actions import AnnotatePod, CreatePod, DeleteJob, DeletePod, Grant
+from spot_operator.domain.snapshot import JobKey, JobView
+from spot_operator.reconcile.act import Actor, NameTaken
+from spot_operator.reconcile.caches import Caches
+from spot_operator.reconcile.expecting import TIMEOUT_SECONDS, Expecting
+from spot_operator.reconcile.findings import Findings
+from spot_operator.reconcile.kinds import JOBS, POLICIES
+from spot_operator.reconcile.views import job_view
+from spot_operator.render.settings import RenderSettings
+
+Json = dict[str, Any]
+
+KEY = JobKey("research", "digits")
+CREATE = CreatePod(attempt=1, rank=0, grant=Grant(1, None))
+SETTINGS = RenderSettings(sidecar_image="sidecar:1", reports_url="https://r:8443", ca_bundle="ca")
+
+
+class Rig:
+    """An actor whose caches follow the server unless told to lag."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        entropy = FakeEntropy(1)
+        self.clock = clock
+        self.server = FakeApiServer(clock, entropy, namespaces=("research",))
+        self.server.register(custom(JOBS))
+        self.server.register(custom(POLICIES))
+        self.client = FakeClient(self.server, clock=clock)
+        self.watching = FakeClient(self.server, clock=clock)
+        self.caches = Caches(self.watching, clock, entropy)
+        self.findings = Findings()
+        self.warnings: list[str] = []
+        self.expecting = Expecting(self.caches, clock)
+        self.actor = Actor(
+            self.client,
+            self.caches,
+            self.expecting,
+            self.findings,
+            entropy,
+            lambda: SETTINGS,
+            lambda _job, text: self.warnings.append(text),
+        )
+        self.job: JobView = job_view(self.server.create(JOBS, a_job_manifest()).object)
+
+    async def act(self, *actions: Any) -> None:
+        await self.actor.act(KEY, self.job, actions)
+
+    def pods(self) -> list[Json]:
+        return self.server.objects(PODS)
+
+    def pod(self) -> Json:
+        (pod,) = self.pods()
+        return pod
+
+
+def in_a_rig(play: Callable[[Rig], Awaitable[None]]) -> None:
+    async def scenario(clock: FakeClock) -> None:
+        rig = Rig(clock)
+        task = asyncio.get_running_loop().create_task(rig.caches.run())
+        await rig.caches.wait_synced()
+        await play(rig)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    in_fake_time(scenario)
+
+
+async def expect_seen(rig: Rig, within: float) -> None:
+    """The job may be looked at again after so many seconds, and not before."""
+    assert rig.expecting.expires_in(KEY) is not None
+    await rig.clock.sleep(within)
+    assert rig.expecting.expires_in(KEY) is None
+
+
+def test_a_pod_is_created_and_awaited() -> None:
+    async def play(rig: Rig) -> None:
+        rig.watching.faults.lag = 5.0
+        await rig.act(CREATE)
+        assert rig.pod()["metadata"]["name"] == "digits-1-0"
+        await expect_seen(rig, 6.0)
+
+    in_a_rig(play)
+
+
+def test_creating_the_same_pod_twice_adopts_it() -> None:
+    async def play(rig: Rig) -> None:
+        rig.watching.faults.lag = 5.0
+        await rig.act(CREATE)
+        await rig.act(CREATE)
+        assert len(rig.pods()) == 1
+        assert rig.findings.about(KEY).foreign == set()
+        await expect_seen(rig, 6.0)
+        await rig.act(CREATE)
+        assert rig.expecting.expires_in(KEY) is None, "it is in the cache already"
+
+    in_a_rig(play)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"ownerReferences": []},
+        {"labels": {"spottraining.dev/attempt": "2"}},
+        {"ownerReferences": [{"kind": "Job", "name": "x", "uid": "other", "controller": True}]},
+    ],
+    ids=["nobody's", "another attempt's", "another owner's"],
+)
+def test_a_name_that_is_taken_is_noted(change: Json) -> None:
+    async def play(rig: Rig) -> None:
+        meta = {"name": "digits-1-0", "namespace": "research", **change}
+        rig.server.create(PODS, {"metadata": meta, "spec": {"containers": []}})
+        with pytest.raises(NameTaken):
+            await rig.act(CREATE)
+        assert rig.findings.about(KEY).foreign == {"digits-1-0"}
+        assert len(rig.pods()) == 1
+
+    in_a_rig(play)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(Forbidden("exceeded quota: team"), 403), (Invalid("spec.containers: Required"), 422)],
+)
+def test_a_refusal_is_noted_raised_and_cleared_by_success(error: Exception, code: int) -> None:
+    async def play(rig: Rig) -> None:
+        def refuse(_old: Json | None, _new: Json) -> list[str]:
+            raise error
+
+        rig.server.admission[PODS] = [refuse]
+        with pytest.raises(type(error)):
+            await rig.act(CREATE)
+        refusal = rig.findings.about(KEY).refusal
+        assert refusal is not None
+        assert (refusal.pod, refusal.code) == ("digits-1-0", code)
+        assert rig.expecting.expires_in(KEY) is None, "nothing was created"
+        rig.server.admission.clear()
+        await rig.act(CREATE)
+        assert rig.findings.about(KEY).refusal is None
+
+    in_a_rig(play)
+
+
+def test_a_namespace_that_goes_is_noted_and_no_error() -> None:
+    async def play(rig: Rig) -> None:
+        rig.server.delete(NAMESPACES, "research")
+        await rig.act(CREATE)
+        assert rig.findings.about(KEY).namespace_terminating
+
+    in_a_rig(play)
+
+
+def test_what_the_server_warns_of_is_passed_on() -> None:
+    async def play(rig: Rig) -> None:
+        rig.server.admission[PODS] = [lambda _old, _new: ['unknown field "spec.comet"']]
+        await rig.act(CREATE)
+        assert rig.warnings == ['unknown field "spec.comet"']
+
+    in_a_rig(play)
+
+
+def test_the_first_error_stops_the_rest() -> None:
+    async def play(rig: Rig) -> None:
+        rig.client.faults.on(calls("delete"), before=fail(Unavailable("503")))
+        with pytest.raises(Unavailable):
+            await rig.act(DeletePod("digits-9-0", "u", None, "over"), CREATE)
+        assert rig.pods() == []
+
+    in_a_rig(play)
+
+
+async def a_running_pod(rig: Rig) -> Json:
+    await rig.act(CREATE)
+    rig.server.bind("research", "digits-1-0", "spot-a")
+    await rig.clock.sleep(1)
+    return rig.pod()
+
+
+def test_a_graceful_deletion_leaves_the_rest_to_the_kubelet() -> None:
+    async def play(rig: Rig) -> None:
+        pod = await a_running_pod(rig)
+        rig.watching.faults.lag = 5.0
+        await rig.act(DeletePod("digits-1-0", pod["metadata"]["uid"], None, "over"))
+        assert rig.pod()["metadata"]["deletionGracePeriodSeconds"] == 120
+        await expect_seen(rig, 6.0)
+
+    in_a_rig(play)
+
+
+def test_a_forced_deletion_is_over_when_the_pod_is_gone() -> None:
+    async def play(rig: Rig) -> None:
+        uid = (await a_running_pod(rig))["metadata"]["uid"]
+        await rig.act(DeletePod("digits-1-0", uid, None, "over"))
+        await rig.clock.sleep(1)
+        rig.watching.faults.lag = 5.0
+        await rig.act(DeletePod("digits-1-0", uid, 0, "its node is fenced"))
+        assert rig.pods() == []
+        await expect_seen(rig, 6.0)
+
+    in_a_rig(play)
+
+
+@pytest.mark.parametrize("uid", ["another pod's", None], ids=["another's", "gone"])
+def test_a_pod_that_is_not_the_one_meant_is_spared(uid: str | None) -> None:
+    async def play(rig: Rig) -> None:
+        if uid:
+            await rig.act(CREATE)
+        before = rig.pods()
+        await rig.act(DeletePod("digits-1-0", "meant", None, "over"))
+        await rig.act(AnnotatePod("digits-1-0", "meant", {"spottraining.dev/notice": "{}"}))
+        assert rig.pods() == before
+
+    in_a_rig(play)
+
+
+def test_an_annotation_is_written_and_awaited() -> None:
+    async def play(rig: Rig) -> None:
+        uid = (await a_running_pod(rig))["metadata"]["uid"]
+        rig.watching.faults.lag = 5.0
+        await rig.act(AnnotatePod("digits-1-0", uid, {"spottraining.dev/notice": "{}"}))
+        assert rig.pod()["metadata"]["annotations"]["spottraining.dev/notice"] == "{}"
+        await expect_seen(rig, 6.0)
+
+    in_a_rig(play)
+
+
+def test_news_that_never_comes_is_waited_for_a_minute_at_most() -> None:
+    async def play(rig: Rig) -> None:
+        rig.watching.faults.lose(lambda resource, _: resource == PODS)
+        await rig.act(CREATE)
+        await expect_seen(rig, TIMEOUT_SECONDS)
+
+    in_a_rig(play)
+
+
+def test_the_job_is_deleted_only_if_it_is_the_one_meant() -> None:
+    async def play(rig: Rig) -> None:
+        await rig.act(DeleteJob("another uid"))
+        assert len(rig.server.objects(JOBS)) == 1
+        await rig.act(DeleteJob(rig.job.uid))
+        await rig.act(DeleteJob(rig.job.uid))
+        assert rig.server.objects(JOBS) == []
+
+    in_a_rig(play)
+
+
+def test_a_pod_that_vanishes_while_we_ask_whose_it_is_is_tried_again() -> None:
+    async def play(rig: Rig) -> None:
+        await rig.act(CREATE)
+
+        def vanish() -> None:
+            rig.server.delete(PODS, "digits-1-0", namespace="research")
+
+        rig.client.faults.on(calls("get", PODS), before=run(vanish), times=1)
+        with pytest.raises(Conflict):
+            await rig.act(CREATE)
+        with pytest.raises(NotFound):
+            rig.server.get(PODS, "digits-1-0", "research")
+
+    in_a_rig(play)

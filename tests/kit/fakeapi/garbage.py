@@ -10,7 +10,6 @@ from kit.fakeapi.server import FakeApiServer
 from kit.fakeapi.storage import copied
 from spot_operator.control.client import Json
 from spot_operator.control.clock import Clock
-from spot_operator.control.errors import NotFound
 from spot_operator.control.resource import NAMESPACES, Resource
 
 __all__ = ["GarbageCollector"]
@@ -29,16 +28,23 @@ class GarbageCollector:
         seen = -1
         while True:
             if seen != self._server.storage.number:
-                self.collect()
+                # Noted first: what this round removes is a reason for another.
                 seen = self._server.storage.number
+                self.collect()
             await self._clock.sleep(self._delay)
 
     def collect(self) -> None:
         """One round: what it deletes may leave more for the next."""
-        for resource, item in list(self._all()):
+        keeping = self._keeping()
+        for resource, seen in list(self._all()):
+            # Read again: a step before this one may have changed or removed it.
+            meta = seen["metadata"]
+            item = self._server.storage.of(resource).get((meta.get("namespace", ""), meta["name"]))
+            if item is None:
+                continue
             if "deletionTimestamp" in item["metadata"]:
                 self._finish(resource, item)
-            elif self._is_orphaned(item) or self._lives_in_a_terminating_namespace(item):
+            elif self._is_orphaned(item, keeping) or self._lives_in_a_terminating_namespace(item):
                 self._delete(resource, item)
 
     def _all(self) -> Iterator[tuple[Resource, Json]]:
@@ -46,18 +52,18 @@ class GarbageCollector:
             for item in self._server.storage.of(resource).values():
                 yield resource, item
 
-    def _is_orphaned(self, item: Json) -> bool:
+    def _is_orphaned(self, item: Json, keeping: set[str]) -> bool:
         owners = {owner["uid"] for owner in item["metadata"].get("ownerReferences") or ()}
-        return bool(owners) and not any(self._keeps(uid) for uid in owners)
+        return bool(owners) and not owners & keeping
 
-    def _keeps(self, uid: str) -> bool:
-        """Whether an object of this uid is there and does not wait for its dependents to go."""
-        for _, item in self._all():
-            if item["metadata"]["uid"] == uid:
-                finalizers = item["metadata"].get("finalizers") or ()
-                leaving = "deletionTimestamp" in item["metadata"]
-                return not (leaving and "foregroundDeletion" in finalizers)
-        return False
+    def _keeping(self) -> set[str]:
+        """Uids of what is there and does not itself wait for its dependents to go."""
+        return {
+            item["metadata"]["uid"]
+            for _, item in self._all()
+            if "deletionTimestamp" not in item["metadata"]
+            or "foregroundDeletion" not in (item["metadata"].get("finalizers") or ())
+        }
 
     def _lives_in_a_terminating_namespace(self, item: Json) -> bool:
         home = self._server.storage.of(NAMESPACES).get(("", item["metadata"].get("namespace", "")))
@@ -99,13 +105,4 @@ class GarbageCollector:
 
     def _delete(self, resource: Resource, item: Json) -> None:
         meta = item["metadata"]
-        try:
-            self._server.delete(
-                resource,
-                meta["name"],
-                namespace=meta.get("namespace"),
-                uid=meta["uid"],
-                propagation="Background",
-            )
-        except NotFound:
-            return  # another round of the same sweep was faster
+        self._server.delete(resource, meta["name"], namespace=meta.get("namespace"))

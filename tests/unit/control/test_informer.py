@@ -182,6 +182,7 @@ def test_the_first_expired_position_is_listed_anew_at_once() -> None:
         await world.informer.synced.wait()
         world.server.storage.sever(Gone("too old"))
         world.pod("a")
+        world.server.forget_history()
         await world.clock.sleep(0.1)
         world.expect_synchronised()
 

@@ -33,7 +33,7 @@ def a_payload(arrays: Mapping[str, Array] | None = None, plain: object = None) -
     return payload
 
 
-def digests_of(payload: memoryview, *, part_size: int = 4096) -> Digests:
+def digests_of(payload: memoryview, *, part_size: int = 5 << 20) -> Digests:
     return digest_payload(payload, tensors=layout.parse(payload).ranges(), part_size=part_size)
 
 

@@ -92,7 +92,7 @@ def test_a_manifest_that_does_not_add_up_is_damaged(
 def test_part_digests_that_do_not_combine_are_damaged(store: DirectoryStore) -> None:
     manifest = commit_checkpoint(store)
     (item,) = manifest.objects
-    wrong = damaged(manifest, objects=(damaged(item, parts=item.parts[::-1]),))  # type: ignore[arg-type]
+    wrong = damaged(manifest, objects=(damaged(item, parts=("0" * 16,)),))  # type: ignore[arg-type]
     rewrite(store, wrong)
     verdict = verify.verdict(store, an_id(), node="n1")
     assert isinstance(verdict, Bad)

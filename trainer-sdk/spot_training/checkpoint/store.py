@@ -99,7 +99,9 @@ class Store(Protocol):
         """Creates the key, never overwrites. True: it now holds `body`. False: another body.
 
         A retry after a lost answer is True as well, so the body must be unique to the writer
-        wherever it matters who wrote it.
+        wherever it matters who wrote it. Atomic on a directory and on S3 itself. A compatible
+        server whose condition is not atomic may tell two creators of the same instant True;
+        asking again once they are done tells the truth.
         """
 
     def read(self, key: str) -> bytes:

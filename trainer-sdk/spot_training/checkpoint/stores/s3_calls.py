@@ -60,10 +60,11 @@ class Calls:
         end = start + len(into) - 1
         with _noticing(cancel), explained(self._name(key)):
             answer = self._client.get_object(**self._at(key), Range=f"bytes={start}-{end}")
-            total = str(answer.get("ContentRange", "")).rpartition("/")[2]
-            if total.isdigit() and int(total) != size:
-                raise Corrupt(f"{key} has {total} bytes, its manifest says {size}")
-            _read_into(answer["Body"], into, cancel)
+            with contextlib.closing(answer["Body"]) as body:  # unread, its connection is no use
+                total = str(answer.get("ContentRange", "")).rpartition("/")[2]
+                if total.isdigit() and int(total) != size:
+                    raise Corrupt(f"{key} has {total} bytes, its manifest says {size}")
+                _read_into(body, into, cancel)
 
     def head(self, key: str) -> Stat:
         try:

@@ -13,6 +13,7 @@ from typing import Any
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 30
+_SIGNER = "spot-s3v4"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +52,26 @@ def connect(settings: S3Settings) -> Any:
         read_timeout=READ_SECONDS,
         tcp_keepalive=True,
     )
-    return boto3.Session(botocore_session=core).client(
+    client = boto3.Session(botocore_session=core).client(
         "s3",
         endpoint_url=settings.endpoint_url,
         region_name=settings.region or core.get_config_variable("region") or "us-east-1",
         config=config,
     )
+    _sign_in_python(client)
+    return client
+
+
+def _sign_in_python(client: Any) -> None:
+    """Keeps awscrt out of signing.
+
+    With awscrt installed botocore signs through it, and it reads the body as its own stream type:
+    seen to fail now and then with AWS_ERROR_INVALID_ARGUMENT for bodies that are views of memory.
+    """
+    from botocore.auth import AUTH_TYPE_MAPS, S3SigV4Auth  # noqa: PLC0415
+
+    AUTH_TYPE_MAPS.setdefault(_SIGNER, S3SigV4Auth)
+    client.meta.events.register_first("choose-signer.s3", lambda **_: _SIGNER)
 
 
 def _addressing(settings: S3Settings) -> str:

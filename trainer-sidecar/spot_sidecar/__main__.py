@@ -37,8 +37,15 @@ def main() -> None:
         log.error("%s", error)  # noqa: TRY400 - the message is all there is to know
         _leave_word(str(error))
         sys.exit(2)
-    sidecar = Sidecar(settings, store_of(settings.config), SystemClock())
-    asyncio.run(_serve(sidecar))
+    code = 0
+    try:
+        asyncio.run(_serve(Sidecar(settings, store_of(settings.config), SystemClock())))
+    except Exception:
+        log.exception("the sidecar failed; started again it goes on from its memory")
+        code = 1
+    logging.shutdown()
+    # A thread may hang in a call to a silent store: it must not hold up the pod's end.
+    os._exit(code)
 
 
 async def _serve(sidecar: Sidecar) -> None:

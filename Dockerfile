@@ -8,6 +8,9 @@ ARG PIP_CERT PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_FIND_LINKS PIP_TRUSTED_HOST P
 COPY requirements/operator.txt /src/
 RUN python3 -m pip install --quiet --no-cache-dir --require-hashes --target /app -r /src/operator.txt
 COPY operator/spot_operator /app/spot_operator
+# Of `kubernetes` the operator uses configuration and authentication, not the generated models and
+# calls: they are 124 MB with their bytecode, and are looked up only when somebody names one.
+RUN cd /app/kubernetes && find client aio/client \( -path '*/models/*' -o -path '*/api/*' \) -type f ! -name __init__.py -delete
 # Bytecode is part of the image: the root file system is read-only.
 RUN find /app -name tests -type d -prune -exec rm -rf {} + \
  && rm -rf /app/bin \

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from demo.proof import Claims
 from rich.console import Console
 from rich.table import Table
+
+from demo.proof import Claims
 
 Object = dict[str, Any]
 

@@ -78,3 +78,5 @@ class Kube:
         finally:
             process.kill()
             process.wait(timeout=10)
+            if process.stdout:
+                process.stdout.close()

@@ -21,7 +21,8 @@ _TRIES = 4
 class ServiceAddress:
     """Where `service` shall lead: to `port` of `address` (a pod's IP), under `port_name`.
 
-    `manager` names the writing program, as in `endpointslice.kubernetes.io/managed-by`.
+    `manager` names the writing program, as in `endpointslice.kubernetes.io/managed-by`; it must
+    be a valid label value (no slash).
     """
 
     namespace: str

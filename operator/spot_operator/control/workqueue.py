@@ -106,7 +106,6 @@ class WorkQueue(Generic[K]):
         while True:
             self._promote()
             if (key := self._pick()) is not None:
-                self._pass_on()
                 return key[0]
             await self._sleep()
 
@@ -190,17 +189,16 @@ class WorkQueue(Generic[K]):
                 self._waiting.remove(signal)
 
     def _wake(self) -> None:
-        """Wake one worker."""
+        """Wake the worker that has slept longest.
+
+        One for each key suffices: those behind it in the row fell asleep later, so they know of
+        every time that was set before, and whoever is woken takes the newest time to the end.
+        """
         while self._waiting:
             signal = self._waiting.popleft()
             if not signal.done():
                 signal.set_result(None)
                 return
-
-    def _pass_on(self) -> None:
-        """After one worker has taken a key, there may be another key for another worker."""
-        if self._due or any(self._queued.values()):
-            self._wake()
 
 
 async def _wait_for(signal: "asyncio.Future[None]") -> None:

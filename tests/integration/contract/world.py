@@ -1,13 +1,14 @@
 """What the contract tests build and read."""
 
 import asyncio
+import secrets
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from spot_operator.control.client import Client, Json, WatchEvent
 from spot_operator.control.errors import AlreadyExists, NotFound
-from spot_operator.control.resource import PODS, Resource
+from spot_operator.control.resource import NAMESPACES, PODS, Resource
 
 WIDGETS = Resource("contract.example", "v1", "widgets", "Widget")
 SERVICEACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount")
@@ -139,3 +140,14 @@ async def define_widgets(client: Client) -> None:
                 await asyncio.sleep(0.1)
             else:
                 return
+
+
+async def prepared(client: Client) -> Api:
+    """A namespace of one test's own."""
+    namespace = f"contract-{secrets.token_hex(4)}"
+    await client.create(NAMESPACES, {"metadata": {"name": namespace}})
+    # No controllers run beside the server, so nobody else makes what pods are admitted with.
+    account = {"metadata": {"name": "default", "namespace": namespace}}
+    with suppress(AlreadyExists):
+        await client.create(SERVICEACCOUNTS, account)
+    return Api(client, namespace)

@@ -148,7 +148,7 @@ class World:
         assert {item["metadata"]["uid"]: item for item in served} == self.mirror
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(steps=STEPS, seed=st.integers(0, 1000))
 def test_the_cache_ends_up_equal_to_the_server(steps: list[tuple[str, str]], seed: int) -> None:
     async def scenario(clock: FakeClock) -> None:

@@ -99,7 +99,7 @@ class World:
         self.workers[index] = asyncio.create_task(self._work())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(steps=STEPS, seed=st.integers(0, 1000))
 def test_every_wish_is_followed_by_a_look(steps: list[tuple[str, str, float]], seed: int) -> None:
     async def scenario(clock: FakeClock) -> None:

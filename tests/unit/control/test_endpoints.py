@@ -8,7 +8,7 @@ from spot_operator.control.client import Json
 from spot_operator.control.endpoints import ServiceAddress, publish, withdraw
 from spot_operator.control.resource import ENDPOINTSLICES
 
-OURS = ServiceAddress("default", "reports", "10.0.0.7", 8443, "https", "example.com/leader")
+OURS = ServiceAddress("default", "reports", "10.0.0.7", 8443, "https", "leader.example.com")
 
 
 def a_world(clock: FakeClock) -> tuple[FakeApiServer, FakeClient]:

@@ -175,6 +175,20 @@ def test_a_renewal_that_answers_too_late_does_not_bring_leadership_back() -> Non
     in_fake_time(scenario)
 
 
+def test_a_slow_answer_does_not_prolong_leadership() -> None:
+    async def scenario(clock: FakeClock) -> None:
+        replica = Replica("a", a_server(clock))
+        replica.start()
+        await clock.sleep(59)
+        replica.client.faults.on(calls("replace"), after=delay(clock, 5), times=1)
+        await clock.sleep(7)  # sent at 60, answered at 65
+        replica.client.faults.cut = True
+        led_after = [await leads_in(replica, seconds) for seconds in (3.5, 1)]
+        assert led_after == [True, False]
+
+    in_fake_time(scenario)
+
+
 def test_a_lease_taken_by_another_is_lost_at_the_next_renewal() -> None:
     async def scenario(clock: FakeClock) -> None:
         server = a_server(clock)

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from ipaddress import ip_address
 
 from spot_operator import __version__
 from spot_operator.api import names
@@ -17,11 +17,14 @@ from spot_operator.observability.server import ObservabilityServer
 from spot_operator.reports.server import ReportsServer
 from spot_operator.settings import Settings
 
-__all__ = ["Program"]
+__all__ = ["Program", "any_address"]
 
 log = logging.getLogger(__name__)
 
-ANY_ADDRESS: Final = "0.0.0.0"  # noqa: S104 - in a pod, whose network policy says who may come
+
+def any_address(pod_ip: str) -> str:
+    """All addresses of a pod, of the family that it is known by; network policies guard them."""
+    return "::" if ip_address(pod_ip).version == 6 else "0.0.0.0"  # noqa: S104
 
 
 class Program:
@@ -96,14 +99,15 @@ class Program:
 @asynccontextmanager
 async def _serving(operator: Operator, settings: Settings) -> AsyncIterator[None]:
     """Listen for reports, probes and scrapes."""
+    address = any_address(settings.pod_ip)
     reports = ReportsServer(
-        operator, operator.tls.context, host=ANY_ADDRESS, port=settings.reports_port
+        operator, operator.tls.context, host=address, port=settings.reports_port
     )
     own = ObservabilityServer(
         metrics=operator.exposition,
         alive=lambda: alive(operator.facts()),
         ready=lambda: ready(operator.facts()),
-        host=ANY_ADDRESS,
+        host=address,
         port=settings.metrics_port,
     )
     try:

@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 import kopf
 
 from spot_operator.api import names
-from spot_operator.program import Program
+from spot_operator.program import Program, any_address
 from spot_operator.settings import Settings
 
 __all__ = ["serve"]
@@ -38,12 +38,18 @@ async def serve(settings: Settings) -> BaseException | None:
             identity=cast("Any", settings.pod_name),
             standalone=True,
             clusterwide=True,
-            liveness_endpoint=f"http://0.0.0.0:{settings.probe_port}/livez",
+            liveness_endpoint=_probe_endpoint(settings),
             stop_flag=program.ended,
         )
     finally:
         await program.stop()
     return program.fault
+
+
+def _probe_endpoint(settings: Settings) -> str:
+    address = any_address(settings.pod_ip)
+    host = f"[{address}]" if ":" in address else address
+    return f"http://{host}:{settings.probe_port}/livez"
 
 
 def _registry(program: Program) -> kopf.OperatorRegistry:

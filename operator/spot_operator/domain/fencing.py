@@ -9,6 +9,9 @@ from spot_operator.domain.sight import node_lost
 from spot_operator.domain.snapshot import NodeView, PodView, ReportView, Snapshot
 
 OUT_OF_SERVICE_TAINT: Final = "node.kubernetes.io/out-of-service"
+ABSENT: Final = frozenset({Fence.NODE_GONE, Fence.OUT_OF_SERVICE, Fence.NODE_LOST})
+"""No kubelet is there to end the pod. After a reboot or a replacement there is one, which may even
+have run the pod again (kubernetes#83705): it must end it before the next attempt is created."""
 
 
 def fence_of(scene: Scene, identity: NodeIdentity | None, pod_uid: str) -> Fence | None:
@@ -42,10 +45,11 @@ def may_be_forced(snapshot: Snapshot, ledger: Ledger, pod: PodView) -> bool:
     """Whether `pod` may be force-deleted: its process is over, or can do no harm any more."""
     if _recorded_as_fenced(ledger, pod):
         return True
-    identity = pod.node_identity
-    if identity is None or not snapshot.sight.fresh:
+    if not snapshot.sight.fresh:
         return False
-    return physical_fence(snapshot, identity) is not None or _long_silent(snapshot, pod)
+    identity = pod.node_identity
+    absent = identity is not None and physical_fence(snapshot, identity) in ABSENT
+    return absent or _long_silent(snapshot, pod)
 
 
 def is_forced(pod: PodView) -> bool:
@@ -70,4 +74,4 @@ def _long_silent(snapshot: Snapshot, pod: PodView) -> bool:
 def _recorded_as_fenced(ledger: Ledger, pod: PodView) -> bool:
     """A verdict once persisted stands, even if the node is heard of again."""
     ends = (record.ended for record in ledger.ranks if record.uid == pod.uid)
-    return any(end is not None and end.fence is not None for end in ends)
+    return any(end is not None and end.fence in ABSENT for end in ends)

@@ -79,6 +79,16 @@ class Play(RuleBasedStateMachine):
                 return
         raise AssertionError("the operator never rests")
 
+    @rule(part=st.floats(0.0, 0.99))
+    def sleep(self, part: float) -> None:
+        """Until it asked to be woken nothing falls due, however silent the world."""
+        self.operate_until_rest()
+        wake = plan(self.world.snapshot()).wake_after or timedelta(days=1)
+        self.world.now += wake * part
+        made = plan(self.world.snapshot())
+        assert made.actions == ()
+        assert made.ledger is None or not made.urgent
+
     @rule(writes=st.integers(0, 2))
     def crash(self, writes: int) -> None:
         self._pass(writes)

@@ -149,3 +149,32 @@ def test_a_finished_job_expires() -> None:
     assert rest.wake_after == timedelta(seconds=1)
     assert expect_actions(later(over, 60)) == (DeleteJob("uid-of-digits"),)
     expect_rest(later(finished(), 999_999))
+
+
+def test_a_late_pod_never_annotated_cannot_hang_on_a_silent_node() -> None:
+    there = {"node-1": a_node(lease_age=60.0), "node-2": a_node("node-2")}
+    late = replace(terminating(running(a_pod()), after(30)), node_identity=None)
+    waiting = persisted(a_snapshot())
+    second = replace(
+        waiting,
+        ledger=replace(waiting.ledger, attempt=2),
+        pods=(late,),
+        nodes=there,
+        sight=a_sight(*there.values()),
+    )
+    expect_rest(second)
+    assert deletions(later(second, 30)) == [(POD.uid, 0)]
+
+
+@pytest.mark.parametrize("changed", [{"boot_id": "boot-2"}, {"uid": "another"}])
+def test_a_kubelet_that_came_back_ends_the_pod_itself_before_the_next_attempt(
+    changed: dict[str, str],
+) -> None:
+    there = {"node-1": a_node(**changed), "node-2": a_node("node-2")}
+    lost = persisted(replace(at_work(), nodes=there))
+    assert lost.ledger.attempts[0].ending == "NodeLost"
+    assert lost.ledger.state is State.WAITING
+    assert deletions(lost) == [(POD.uid, None)]
+    ending = replace(lost, pods=(terminating(POD, after(30)),))
+    expect_rest(ending)
+    assert persisted(replace(ending, pods=(exited(POD, 137),))).ledger.attempt == 2

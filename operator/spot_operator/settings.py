@@ -12,6 +12,8 @@ from dataclasses import MISSING, Field, dataclass, fields
 from itertools import pairwise
 from typing import Any, Final, Literal
 
+from spot_operator.control.lease import LeaseTimes
+
 __all__ = ["ENV_PREFIX", "Settings", "manual", "parse"]
 
 ENV_PREFIX: Final = "SPOT_OPERATOR_"
@@ -30,7 +32,7 @@ class Settings:
     sidecar_image: str
     """Image of the sidecar in every training pod, with tag or digest."""
     sidecar_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
-    """Pull policy of that image."""
+    """Pull policy of the sidecar's image."""
     sidecar_cpu_request: str = "100m"
     """Processor time the scheduler keeps for each sidecar; uploads hash what they send."""
     sidecar_cpu_limit: str = ""
@@ -46,7 +48,7 @@ class Settings:
     imds_enabled: bool = True
     """Whether sidecars ask the cloud's metadata service for notices."""
     imds_endpoint: str = "http://169.254.169.254"
-    """Where that service answers."""
+    """Where the metadata service answers."""
     metrics_port: int = 8080
     """Port of /metrics, /readyz and /livez, plain HTTP."""
     probe_port: int = 8081
@@ -64,7 +66,7 @@ class Settings:
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """What is worth a line in the log."""
     log_format: Literal["json", "text"] = "json"
-    """How a line looks."""
+    """How a line of the log looks: for machines or for people."""
     kubeconfig: str = ""
     """A kubeconfig file to use outside a cluster; empty: as kubectl would, or the pod's own."""
     context: str = ""
@@ -89,13 +91,19 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
     )
     texts = manual()
     for field in fields(Settings):
-        _add(parser, field, texts[field.name], environment)
-    values = vars(parser.parse_args(arguments))
+        _add(parser, field, texts[field.name])
+    # The environment as flags before the given ones: it is checked the same way, and loses.
+    values = vars(parser.parse_args([*_as_flags(environment), *arguments]))
     missing = [name for name, value in values.items() if value is None]
     if missing:
         names = ", ".join(f"{_flag(name)} (or {_variable(name)})" for name in missing)
         parser.error(f"set {names}")
-    return Settings(**values)
+    settings = Settings(**values)
+    try:
+        LeaseTimes(settings.lease_seconds, settings.renew_deadline_seconds, settings.retry_seconds)
+    except ValueError as error:
+        parser.error(str(error))
+    return settings
 
 
 def manual() -> dict[str, str]:
@@ -112,16 +120,18 @@ def manual() -> dict[str, str]:
     }
 
 
-def _add(
-    parser: argparse.ArgumentParser, field: Field[Any], text: str, environment: Mapping[str, str]
-) -> None:
+def _as_flags(environment: Mapping[str, str]) -> list[str]:
+    known = ((field.name, environment.get(_variable(field.name))) for field in fields(Settings))
+    return [f"{_flag(name)}={value}" for name, value in known if value is not None]
+
+
+def _add(parser: argparse.ArgumentParser, field: Field[Any], text: str) -> None:
     default = None if field.default is MISSING else field.default
     kind = str if default is None else type(default)
     choices = getattr(field.type, "__args__", None)
     parser.add_argument(
         _flag(field.name),
-        # A text as default is read like one from the command line, errors included.
-        default=environment.get(_variable(field.name), default),
+        default=default,
         type=_truth if kind is bool else kind,
         choices=choices,
         help=f"{text.replace('%', '%%')} [{_variable(field.name)}]",

@@ -31,7 +31,6 @@ Command = Callable[[argparse.Namespace], int]
 def main(arguments: Sequence[str]) -> int:
     """Run one command; returns the exit status: 0, 1 for what a person can mend, 130 on Ctrl-C."""
     os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
-    signal.signal(signal.SIGTERM, _as_ctrl_c)
     parsed = _parser().parse_args(arguments)
     run: Command = parsed.run
     try:
@@ -42,6 +41,12 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         to_stderr("stopped")
         return 130
+
+
+def program(arguments: Sequence[str]) -> int:
+    """`main` as a process of its own: SIGTERM ends it as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, _as_ctrl_c)
+    return main(arguments)
 
 
 def _as_ctrl_c(_signal: int, _frame: FrameType | None) -> None:

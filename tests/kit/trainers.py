@@ -35,6 +35,7 @@ class ScriptedBackend:
     current: Notice | None = None
     outcome: str | None = "committed"
     free: bool = True
+    forgets: int = 0
     asked: list[tuple[str, float | None]] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
     facts: list[SnapshotFacts] = field(default_factory=list)
@@ -77,8 +78,10 @@ class ScriptedBackend:
     def say(self, word: str, reason: str) -> None:
         self.events.append(f"{word}: {reason}")
 
-    def complete(self, ticket: Ticket) -> None:
+    def complete(self, ticket: Ticket) -> bool:
         self.events.append(f"complete {ticket.step}")
+        self.forgets -= 1
+        return self.forgets < 0
 
     def busy(self, what: str | None) -> None:
         self.events.append(f"busy {what}")

@@ -21,6 +21,7 @@ from spot_training.state import TrainingState
 from spot_training.times import rfc3339, utc_now
 
 Batch = TypeVar("Batch")
+_FINAL_TRIES = 3
 NoticeCallback = Callable[[Notice], object]
 
 
@@ -125,14 +126,19 @@ class Run:
         Raises RuntimeError if that fails; the job is then not complete.
         """
         self._expect_open()
-        ticket = self._save("final", seconds=None)
-        if ticket is None:
-            raise RuntimeError("no arena was free for the final snapshot")
-        ticket.wait(None)
-        if not ticket.committed:
-            raise RuntimeError(f"the final checkpoint was not committed: {ticket.why}")
-        self._backend.complete(ticket)
-        self._close()
+        why = ""
+        for _ in range(_FINAL_TRIES):
+            ticket = self._save("final", seconds=None)
+            if ticket is None:
+                why = "no arena was lent"
+                continue
+            ticket.wait(None)
+            if ticket.committed and self._backend.complete(ticket):
+                self._close()
+                return
+            why = ticket.why
+            self._ticket = None  # forgotten by a sidecar that restarted, or failed: once more
+        raise RuntimeError(f"the final checkpoint was not committed: {why}")
 
     @contextlib.contextmanager
     def busy(self, what: str) -> Iterator[None]:

@@ -137,6 +137,15 @@ def test_a_final_checkpoint_that_fails_is_no_completion() -> None:
     assert backend.events == []
 
 
+def test_a_final_snapshot_that_was_forgotten_is_taken_again() -> None:
+    backend = ScriptedBackend(forgets=1)
+    trainer = Trainer(backend)
+    trainer.step()
+    trainer.run.complete()
+    assert [facts.step for facts in backend.facts] == [1, 1]
+    assert backend.events == ["complete 1", "complete 1", "closed"]
+
+
 def test_callbacks_inform_once_and_never_end_the_training(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from spot_training.progress import read_progress
 from spot_training.run import Run
 from spot_training.starting import start
 from spot_training.state import TrainingState
+from spot_training.times import rfc3339, utc_now
 
 
 @pytest.fixture(autouse=True)
@@ -93,7 +95,7 @@ def test_a_snapshot_is_handed_over_whole(sidecar: FakeSidecar) -> None:
     assert body["reason"] == "manual"
     assert body["stallSeconds"] > 0
     assert body["takenAt"].endswith("Z")
-    assert sidecar.told("/v1/arenas/acquire") == [{"process": 0, "reason": "manual"}]
+    assert sidecar.told("/v1/arenas/acquire") == [{"process": 0, "reason": "manual", "wait": 0}]
 
 
 def test_progress_is_in_shared_memory(sidecar: FakeSidecar) -> None:
@@ -200,6 +202,32 @@ def test_completion_is_polled_until_it_stands(sidecar: FakeSidecar) -> None:
     run.complete()
     assert sidecar.told("/v1/complete") == [{"process": 0, "snapshot": "s1", "wait": 20}] * 2
     assert sidecar.told("/v1/word") == []
+
+
+@pytest.mark.parametrize("path", ["/v1/complete", "/v1/snapshots/s1"])
+def test_a_sidecar_that_forgot_the_final_snapshot_gets_it_again(
+    sidecar: FakeSidecar, path: str
+) -> None:
+    sidecar.replies[path].insert(0, (404, {"error": "no such snapshot: submit it again"}))
+    run = begin(sidecar)
+    run.step()
+    run.complete()
+    assert len(sidecar.told("/v1/snapshots")) == 2
+    assert sidecar.told("/v1/complete")[-1]["snapshot"] == "s1"
+
+
+def test_the_wait_for_an_arena_ends_with_the_time_left(sidecar: FakeSidecar) -> None:
+    sidecar.replies["/v1/arenas/acquire"] = [(409, {"error": "busy"})]
+    run = begin(sidecar)
+    soon = rfc3339(utc_now() + timedelta(seconds=0.5))
+    (sidecar.folder / "notice.json").write_text(
+        f'{{"kind":"Preempt","deadline":"{soon}","source":"imds","observedAt":"{soon}"}}'
+    )
+    began = time.monotonic()
+    with pytest.raises(spot.Paused, match="not enough time"):
+        run.step()
+    assert time.monotonic() - began < 5
+    assert all(body["wait"] < 0.5 for body in sidecar.told("/v1/arenas/acquire"))
 
 
 def test_a_snapshot_is_followed_until_it_is_settled(sidecar: FakeSidecar) -> None:

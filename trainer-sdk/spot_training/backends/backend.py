@@ -130,8 +130,11 @@ class Backend(Protocol):
     def say(self, word: str, reason: str) -> None:
         """The trainer's own word: Paused or Refused."""
 
-    def complete(self, ticket: Ticket) -> None:
-        """Blocks until the committed snapshot is marked as the job's result."""
+    def complete(self, ticket: Ticket) -> bool:
+        """Blocks until the committed snapshot is marked as the job's result.
+
+        False: nobody knows the snapshot any more, it has to be taken again.
+        """
 
     def busy(self, what: str | None) -> None:
         """A long silence begins (or ends, with None)."""

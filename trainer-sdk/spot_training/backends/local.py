@@ -101,10 +101,11 @@ class LocalBackend:
     def say(self, word: str, reason: str) -> None:
         tell(f"{word}: {reason}")
 
-    def complete(self, ticket: Ticket) -> None:
+    def complete(self, ticket: Ticket) -> bool:
         marker = Marker(attempt=self.attempt, id=ticket.id, step=ticket.step, at=_now())
         self._store.create(keys.marker(self.attempt), records.dump(marker))
         tell(f"completed at step {ticket.step}, checkpoint {ticket.id}")
+        return True
 
     def busy(self, what: str | None) -> None:
         """Nobody watches a local run for stalls."""

@@ -65,11 +65,11 @@ class SidecarBackend:
         try:
             if not self._arenas or self._arenas[0].capacity < size:
                 self._map_arenas(size)
-            index = self._acquire(reason, seconds)
+            index = self._acquire(reason, 0.0 if reason == "periodic" else seconds)
         except (SidecarError, SidecarGone) as error:
             tell(f"no snapshot ({reason}): {error}")
             return None
-        return None if index is None else Lent(self._arenas[index], index)
+        return Lent(self._arenas[index], index)
 
     def submit(self, lent: Lent, control: Control, facts: SnapshotFacts) -> Ticket:
         ticket = Ticket(facts.step, control.payload_bytes)
@@ -85,7 +85,7 @@ class SidecarBackend:
             "takenAt": facts.taken_at,
         }
         try:
-            ticket.id = str(self._insist("/v1/snapshots", body)["snapshot"])
+            ticket.id = str(self._insist("/v1/snapshots", body, limit=20.0)["snapshot"])
         except (SidecarError, SidecarGone) as error:
             tell(f"step {facts.step} was not handed over: {error}")
             ticket.move("failed", str(error))
@@ -109,10 +109,17 @@ class SidecarBackend:
         except (SidecarError, SidecarGone) as error:
             tell(f"the sidecar did not take the word {word}: {error}")
 
-    def complete(self, ticket: Ticket) -> None:
+    def complete(self, ticket: Ticket) -> bool:
         body = {"snapshot": ticket.id, "wait": POLL_SECONDS}
-        while not self._insist("/v1/complete", body).get("completed"):
-            tell("waiting for the completion marker")
+        try:
+            while not self._insist("/v1/complete", body).get("completed"):
+                tell("waiting for the completion marker")
+        except SidecarError as error:
+            if error.status not in (404, 409):
+                raise
+            tell(f"the final snapshot is taken again: {error}")
+            return False
+        return True
 
     def busy(self, what: str | None) -> None:
         try:
@@ -150,14 +157,17 @@ class SidecarBackend:
             arena.close()
         self._arenas = [Arena(Path(item["path"])) for item in answer["arenas"]]
 
-    def _acquire(self, reason: str, seconds: float | None) -> int | None:
-        end = None if seconds is None or reason == "periodic" else time.monotonic() + seconds
+    def _acquire(self, reason: str, seconds: float | None) -> int:
+        """Asks for an arena until one is free or `seconds` are over (None: for ever)."""
+        end = float("inf") if seconds is None else time.monotonic() + seconds
         while True:
+            left = max(0.0, end - time.monotonic())
+            body = {"reason": reason, "wait": min(POLL_SECONDS, left)}
             try:
-                return int(self._insist("/v1/arenas/acquire", {"reason": reason})["index"])
+                answer = self._insist("/v1/arenas/acquire", body, limit=min(60.0, max(2.0, left)))
+                return int(answer["index"])
             except SidecarError as error:
-                late = end is not None and time.monotonic() >= end
-                if error.status != 409 or reason == "periodic" or late:
+                if error.status != 409 or time.monotonic() >= end:
                     raise
 
     def _follow(self, ticket: Ticket) -> None:

@@ -32,6 +32,7 @@ class Begun:
     """What came of it."""
 
     decision: Decision
+    beginning: Beginning
     standing: Standing
     settings: Settings
 
@@ -58,10 +59,12 @@ async def begin(
     start_fresh: bool = False,
     node: str = "node-a",
     staging: int = 16 * MIB,
+    rank: int = 0,
+    ranks: int = 1,
 ) -> Begun:
-    """Grant, claim and decide, as rank 0 of `attempt` on `node`."""
+    """Grant, claim and decide, as one rank of `attempt` on `node`."""
     beginning, standing, settings = a_beginning(
-        store, folder, attempt=attempt, node=node, staging=staging
+        store, folder, attempt=attempt, node=node, staging=staging, rank=rank, ranks=ranks
     )
     grant = Grant(
         attempt=attempt,
@@ -72,7 +75,7 @@ async def begin(
     beginning.desk.grant = grant
     await beginning.beginning.run()
     assert beginning.beginning.decision is not None
-    return Begun(beginning.beginning.decision, standing, settings)
+    return Begun(beginning.beginning.decision, beginning.beginning, standing, settings)
 
 
 @dataclass(slots=True)
@@ -85,10 +88,18 @@ class Parts:
 
 
 def a_beginning(
-    store: Store, folder: Path, *, attempt: int, node: str = "node-a", staging: int = 16 * MIB
+    store: Store,
+    folder: Path,
+    *,
+    attempt: int,
+    node: str = "node-a",
+    staging: int = 16 * MIB,
+    rank: int = 0,
+    ranks: int = 1,
 ) -> tuple[Parts, Standing, Settings]:
     """Everything up to the grant."""
     with a_pod(folder, attempt=attempt, with_operator=False, stagingBytes=staging) as pod:
+        pod.config |= {"rank": rank, "ranks": ranks}
         pod.node = node
         settings = pod.settings()
     clock = HastyClock()
@@ -107,8 +118,8 @@ def a_beginning(
     desk = GrantDesk(attempt, start_fresh=False)
     arenas = Arenas(settings.paths, settings.config.staging_bytes)
     fetch = Fetch(lineage, arenas, settings.paths, metrics)
-    ballot = Ballot(attempt, 0, node, lambda: timestamp(clock.now()))
-    search = Search(lineage, standing, fetch, ballot, ranks=1)
+    ballot = Ballot(attempt, rank, node, lambda: timestamp(clock.now()))
+    search = Search(lineage, standing, fetch, ballot, ranks=ranks)
     beginning = Beginning(
         desk,
         fence,

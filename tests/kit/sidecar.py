@@ -181,6 +181,16 @@ def lineage_store(s3: S3Server) -> S3Store:
     return S3Store(s3.settings(BUCKET, LINEAGE))
 
 
+@contextlib.contextmanager
+def frozen(server: S3Server) -> Iterator[None]:
+    """The server hangs: connections are taken, nothing is answered."""
+    os.kill(server.process.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(server.process.pid, signal.SIGCONT)
+
+
 @dataclass(slots=True)
 class SidecarProcess:
     """A running `python -m spot_sidecar`."""

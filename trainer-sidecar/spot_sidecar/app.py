@@ -122,6 +122,7 @@ class Sidecar:
             grace_seconds=config.grace_seconds,
             uploads=self.intake.arrivals,
             uploads_idle=lambda: self.intake.idle,
+            turn_away=self.beginning.turn_away,
         )
         self.watch = Watch(
             self.standing,
@@ -245,9 +246,13 @@ class Sidecar:
 
     def _heard(self, notice: Notice) -> None:
         """A notice is in force: into the trainer's file first, then to everybody else."""
-        write_notice_file(self.settings.paths.notice, notice)
         self.standing.notice = notice
-        self.standing.told_at = self.clock.now()
+        try:
+            write_notice_file(self.settings.paths.notice, notice)
+            self.standing.told_at = self.clock.now()
+        except OSError as error:
+            # The shared memory is full: GET /v1/notice still tells.
+            log.warning("cannot write notice.json: %s", error)
         self.metrics.saw_notice(notice)
         log.info("notice", extra=notice.to_json())
         self.standing.changed()

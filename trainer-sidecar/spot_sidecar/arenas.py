@@ -6,6 +6,7 @@ only ever grows, because the trainer has it mapped.
 """
 
 import asyncio
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from spot_sidecar.pulse import Pulse
 
 __all__ = ["ArenaSlot", "Arenas", "ArenasInUseError", "StagingTooSmallError"]
 
+NAME = re.compile(r"arena-p(\d+)-([01])")
 COUNT = 2
 """One is uploaded while the trainer fills the other."""
 
@@ -56,6 +58,7 @@ class Arenas:
         self._restored: dict[int, int] = {}
         self._allocating = asyncio.Lock()
         self.changes = Pulse()
+        self._adopt()
 
     async def provide(self, process: int, payload: int) -> tuple[ArenaSlot, ...]:
         """Arenas of at least `payload` bytes for the process: two, or one where two do not fit.
@@ -112,16 +115,6 @@ class Arenas:
         """Whether a snapshot lies in this arena."""
         return (process, index) in self._kept
 
-    def adopt(self, process: int) -> None:
-        """Take over the arenas that an earlier run of this container left for the process."""
-        found = []
-        for index in range(COUNT):
-            path = self._paths.arena(process, index)
-            if path.exists():
-                found.append(ArenaSlot(index, path, path.stat().st_size - arena.PAGE))
-        if found:
-            self._slots[process] = tuple(found)
-
     def charge_restored(self, process: int, size: int) -> None:
         """Count `size` bytes of shared memory as taken by a restored checkpoint; 0: given back."""
         self._restored[process] = size
@@ -135,6 +128,15 @@ class Arenas:
             for slot in slots
         )
         return self._staging - others - sum(self._restored.values())
+
+    def _adopt(self) -> None:
+        """Take over the arenas of an earlier run of this container: the trainer has them mapped."""
+        found: dict[int, list[ArenaSlot]] = {}
+        for path in sorted(self._paths.shared.glob("arena-p*")):
+            if match := NAME.fullmatch(path.name):
+                slot = ArenaSlot(int(match[2]), path, path.stat().st_size - arena.PAGE)
+                found.setdefault(int(match[1]), []).append(slot)
+        self._slots = {process: tuple(slots) for process, slots in found.items()}
 
     async def _allocate(self, process: int, payload: int) -> tuple[ArenaSlot, ...]:
         need, have = arena.arena_bytes(payload), self.room(process)

@@ -32,31 +32,37 @@ class Drain:
         grace_seconds: float,
         uploads: Pulse,
         uploads_idle: Callable[[], bool],
+        turn_away: Callable[[str], object],
     ) -> None:
-        """`uploads` beats whenever `uploads_idle` may have changed."""
+        """`uploads` beats whenever `uploads_idle` may have changed.
+
+        `turn_away` is called with the reason: a process that waits for its state may go.
+        """
         self._bus = bus
         self._sessions = sessions
         self._clock = clock
         self._grace = grace_seconds
         self._uploads = uploads
         self._uploads_idle = uploads_idle
+        self._turn_away = turn_away
         self._end: float | None = None
 
     @property
     def grace_left(self) -> float:
-        """Seconds until the kubelet kills: of the deletion's grace, all of it if there is none."""
+        """Seconds until the kubelet kills, counted from the first hook; all if there was none."""
         if self._end is None:
             return self._grace
         return max(0.0, self._end - self._clock.monotonic())
 
     async def drain(self) -> str:
         """Return when the trainer has ended and its last snapshot is safe; say why it returned."""
-        if not self._sessions.processes:
-            return "no process of the SDK is alive"
         spare = min(SPARE_SECONDS, self._grace / 4)
         if self._end is None:
             self._end = self._clock.monotonic() + self._grace
-            self._announce(self._grace - spare)
+        if not self._sessions.processes:
+            return "no process of the SDK is alive"
+        self._announce(self.grace_left - spare)
+        self._turn_away("the pod is being deleted")
         while (left := self.grace_left - spare) > 0:
             if not self._sessions.processes and self._uploads_idle():
                 return "the trainer has ended and its state is safe"

@@ -59,16 +59,20 @@ async def watch_annotations(
     """Call `changed` with all annotations at the first sight of the file and after each change."""
     seen: tuple[int, ...] | None = None
     while True:
-        mark = _mark(path)
-        if mark is not None and mark != seen:
-            changed(read_annotations(path.read_text()))  # noqa: ASYNC240 - a small memory file
-            seen = mark
+        try:
+            mark = _mark(path)
+            if mark != seen:
+                changed(_read(path))
+                seen = mark
+        except FileNotFoundError:
+            pass  # not written yet, or being replaced
         await clock.sleep(LOOK_SECONDS)
 
 
-def _mark(path: Path) -> tuple[int, ...] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
+def _mark(path: Path) -> tuple[int, ...]:
+    found = path.stat()
     return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def _read(path: Path) -> dict[str, str]:
+    return read_annotations(path.read_text("utf-8", errors="replace"))

@@ -6,16 +6,21 @@ from typing import Any
 
 from spot_sidecar.clock import parse_time, timestamp
 from spot_sidecar.seconds import Seconds
-from spot_sidecar.standing import CommitSeen, Origin, Problem, Resumed, Standing, Word
+from spot_sidecar.standing import (
+    FINAL_PROBLEMS,
+    CommitSeen,
+    Origin,
+    Problem,
+    Resumed,
+    Standing,
+    Word,
+)
 
 __all__ = ["recall", "remember"]
 
-FINAL_PROBLEMS = frozenset({"NoValidCheckpoint", "Superseded", "Resurrected", "BadNode"})
-"""The others are found again, if they are still there."""
-
 
 def remember(standing: Standing) -> dict[str, Any]:
-    """The lasting part of the picture."""
+    """The lasting part of the picture; a problem that may pass is found again if it is there."""
     problem = standing.problem
     return {
         "startedAt": timestamp(standing.started_at),

@@ -15,8 +15,20 @@ from spot_sidecar.notices.notice import Notice
 from spot_sidecar.pulse import Pulse
 from spot_sidecar.seconds import Seconds
 
-__all__ = ["CommitSeen", "Event", "Origin", "Problem", "Resumed", "Standing", "Trainer", "Word"]
+__all__ = [
+    "FINAL_PROBLEMS",
+    "CommitSeen",
+    "Event",
+    "Origin",
+    "Problem",
+    "Resumed",
+    "Standing",
+    "Trainer",
+    "Word",
+]
 
+FINAL_PROBLEMS = frozenset({"NoValidCheckpoint", "Superseded", "Resurrected", "BadNode"})
+"""These end the attempt, and stand even if others follow from them."""
 EVENTS_KEPT = 32
 """Events wait here until a report was acknowledged; the oldest go first."""
 QUARANTINES_KEPT = 16
@@ -183,8 +195,10 @@ class Standing:
             self.changed()
 
     def meet(self, kind: str, message: str) -> None:
-        """Record a problem; `since` stays that of its first sight."""
+        """Record a problem; `since` stays that of its first sight. A final one stands."""
         message = message[:TEXT_LIMIT]
+        if self.problem and self.problem.kind in FINAL_PROBLEMS:
+            return
         if self.problem and self.problem.kind == kind:
             if self.problem.message != message:
                 self.problem = Problem(kind, message, self.problem.since)

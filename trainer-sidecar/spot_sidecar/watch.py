@@ -36,7 +36,7 @@ class Watch:
         self._works = works
         self._looked_at = standing.clock.monotonic()
         self._stalled = 0.0
-        self._step = 0
+        self._step: int | None = None
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -48,7 +48,10 @@ class Watch:
         """Read the progress files now and account for the time since the last look."""
         seen = slowest([self._read(process) for process in self._processes()])
         now = self._standing.clock.monotonic()
-        before, stalled = self._step, self._stalled
+        if seen and self._step is None:
+            # A restarted container: what came before has been accounted for.
+            self._step, self._stalled = seen.step, seen.stall_seconds
+        before, stalled = self._step or 0, self._stalled
         if seen:
             _show(self._standing.trainer, seen)
             self._step, self._stalled = seen.step, seen.stall_seconds
@@ -57,7 +60,7 @@ class Watch:
             now - self._looked_at,
             self._phase(),
             stalled=self._stalled - stalled,
-            steps=(before, self._step),
+            steps=(before, self._step or 0),
             high_water=self._high_water,
         )
         self._looked_at = now

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 
-from kit.sidecar import BUCKET, PodFolder, a_pod, eventually, lineage_store
+from kit.raw_trainer import begin, expect_state, save
+from kit.sidecar import BUCKET, PodFolder, a_pod, eventually, frozen, lineage_store
 from kit.stores import S3Server, s3_server, write_credentials
 from kit.trainer_process import a_trainer
 from spot_training.checkpoint import keys
@@ -78,3 +80,16 @@ def test_an_outage_delays_the_checkpoint_and_loses_nothing(folder: Path) -> None
                     newest = keys.parse_commit(lineage_store(again).list(keys.COMMITS)[0])
                     assert newest is not None
                     assert newest.step == 100
+
+
+def test_a_silent_store_does_not_hold_up_the_end_of_the_pod(folder: Path, s3: S3Server) -> None:
+    with a_pod(folder, s3=s3, graceSeconds=6) as pod, pod.sidecar() as sidecar:
+        pod.grant()
+        begin(sidecar)
+        with frozen(s3):
+            snapshot = save(sidecar, 1)
+            expect_state(sidecar, snapshot, "uploading")
+            begun = time.monotonic()
+            assert sidecar.terminate(10) == 0
+            assert time.monotonic() - begun < 6
+        assert pod.last_word()["commit"] is None

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import Any
 
 import pytest
 from kit.raw_trainer import acquire, begin, expect_state, fill, provide, save, state, submit
-from kit.sidecar import PodFolder, SidecarProcess, a_pod, eventually, lineage_store
+from kit.sidecar import PodFolder, SidecarProcess, a_pod, eventually, frozen, lineage_store
 from kit.stores import S3Server
 from kit.trainer_process import a_trainer
 from spot_training.backends.session import Session
@@ -36,16 +34,6 @@ def begun(pod: PodFolder) -> Iterator[SidecarProcess]:
     with pod.sidecar() as sidecar:
         assert begin(sidecar) == {"decision": "fresh"}
         yield sidecar
-
-
-@contextlib.contextmanager
-def frozen(server: S3Server) -> Iterator[None]:
-    """The server hangs: connections are taken, nothing is answered."""
-    os.kill(server.process.pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(server.process.pid, signal.SIGCONT)
 
 
 def newest(s3: S3Server) -> Manifest:

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import aiohttp
 
@@ -148,7 +149,7 @@ def read_instance_action(body: str, now: datetime) -> Notice:
     Raises:
         ValueError: the answer is not what EC2 documents.
     """
-    answer = json.loads(body)
+    answer = _object(body)
     action, time = answer.get("action"), answer.get("time")
     if action not in ACTIONS:
         raise ValueError(f"instance-action {body[:100]!r}: action is none of {sorted(ACTIONS)}")
@@ -164,6 +165,13 @@ def read_rebalance(body: str, now: datetime) -> Notice:
     Raises:
         ValueError: the answer is not what EC2 documents.
     """
-    if "noticeTime" not in json.loads(body):
+    if "noticeTime" not in _object(body):
         raise ValueError(f"rebalance recommendation {body[:100]!r} has no noticeTime")
     return Notice(Kind.Rebalance, SOURCE, observed_at=now, raw=body.strip())
+
+
+def _object(body: str) -> dict[str, Any]:
+    answer = json.loads(body)
+    if not isinstance(answer, dict):
+        raise ValueError(f"{body[:100]!r} is no JSON object")  # noqa: TRY004 - wrong data
+    return answer

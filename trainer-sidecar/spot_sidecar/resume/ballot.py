@@ -39,9 +39,13 @@ class Ballot:
 
     def newest(self, store: Store) -> Choice | None:
         """The last choice of this attempt, if there is any."""
-        found = store.list(keys.choices(self.attempt))
-        wanted = [key for key in found if keys.parse_choice(key)]
-        return records.load(Choice, store.read(wanted[-1])) if wanted else None
+        made = self._made(store)
+        return records.load(Choice, store.read(made[-1])) if made else None
+
+    def chosen(self, store: Store) -> set[str]:
+        """The checkpoints that this attempt has chosen so far."""
+        choices = (records.load(Choice, store.read(key)) for key in self._made(store))
+        return {choice.id for choice in choices if choice.id is not None}
 
     def choose(self, store: Store, k: int, checkpoint: str | None, why: str) -> Choice:
         """Write the k-th choice; return the one that stands."""
@@ -75,6 +79,9 @@ class Ballot:
             return records.load(Post, store.read(keys.post(self.attempt, choice.k, self.rank)))
         except NotFound:
             return None
+
+    def _made(self, store: Store) -> list[str]:
+        return [key for key in store.list(keys.choices(self.attempt)) if keys.parse_choice(key)]
 
     def votes(self, store: Store, k: int) -> Votes:
         """What every rank has posted for the k-th choice so far."""

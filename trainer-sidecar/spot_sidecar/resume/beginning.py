@@ -15,7 +15,7 @@ from spot_sidecar.resume.decision import Begin, Decision, Finish, FromCheckpoint
 from spot_sidecar.resume.fetch import Fetch
 from spot_sidecar.resume.grant import GrantDesk
 from spot_sidecar.resume.search import Search
-from spot_sidecar.standing import Resumed, Standing
+from spot_sidecar.standing import Origin, Resumed, Standing
 
 __all__ = ["Beginning", "Loaded"]
 
@@ -79,8 +79,8 @@ class Beginning:
     @property
     def parent(self) -> str | None:
         """The checkpoint this attempt continues, for the manifests of its own."""
-        origin = self._memory.get("origin")
-        return str(origin) if origin else None
+        decided = self._memory.get("decided")
+        return decided["from"] and str(decided["from"]["id"]) if decided else None
 
     async def run(self) -> None:
         """Come to the decision; after a restart of this container, to the same one."""
@@ -94,8 +94,11 @@ class Beginning:
             self._standing.meet("StagingTooSmall", str(error))
             decision = Halt("StartFailed", str(error))
         except (FormatError, StoreError) as error:
-            decision = Halt("NoValidCheckpoint", str(error))
+            # A document of an attempt is damaged: it says nothing about any checkpoint.
+            self._standing.meet("CheckpointCorrupt", str(error))
+            decision = Halt("StartFailed", str(error))
         self._settle(decision)
+        self._discard_if_all_loaded()
 
     async def answer(self, process: int, seconds: float) -> Decision | None:
         """The decision for this process, waited for up to `seconds`; None: not made yet."""
@@ -129,6 +132,12 @@ class Beginning:
     def halt(self, word: str, reason: str) -> None:
         """No process of this attempt may begin any more."""
         self._settle(Halt(word, reason))
+
+    def turn_away(self, reason: str) -> None:
+        """The pod is going before anything has begun: a process that waits has nothing to save."""
+        if not self.begun and self.decision is None:
+            self.decision = Halt("Deleted", reason)
+            self.changes.ring()
 
     async def _claim_and_decide(self) -> Decision:
         grant = await self._desk.granted()
@@ -166,6 +175,10 @@ class Beginning:
             return
         self.decision = decision
         self.why = ""
+        if isinstance(decision, Begin | FromCheckpoint) and not self.begun:
+            origin = decision.origin if isinstance(decision, FromCheckpoint) else None
+            shown = {"decision": decision.name, "from": origin.to_json() if origin else None}
+            self._memory.put(decided=shown)
         log.info("decision", extra={"decision": decision.name})
         if isinstance(decision, Halt):
             self._standing.say(decision.word, decision.reason)
@@ -174,24 +187,25 @@ class Beginning:
         if isinstance(decision, Finish):
             self._standing.say("Finished", f"attempt {decision.attempt} has completed the job")
         if isinstance(decision, Halt | Finish):
-            self._show(decision)
+            self._show(decision.name, None)
         self.changes.ring()
 
     def _start(self, process: int, step: int) -> None:
         first = not self.begun
-        origin = self.decision.origin.id if isinstance(self.decision, FromCheckpoint) else None
-        started = sorted({*self._memory.get("started", ()), process})
         if first:
             self._begins_at(step)
-        self._memory.put(started=started, **({"origin": origin} if origin else {}))
-        if first and self.decision is not None:
-            self._show(self.decision)
+        self._memory.put(started=sorted({*self._memory.get("started", ()), process}))
+        decided = self._memory.get("decided")
+        if first and decided:
+            # From memory: the container may have been restarted since it told the trainer.
+            origin = decided["from"]
+            self._show(decided["decision"], origin and Origin(**origin))
 
-    def _show(self, decision: Decision) -> None:
+    def _show(self, decision: str, origin: Origin | None) -> None:
         clock = self._standing.clock
         self._standing.resumed = Resumed(
-            decision=decision.name,
-            origin=decision.origin if isinstance(decision, FromCheckpoint) else None,
+            decision=decision,
+            origin=origin,
             seconds=clock.monotonic() - self._since if self._since is not None else 0.0,
             at=clock.now(),
         )

@@ -112,7 +112,8 @@ class Search:
     ) -> selection.Resume | selection.FromZero | selection.Completed | selection.Stop:
         """Decide, looking again while the newest candidate cannot be judged."""
         while True:
-            decision = await self._lineage.patiently(partial(_decide, facts=facts, now=self._now()))
+            decide = partial(_decide, facts=facts, ballot=self._ballot, now=self._now())
+            decision = await self._lineage.patiently(decide)
             if not isinstance(decision, selection.Wait):
                 break
             self._standing.meet("StoreUnreachable", decision.why)
@@ -238,10 +239,21 @@ def _read_format(store: Store) -> Format:
     return records.load(Format, store.read(keys.FORMAT))
 
 
-def _decide(store: Store, *, facts: Facts, now: Callable[[], str]) -> selection.Decision:
+def _decide(
+    store: Store, *, facts: Facts, ballot: Ballot, now: Callable[[], str]
+) -> selection.Decision:
     """Roll forward what was left between receipt and commit, look, and select."""
     commit.roll_forward(store, committed_at=now())
-    seen = verify.look(store, dataclasses.replace(facts, evidence=verify.read_evidence(store)))
+    evidence = verify.read_evidence(store)
+    # A choice is followed by another only when some rank, on whatever node, found it bad.
+    failed_here = {item.id for item in evidence if item.node == facts.node}
+    failed_elsewhere = ballot.chosen(store) - failed_here
+    seen = verify.look(
+        store,
+        dataclasses.replace(
+            facts, evidence=evidence, suspects=(*facts.suspects, *sorted(failed_elsewhere))
+        ),
+    )
     return selection.select(seen, lambda id_: verify.verdict(store, id_, node=facts.node))
 
 

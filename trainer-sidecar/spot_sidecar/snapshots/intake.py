@@ -86,7 +86,6 @@ class Intake:
         self._nonce = nonce
         for raw in self._memory.get("snapshots", ()):
             snapshot = Snapshot.from_json(raw)
-            self._arenas.adopt(snapshot.process)
             self._accept(snapshot)
             self.line(snapshot.process).advance()
         self.arrivals.ring()

@@ -24,6 +24,8 @@ async def answer_in_json(request: web.Request, handler: Handler) -> web.StreamRe
     except web.HTTPException as error:
         what = f"{request.method} {request.path}: {error.reason}"
         return web.json_response({"error": what}, status=error.status)
+    except ConnectionError:
+        raise  # the client went: there is nobody to answer
     except Exception as error:
         log.exception("%s %s failed", request.method, request.path)
         return web.json_response({"error": f"the sidecar failed: {error!r}"}, status=500)

@@ -1,0 +1,104 @@
+"""After the decision: what processes are told, what they say of it, and second starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from kit.beginnings import a_beginning, begin
+from kit.checkpoints import commit_checkpoint
+from spot_sidecar.resume.beginning import Loaded
+from spot_sidecar.resume.decision import FromCheckpoint, Halt
+from spot_training.checkpoint import verify
+from spot_training.checkpoint.manifest import Manifest
+from spot_training.checkpoint.stores.directory import DirectoryStore
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> DirectoryStore:
+    return DirectoryStore.prepare(tmp_path / "store")
+
+
+@pytest.fixture
+def newest(store: DirectoryStore) -> Manifest:
+    verify.open_lineage(store, created_at="2026-01-01T00:00:00Z")
+    return commit_checkpoint(store, step=20)
+
+
+def loaded(step: int = 20, *, differs: tuple[str, ...] = ()) -> Loaded:
+    return Loaded(0, step, not differs, differs, 0.1)
+
+
+async def test_the_restored_file_goes_when_it_was_loaded(
+    store: DirectoryStore, newest: Manifest, tmp_path: Path
+) -> None:
+    begun = await begin(store, tmp_path / "pod")
+    assert isinstance(begun.decision, FromCheckpoint)
+    (file,) = begun.decision.files
+    assert file.path.exists()
+    before = begun.standing.resumed
+    assert before is None
+    begun.beginning.loaded(loaded())
+    assert not file.path.exists()
+    after = begun.standing.resumed
+    assert after is not None
+    assert after.origin == begun.decision.origin
+    assert begun.beginning.parent == newest.id
+
+
+async def test_state_that_differs_after_loading_is_a_problem_and_no_beginning(
+    store: DirectoryStore, newest: Manifest, tmp_path: Path
+) -> None:
+    begun = await begin(store, tmp_path / "pod")
+    begun.beginning.loaded(loaded(differs=("w", "m")))
+    assert begun.standing.problem is not None
+    assert begun.standing.problem.kind == "CheckpointCorrupt"
+    assert "w, m" in begun.standing.problem.message
+    assert not begun.beginning.begun
+    assert begun.standing.resumed is None
+
+
+async def test_a_second_start_waits_and_is_refused(
+    store: DirectoryStore, newest: Manifest, tmp_path: Path
+) -> None:
+    begun = await begin(store, tmp_path / "pod")
+    assert isinstance(await begun.beginning.answer(0, 1), FromCheckpoint)
+    assert isinstance(await begun.beginning.answer(0, 1), FromCheckpoint)
+    begun.beginning.loaded(loaded())
+    assert await begun.beginning.answer(0, 20) is None
+    refused = await begun.beginning.answer(0, 120)
+    assert isinstance(refused, Halt)
+    assert refused.word == "Resurrected"
+
+
+async def test_a_restarted_sidecar_knows_what_the_trainer_continues(
+    store: DirectoryStore, newest: Manifest, tmp_path: Path
+) -> None:
+    begun = await begin(store, tmp_path / "pod")
+    assert begun.beginning.parent == newest.id
+    parts, standing, _ = a_beginning(store, tmp_path / "pod", attempt=9)
+    parts.beginning.loaded(loaded())
+    assert parts.beginning.begun
+    assert parts.beginning.parent == newest.id
+    assert standing.resumed is not None
+    assert standing.resumed.origin is not None
+    assert standing.resumed.origin.id == newest.id
+
+
+async def test_a_pod_that_goes_before_anything_began_turns_its_process_away(
+    store: DirectoryStore, tmp_path: Path
+) -> None:
+    parts, standing, _ = a_beginning(store, tmp_path / "pod", attempt=9)
+    assert await parts.beginning.answer(0, 0.01) is None
+    parts.beginning.turn_away("the pod is being deleted")
+    answer = await parts.beginning.answer(0, 5)
+    assert isinstance(answer, Halt)
+    assert standing.word is None
+
+
+async def test_a_pod_that_has_begun_turns_nobody_away(
+    store: DirectoryStore, newest: Manifest, tmp_path: Path
+) -> None:
+    begun = await begin(store, tmp_path / "pod")
+    begun.beginning.turn_away("the pod is being deleted")
+    assert begun.beginning.decision == begun.decision

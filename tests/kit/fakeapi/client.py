@@ -81,7 +81,7 @@ class FakeClient:
         body: Json,
         *,
         namespace: str | None = None,
-        field_validation: Literal["Ignore", "Warn", "Strict"] = "Warn",  # noqa: ARG002 - no schemas
+        field_validation: Literal["Ignore", "Warn", "Strict"] = "Warn",
         dry_run: bool = False,
     ) -> Created:
         meta = body.get("metadata", {})
@@ -113,8 +113,8 @@ class FakeClient:
         namespace: str | None = None,
         kind: PatchKind = PatchKind.MERGE,
         subresource: str = "",
-        field_manager: str = "",  # noqa: ARG002 - matters to APPLY, which the server refuses
-        force: bool = False,  # noqa: ARG002 - likewise
+        field_manager: str = "",
+        force: bool = False,
     ) -> Json:
         call = self._call("patch", resource, namespace, name, body=body, sub=subresource)
         return await self._do(

@@ -6,6 +6,8 @@ state three times the weights: 97 MiB at a width of 2,880, so that an upload has
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,7 +22,7 @@ class Network:
         draw = np.random.default_rng(seed)
         sizes = [PIXELS, width, width, CLASSES]
         self.weights: Arrays = {}
-        for layer, (rows, columns) in enumerate(zip(sizes, sizes[1:], strict=False)):
+        for layer, (rows, columns) in enumerate(pairwise(sizes)):
             scale = np.sqrt(2.0 / rows)
             self.weights[f"w{layer}"] = (draw.standard_normal((rows, columns)) * scale).astype("f4")
             self.weights[f"b{layer}"] = np.zeros(columns, dtype="f4")
@@ -88,7 +90,7 @@ class Network:
             momentum, average = self.momentum[name], self.average[name]
             momentum *= np.float32(0.9)
             momentum += gradients[name]
-            weights -= np.float32(rate) * momentum
+            np.subtract(weights, np.float32(rate) * momentum, out=weights)
             average *= np.float32(0.99)
             average += np.float32(0.01) * weights
 

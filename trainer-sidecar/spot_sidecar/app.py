@@ -210,7 +210,14 @@ class Sidecar:
         app = web.Application(middlewares=[answer_in_json], client_max_size=2**20)
         config, paths = self.settings.config, self.settings.paths
         app.add_routes(Starting(self.sessions, self.beginning, config, paths).routes())
-        saving = Saving(self.arenas, self.intake, self.stages, self.completion, self.standing)
+        saving = Saving(
+            self.arenas,
+            self.intake,
+            self.stages,
+            self.completion,
+            self.standing,
+            self.beginning.started,
+        )
         app.add_routes(saving.routes())
         app.add_routes(Telling(self.bus, self.standing).routes())
         runner = _runner(app)

@@ -1,6 +1,7 @@
 """The trainer's snapshots: arenas, hand-over, progress, completion."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -36,6 +37,8 @@ class Saving:
     stages: Stages
     completion: Completion
     standing: Standing
+    works: Callable[[int], object]
+    """Called with each process that hands something over: it has begun, whatever else it shows."""
 
     def routes(self) -> list[web.RouteDef]:
         """Arenas, acquire, snapshots, complete."""
@@ -77,6 +80,7 @@ class Saving:
             id_ = self.intake.take(_hand_over(handed))
         except RefusedError as error:
             return web.json_response({"error": str(error)}, status=409)
+        self.works(handed.process)
         return web.json_response({"snapshot": id_})
 
     async def follow(self, request: web.Request) -> web.Response:

@@ -42,6 +42,8 @@ def play(crash_at: int | None) -> tuple[Json, list[str]]:
 
         world.replicas.all[0].on_start = watch
         await demo(world)
+        # The last writes come with the end of the demo: the second life must have its say too.
+        await world.clock.sleep(60)
         expect_invariants(world)
         assert lives == (1 if crash_at is None else 2)
         return outcome(world)

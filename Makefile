@@ -71,7 +71,7 @@ check: static ## static checks, unit and property tests (< 2 min)
 
 .PHONY: test
 test: env toolchain images static ## every tier, on real parts (warm < 25 min, cold < 60 min)
-	$(BIN)/pytest tests
+	$(BIN)/pytest tests/unit tests/properties tests/simulation tests/integration tests/e2e
 
 .PHONY: simulation
 simulation: env ## the operator's code on one clock and one seed, crashed after every write

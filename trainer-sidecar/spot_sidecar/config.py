@@ -139,7 +139,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         ),
         paths=Paths.from_environment(environment),
         host=environment.get("SPOT_HOST") or None,
-        port=int(environment.get("SPOT_PORT", PORT)),
+        port=_port(environment.get("SPOT_PORT", str(PORT))),
     )
 
 
@@ -178,6 +178,12 @@ def _validated(raw: object) -> Config:
             "(ranks count from 0)"
         )
     return config
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise ConfigError(f"SPOT_PORT={text!r}: give a TCP port, 1 to 65535")
+    return int(text)
 
 
 def _required(environment: Mapping[str, str], name: str) -> str:

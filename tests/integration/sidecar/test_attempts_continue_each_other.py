@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import signal
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from kit.sidecar import JOB, PodFolder, a_pod, eventually, lineage_store
 from kit.stores import S3Server
 from kit.trainer_process import a_trainer
-from spot_training.checkpoint import keys, verify
+from spot_training.checkpoint import keys, selection, verify
 
 STEPS = 30
 
@@ -143,3 +146,28 @@ def test_without_a_grant_nothing_is_claimed(folder: Path, s3: S3Server) -> None:
         answer = sidecar.ask("POST", "/v1/resume", {"process": 0, "wait": 20})
         assert answer.body == {"decision": "fresh"}
         eventually("the claim", lambda: lineage_store(s3).list(keys.CLAIMS) or None)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_killed_again_and_again_the_sidecar_loses_no_step(
+    folder: Path, s3: S3Server, seed: int
+) -> None:
+    chance = random.Random(seed)
+    with a_pod(folder, s3=s3, interval=0.1) as pod, contextlib.ExitStack() as stack:
+        pod.grant()
+        sidecar = stack.enter_context(pod.sidecar())
+        trainer = stack.enter_context(a_trainer(pod, steps=250, size=200_000))
+        for _ in range(4):
+            trainer.reached(len(trainer.steps()) + chance.randint(1, 25))
+            sidecar.kill()
+            sidecar = stack.enter_context(pod.sidecar())
+        assert trainer.ended() == 0
+        assert trainer.steps() == list(range(1, 251))
+        assert sidecar.terminate() == 0
+        report = pod.operator.reports[-1] if pod.operator else {}
+    assert pod.last_word()["word"] == "Finished"
+    assert report["commit"]["step"] == 250
+    store = lineage_store(s3)
+    for key in store.list(keys.COMMITS):
+        verdict = verify.verdict(store, str(keys.parse_commit(key)), node="any")
+        assert isinstance(verdict, selection.Good)

@@ -128,5 +128,6 @@ def a_beginning(
         standing=standing,
         memory=memory,
         begins_at=lambda _: None,
+        turns=lambda: None,
     )
     return Parts(desk, fence, beginning), standing, settings

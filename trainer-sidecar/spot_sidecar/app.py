@@ -245,14 +245,13 @@ class Sidecar:
             fetch,
             standing=self.standing,
             memory=self.memory,
-            begins_at=self._begins_at,
+            begins_at=lambda step: self.watch.begins_at(step),  # noqa: PLW0108 - made later
+            turns=lambda: self.watch.turn(),  # noqa: PLW0108 - made later
         )
-
-    def _begins_at(self, step: int) -> None:
-        self.watch.begins_at(step)
 
     def _heard(self, notice: Notice) -> None:
         """A notice is in force: into the trainer's file first, then to everybody else."""
+        self.watch.look()
         self.standing.notice = notice
         try:
             write_notice_file(self.settings.paths.notice, notice)

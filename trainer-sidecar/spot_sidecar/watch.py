@@ -46,7 +46,20 @@ class Watch:
 
     def look(self) -> None:
         """Read the progress files now and account for the time since the last look."""
-        seen = slowest([self._read(process) for process in self._processes()])
+        self._account(slowest([self._read(process) for process in self._processes()]))
+
+    def turn(self) -> None:
+        """Something else begins now: what has passed belongs to what was until now."""
+        self._account(None)
+
+    def begins_at(self, step: int) -> None:
+        """The attempt trains from this step on."""
+        self.turn()
+        self._step = step
+        self._standing.trainer.step = max(step, self._standing.trainer.step)
+        self._standing.replayed_steps = max(0, self._high_water - step)
+
+    def _account(self, seen: Progress | None) -> None:
         now = self._standing.clock.monotonic()
         if seen and self._step is None:
             # A restarted container: what came before has been accounted for.
@@ -73,12 +86,6 @@ class Watch:
         if progress:
             self._works(process)
         return progress
-
-    def begins_at(self, step: int) -> None:
-        """The attempt trains from this step on."""
-        self._step = step
-        self._standing.trainer.step = max(step, self._standing.trainer.step)
-        self._standing.replayed_steps = max(0, self._high_water - step)
 
 
 def slowest(seen: Iterable[Progress | None]) -> Progress | None:

@@ -49,8 +49,9 @@ class Beginning:
         standing: Standing,
         memory: Memory,
         begins_at: Callable[[int], object],
+        turns: Callable[[], object],
     ) -> None:
-        """`begins_at` is called with the step that training begins at."""
+        """Both are called just before: `turns` restoring, `begins_at` training from that step."""
         self._desk = desk
         self._fence = fence
         self._search = search
@@ -58,6 +59,7 @@ class Beginning:
         self._standing = standing
         self._memory = memory
         self._begins_at = begins_at
+        self._turns = turns
         self._since: float | None = None
         self._loaded: set[int] = set()
         self._second_starts: dict[int, float] = {}
@@ -147,6 +149,7 @@ class Beginning:
             return Halt("Superseded", f"attempt {higher} has begun")
         if self.begun:
             return Begin()  # a restarted sidecar: the trainer has what it needs
+        self._turns()
         self._since = self._standing.clock.monotonic()
         self._wait("looking for the newest checkpoint that verifies")
         return await self._search.decide(grant)

@@ -2,19 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 import yaml
 from integration.contract.world import WIDGETS, Api, define_widgets, pod, prepared, widget
 from spot_operator.control.client import Json, PatchKind
-from spot_operator.control.clock import SystemClock
+from spot_operator.control.clock import SystemClock, SystemEntropy
 from spot_operator.control.credentials import load
 from spot_operator.control.errors import BadRequest, Conflict, Gone, Unauthorized
 from spot_operator.control.http_client import HttpClient
-from spot_operator.control.informer import SILENCE_SECONDS
-from spot_operator.control.resource import PODS, TOKENREVIEWS
+from spot_operator.control.informer import SILENCE_SECONDS, Informer
+from spot_operator.control.resource import PODS, PRIORITYCLASSES, TOKENREVIEWS
 
 pytestmark = pytest.mark.apiserver
 
@@ -51,13 +50,21 @@ async def test_a_token_is_reviewed(real: Api) -> None:
     assert not made.object["status"].get("authenticated")
 
 
-async def test_bookmarks_come_often_enough_not_to_count_as_silence(real: Api) -> None:
-    since = await real.position()
-    async with asyncio.timeout(SILENCE_SECONDS):
-        watch = real.client.watch(WIDGETS, resource_version=since, namespace=real.namespace)
-        async with aclosing(watch) as events:
-            event = await anext(events)
-    assert event.type == "BOOKMARK"
+async def test_informers_of_quiet_kinds_are_never_silent_for_long(real: Api) -> None:
+    clock, entropy = SystemClock(), SystemEntropy()
+    kinds = (WIDGETS, PODS, PRIORITYCLASSES)
+    informers = [Informer(real.client, kind, clock, entropy) for kind in kinds]
+    running = [asyncio.create_task(informer.run()) for informer in informers]
+    await asyncio.wait_for(asyncio.gather(*(i.synced.wait() for i in informers)), 20)
+    end = clock.monotonic() + SILENCE_SECONDS + 5
+    while clock.monotonic() < end:
+        assert max(informer.silence() for informer in informers) < SILENCE_SECONDS
+        assert all(informer.error is None for informer in informers)
+        await clock.sleep(0.5)
+    for task in running:
+        task.cancel()
+    ended = await asyncio.gather(*running, return_exceptions=True)
+    assert all(isinstance(each, asyncio.CancelledError) for each in ended)
 
 
 async def test_an_unknown_page_is_refused(real: Api) -> None:

@@ -75,8 +75,8 @@ class Feed:
         return self.matches(item)
 
     def bookmark(self, number: int, at: float) -> None:
-        """Tell the watcher that it has seen everything up to `number`."""
-        if number < self.since:
+        """Tell the watcher that it has seen everything up to `number`, if that is any news."""
+        if number <= self.since:
             return
         body = {
             "apiVersion": self.resource.api_version,

@@ -93,11 +93,12 @@ def test_forgotten_history_is_gone_for_watches_and_pages() -> None:
     in_fake_time(scenario)
 
 
-def test_a_quiet_watch_hears_a_bookmark_every_minute_and_before_its_end() -> None:
+def test_a_watch_hears_a_bookmark_every_minute_and_before_its_end() -> None:
     async def scenario(clock: FakeClock) -> None:
         server = a_server(clock)
         client = FakeClient(server)
         since = server.list(THINGS).resource_version
+        server.create(CONFIGMAPS, thing("something-else-that-moves-the-counter"))
         heard: list[float] = []
         watch = client.watch(THINGS, resource_version=since, timeout_seconds=150)
         async with aclosing(watch) as events:
@@ -106,6 +107,17 @@ def test_a_quiet_watch_hears_a_bookmark_every_minute_and_before_its_end() -> Non
                 heard.append(clock.monotonic())
         assert heard == pytest.approx([60, 120, 148], abs=0.01)
         assert clock.monotonic() == pytest.approx(150)
+
+    in_fake_time(scenario)
+
+
+def test_a_watch_hears_no_bookmark_while_nothing_at_all_happens() -> None:
+    async def scenario(clock: FakeClock) -> None:
+        server = a_server(clock)
+        since = server.list(THINGS).resource_version
+        watch = FakeClient(server).watch(THINGS, resource_version=since, timeout_seconds=150)
+        async with aclosing(watch) as events:
+            assert [event async for event in events] == []
 
     in_fake_time(scenario)
 

@@ -11,7 +11,7 @@ from kit.clock import FakeClock, FakeEntropy, in_fake_time, settle
 from kit.fakeapi import FakeApiServer, FakeClient, calls, fail
 from spot_operator.control.client import Json, WatchEvent
 from spot_operator.control.errors import ApiError, Forbidden, Gone, Unavailable
-from spot_operator.control.informer import Informer
+from spot_operator.control.informer import SILENCE_SECONDS, Informer
 from spot_operator.control.resource import PODS
 from spot_operator.control.store import Change
 
@@ -222,9 +222,9 @@ def test_silence_is_seen_and_ended_by_a_list() -> None:
         await world.informer.synced.wait()
         world.client.faults.blind = True
         world.pod("a")
-        await world.clock.sleep(69)
+        await world.clock.sleep(62)
         assert world.informer.items() == []
-        assert world.informer.silence() == pytest.approx(69)
+        assert world.informer.silence() == pytest.approx(62)
         await world.clock.sleep(2)
         world.expect_synchronised()
         assert world.informer.silence() < 2
@@ -253,19 +253,24 @@ def test_a_deaf_watch_is_made_up_for_by_lists() -> None:
         world.client.faults.blind = True
         for number in range(5):
             world.pod(f"p{number}")
-            await world.clock.sleep(72)
+            await world.clock.sleep(65)
             world.expect_synchronised()
+        assert (world.trouble(), world.informer.failures) == (None, 0)
 
     follow(scenario)
 
 
-def test_a_healthy_quiet_watch_is_never_silent_for_long() -> None:
+@pytest.mark.parametrize("moving", [True, False], ids=["with bookmarks", "without"])
+def test_a_healthy_informer_of_a_quiet_kind_is_never_silent_for_long(*, moving: bool) -> None:
     async def scenario(world: World) -> None:
         await world.informer.synced.wait()
-        for _ in range(120):
-            await world.clock.sleep(10)
-            assert world.informer.silence() <= 63
+        for number in range(400):
+            await world.clock.sleep(3)
+            if moving:
+                world.pod(f"foreign-{number}", labels={})
+            assert world.informer.silence() < SILENCE_SECONDS
         assert world.told == []
+        assert (world.trouble(), world.informer.failures) == (None, 0)
 
     follow(scenario)
 
@@ -278,9 +283,12 @@ def test_a_lost_event_is_healed_by_the_regular_list() -> None:
         world.client.faults.lose(lambda _, event: event.type != "BOOKMARK")
         world.delete("a")
         world.annotate("b", "1")
-        await world.clock.sleep(400)
-        assert world.informer.named("a", "default") is not None
-        await world.clock.sleep(400)
+        still_there: list[bool] = []
+        for number in range(20):
+            world.pod(f"foreign-{number}", labels={})  # bookmarks go on coming
+            await world.clock.sleep(40)
+            still_there.append(world.informer.named("a", "default") is not None)
+        assert still_there == [True] * 14 + [False] * 6
         world.expect_synchronised()
 
     follow(scenario, relist_seconds=600)

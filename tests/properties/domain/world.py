@@ -71,7 +71,8 @@ class Process:
     born_as: NodeIdentity | None = None
     alive: bool = False
     """The trainer's process is running."""
-    drained_for_us: bool = False
+    forced: bool = False
+    """The operator deleted the pod by force: it took the node for lost."""
     resume: ResumeReport | None = None
     step: int = 0
     stepped_at: datetime = NOW
@@ -222,7 +223,8 @@ class World:
 
     def _delete(self, action: DeletePod) -> None:
         for process in [one for one in self.pods if one.view.uid == action.uid]:
-            self.delete(process, force=action.grace_seconds == 0, ours=True)
+            process.forced = action.grace_seconds == 0
+            self.delete(process, force=process.forced)
 
     def _annotate(self, action: AnnotatePod) -> None:
         for process in [one for one in self.pods if one.view.uid == action.uid]:
@@ -234,7 +236,7 @@ class World:
 
     # --- what kubelets, users and platforms do ----------------------------------------------
 
-    def delete(self, process: Process, *, force: bool, ours: bool) -> None:
+    def delete(self, process: Process, *, force: bool) -> None:
         """DELETE of a pod by the operator, or by somebody else."""
         if force or process.machine is None or process.view.terminal:
             self.remove(process)
@@ -243,7 +245,6 @@ class World:
             ends = self.now + timedelta(seconds=process.view.grace_seconds)
             process.view = replace(process.view, deletion_at=ends)
             process.told_to_end = True
-            process.drained_for_us = ours
 
     def remove(self, process: Process) -> None:
         """The object goes; the kubelet, when it hears of it, ends the process with its grace."""
@@ -298,7 +299,7 @@ class World:
         condition = ConditionView("DisruptionTarget", "True", reason)
         conditions = (*process.view.conditions, condition)
         process.view = replace(process.view, conditions=conditions)
-        self.delete(process, force=False, ours=False)
+        self.delete(process, force=False)
 
     def alive(self) -> list[Process]:
         """Trainers that run on machines that run."""

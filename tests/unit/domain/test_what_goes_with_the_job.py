@@ -162,6 +162,7 @@ def test_a_late_pod_never_annotated_cannot_hang_on_a_silent_node() -> None:
         nodes=there,
         sight=a_sight(*there.values()),
     )
+    second = persisted(second)
     expect_rest(second)
     assert deletions(later(second, 30)) == [(POD.uid, 0)]
 

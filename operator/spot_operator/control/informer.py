@@ -3,7 +3,8 @@
     LIST (paged, newest) -> diff with the store, deletions included -> WATCH from there
       watch ends            -> watch again from the last event or bookmark
       silence > 63 s        -> hang up, LIST again and diff  (bookmarks come after 59 to 61 s)
-      410, or the third failure in a row, or `relist_seconds` -> LIST again and diff
+      410, or the third failure in a row -> LIST again and diff
+      an event or bookmark after `relist_seconds` -> likewise, against whatever was overlooked
       any other error       -> the same step again after a growing, capped wait
 
 What it promises: after a list, and after every event, the store holds exactly what the server held

@@ -28,6 +28,8 @@ def kube(api_server_kubeconfig: str) -> Kube:
     kube.run("apply", "--server-side", "--force-conflicts", "--filename", str(CRDS))
     kube.run("wait", "--for=condition=Established", "--timeout=30s", "--filename", str(CRDS))
     kube.apply(namespace("research"), namespace(NAMESPACE))
+    # Jobs that other tests left on this server would be this operator's, too.
+    kube.run("delete", "spottrainingjobs", "--all", "--all-namespaces", within=120)
     meta = {"name": "spot-training-reports-ca", "namespace": NAMESPACE}
     account = {"name": "default", "namespace": "research"}
     kube.run("delete", "lease", "spot-training-operator", f"-n{NAMESPACE}", "--ignore-not-found")

@@ -240,7 +240,8 @@ class Play(RuleBasedStateMachine):
     @rule(code=st.sampled_from([0, 1, 137]))
     def trainer_ends(self, code: int) -> None:
         for process in self._on_live_machines():
-            if code == 0 and not process.told_to_end and process.notice is None:
+            # A recommendation or a maintenance window tells nobody to end: such an exit is clean.
+            if code == 0 and not process.told_to_end:
                 self.world.clean_exit = True
             self.world.end(process, code, "OOMKilled" if code == 137 else "")
 

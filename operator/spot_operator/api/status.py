@@ -255,7 +255,7 @@ class Time(Model):
 class PolicyInUse(Model):
     """The policy the job follows."""
 
-    name: Name = Field(description="The SpotPolicy's name; empty stands for built-in values.")
+    name: Name = Field(description="The SpotPolicy's name; `built-in` when no policy applies.")
 
 
 class Progress(Model):

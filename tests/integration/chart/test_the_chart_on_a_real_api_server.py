@@ -96,9 +96,11 @@ def test_a_wrong_value_is_refused_by_name(chosen: str, told: str) -> None:
 def served(kube: Kube) -> bool:
     """Whether the server answers for both of our kinds."""
     try:
-        return [kube.list(kind) for kind in ("spottrainingjobs", "spotpolicies")] == [[], []]
+        for kind in ("spottrainingjobs", "spotpolicies"):
+            kube.list(kind)
     except KubectlError:
         return False
+    return True
 
 
 def rendered(chosen: list[str]) -> list[Object]:

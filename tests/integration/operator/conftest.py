@@ -28,8 +28,6 @@ def kube(api_server_kubeconfig: str) -> Kube:
     kube.run("apply", "--server-side", "--force-conflicts", "--filename", str(CRDS))
     kube.run("wait", "--for=condition=Established", "--timeout=30s", "--filename", str(CRDS))
     kube.apply(namespace("research"), namespace(NAMESPACE))
-    # Jobs that other tests left on this server would be this operator's, too.
-    kube.run("delete", "spottrainingjobs", "--all", "--all-namespaces", within=120)
     meta = {"name": "spot-training-reports-ca", "namespace": NAMESPACE}
     account = {"name": "default", "namespace": "research"}
     kube.run("delete", "lease", "spot-training-operator", f"-n{NAMESPACE}", "--ignore-not-found")
@@ -44,10 +42,16 @@ def kube(api_server_kubeconfig: str) -> Kube:
             "spec": {"default": True, "allowedNamespaces": ["*"]},
         },
     ]
-    command = [str(kube.program), f"--kubeconfig={kube.kubeconfig}", "apply", "-f", "-"]
-    text = yaml.safe_dump_all(objects)
-    subprocess.run(command, input=text, text=True, check=True, capture_output=True, timeout=60)
+    # Jobs that other tests left on this server would be this operator's, too.
+    in_any_namespace(kube, "delete", "spottrainingjobs", "--all", "--all-namespaces")
+    in_any_namespace(kube, "apply", "-f", "-", stdin=yaml.safe_dump_all(objects))
     return kube
+
+
+def in_any_namespace(kube: Kube, *arguments: str, stdin: str = "") -> None:
+    """kubectl without a namespace of its own: it refuses to reach past one that is named."""
+    command = [str(kube.program), f"--kubeconfig={kube.kubeconfig}", *arguments]
+    subprocess.run(command, input=stdin, text=True, check=True, capture_output=True, timeout=120)
 
 
 @pytest.fixture

@@ -7,6 +7,8 @@ SHELL := /bin/bash
 # Nothing run on this machine may ask a cloud's metadata service or a model hub.
 export AWS_EC2_METADATA_DISABLED := true
 export HF_HUB_OFFLINE := 1
+# uv trusts what this machine trusts (a company's own authority, say), as pip and apt do.
+export UV_SYSTEM_CERTS := 1
 # One BLAS thread: the demo's arithmetic is compared bit for bit.
 export OPENBLAS_NUM_THREADS := 1
 export OMP_NUM_THREADS := 1

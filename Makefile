@@ -46,6 +46,14 @@ env: .venv/.locked ## the Python environment, from hash-pinned requirements
 	$(BIN)/uv pip install -q --no-deps --no-build-isolation -e operator -e trainer-sidecar -e trainer-sdk
 	touch $@
 
+.PHONY: env-torch
+env-torch: .venv/.torch ## torch, transformers and lightning on top of it (5.4 GB; only the tests of trainers need them)
+
+# `uv pip sync` above takes them away again, so this stamp is older than the other one then.
+.venv/.torch: .venv/.locked requirements/torch.txt
+	$(BIN)/uv pip install -q --require-hashes -r requirements/torch.txt
+	touch $@
+
 .PHONY: fmt
 fmt: env ## format and fix what can be fixed
 	$(BIN)/ruff format .
@@ -72,8 +80,12 @@ check: static ## static checks, unit and property tests (< 2 min)
 	$(BIN)/pytest -q tests/unit tests/properties
 
 .PHONY: test
-test: env toolchain images static ## every tier, on real parts (warm < 25 min, cold < 60 min)
-	$(BIN)/pytest tests/unit tests/properties tests/simulation tests/integration tests/e2e
+test: env-torch toolchain images static ## every tier, on real parts (warm < 25 min, cold < 60 min)
+	$(BIN)/pytest tests/unit tests/properties tests/frameworks tests/simulation tests/integration tests/e2e
+
+.PHONY: frameworks
+frameworks: env-torch ## training with torch: interrupted equals uninterrupted, bit for bit (< 3 min)
+	$(BIN)/pytest -q tests/frameworks
 
 .PHONY: simulation
 simulation: env ## the operator's code on one clock and one seed, crashed after every write

@@ -1,6 +1,7 @@
 """Resolve the dependencies into `requirements/*.txt`, pinned by hash and naming no host.
 
 Each file is one environment: the operator's image, the sidecar's, a trainer's, development.
+`torch.txt` is installed on top of `dev.txt` and agrees with it on what both have.
 """
 
 from __future__ import annotations
@@ -26,6 +27,10 @@ ENVIRONMENTS = {
     "dev": (
         *(OPERATOR, SIDECAR, SDK, "--extra", "fast", "--extra", "s3"),
         *("--group", "pyproject.toml:dev", *OURS),
+    ),
+    "torch": (
+        *(SDK, "--extra", "torch", "--group", "pyproject.toml:trainers"),
+        *("--constraint", "requirements/dev.txt"),
     ),
     "digits": ("requirements/digits.in",),
     "uv": ("requirements/uv.in",),

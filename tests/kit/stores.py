@@ -25,6 +25,7 @@ from spot_training.checkpoint.store import (
     Store,
     StoreError,
     Throttle,
+    Written,
 )
 from spot_training.checkpoint.stores.s3_client import S3Settings
 
@@ -146,6 +147,14 @@ class FaultyStore:
     def list(self, prefix: str) -> tuple[str, ...]:
         self._asked("list", prefix)
         return self.inner.list(prefix)
+
+    def written(self, prefix: str) -> Written:
+        self._asked("written", prefix)
+        return self.inner.written(prefix)
+
+    def folders(self, prefix: str) -> tuple[str, ...]:
+        self._asked("folders", prefix)
+        return self.inner.folders(prefix)
 
     def stat(self, key: str) -> Stat:
         self._asked("stat", key)

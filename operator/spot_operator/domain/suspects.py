@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import Final
 
 from spot_operator.api.names import Ending
+from spot_operator.api.status import MAX_SUSPECTS
 from spot_operator.domain.ledger import AttemptRecord, Charge, Ledger
 
-MAX_SUSPECTS: Final = 2
 BLAMED: Final = frozenset({Ending.TRAINER_FAILED, Ending.OUT_OF_MEMORY, Ending.STALLED})
 
 

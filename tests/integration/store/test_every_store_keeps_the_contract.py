@@ -1,5 +1,6 @@
 """What `checkpoint.store.Store` promises, on a directory and on a real S3 server."""
 
+import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -52,6 +53,27 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
 @pytest.fixture
 def store(place: Place) -> Store:
     return place[0]
+
+
+def test_ages_are_told_by_the_stores_own_clock(place: Place) -> None:
+    store, path_of = place
+    for key in ("expired/a.json", "expired/b.json", "other/c.json"):
+        store.create(key, b"{}")
+    first = store.written("expired/")
+    assert set(first.at) == {"expired/a.json", "expired/b.json"}
+    assert -2.0 < first.age("expired/a.json") < 60.0
+    hours_ago = path_of("expired/a.json").stat().st_mtime - 7200
+    os.utime(path_of("expired/a.json"), (hours_ago, hours_ago))
+    later = store.written("expired/")
+    assert 7190 < later.age("expired/a.json") - later.age("expired/b.json") < 7210
+
+
+def test_folders_are_the_names_directly_below(store: Store) -> None:
+    for key in ("uid-2/format.json", "uid-1/commits/x.json", "uid-1/data/y/z.bin", "loose.json"):
+        store.create(key, b"{}")
+    assert store.folders("") == ("uid-1", "uid-2")
+    assert store.folders("uid-1/") == ("commits", "data")
+    assert store.folders("absent/") == ()
 
 
 def test_creating_never_overwrites(store: Store) -> None:

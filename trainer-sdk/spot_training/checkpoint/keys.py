@@ -22,6 +22,8 @@ RECEIPTS = "ready/"
 COMMITS = "commits/"
 VERIFIED = "verified/"
 TOMBSTONES = "quarantine/"
+PINS = "pins/"
+EXPIRED = "expired/"
 CHOICES = "choice/"
 POSTS = "post/"
 MARKERS = "complete/"
@@ -32,6 +34,9 @@ _DATA = re.compile(r"data/(a\d{8}-s\d{12}-[0-9a-f]{8})/r(\d{5})-p(\d{5})\.safete
 _CLAIM = re.compile(r"claim/(\d{8})/(\d{5})\.json")
 _RECEIPT = re.compile(r"ready/(a\d{8}-s\d{12}-[0-9a-f]{8})/r(\d{5})\.json")
 _TOMBSTONE = re.compile(r"quarantine/(a\d{8}-s\d{12}-[0-9a-f]{8})\.json")
+_PIN = re.compile(r"pins/(a\d{8}-s\d{12}-[0-9a-f]{8})\.json")
+_EXPIRED = re.compile(r"expired/(a\d{8}-s\d{12}-[0-9a-f]{8})\.json")
+_VERIFIED = re.compile(r"verified/(a\d{8}-s\d{12}-[0-9a-f]{8})\.json")
 _CHOICE = re.compile(r"choice/(\d{8})/(\d{3})\.json")
 _POST = re.compile(r"post/(\d{8})/(\d{3})/(\d{5})\.json")
 _MARKER = re.compile(r"complete/(\d{8})\.json")
@@ -117,6 +122,16 @@ def tombstone(checkpoint: str) -> str:
     return f"{TOMBSTONES}{checkpoint}.json"
 
 
+def pin(checkpoint: str) -> str:
+    """Key of a person's word that the checkpoint must stay."""
+    return f"{PINS}{checkpoint}.json"
+
+
+def expired(checkpoint: str) -> str:
+    """Key of the word that the checkpoint is given up; its deletion follows an hour later."""
+    return f"{EXPIRED}{checkpoint}.json"
+
+
 def choice(attempt: int, k: int) -> str:
     return f"{choices(attempt)}{_digits(k, CHOICE_DIGITS)}.json"
 
@@ -164,6 +179,24 @@ def parse_receipt(key: str) -> tuple[str, int] | None:
 def parse_tombstone(key: str) -> str | None:
     """The checkpoint id of a tombstone's key."""
     match = _TOMBSTONE.fullmatch(key)
+    return match[1] if match else None
+
+
+def parse_pin(key: str) -> str | None:
+    """The checkpoint id of a pin's key."""
+    match = _PIN.fullmatch(key)
+    return match[1] if match else None
+
+
+def parse_expired(key: str) -> str | None:
+    """The checkpoint id of an expiry's key."""
+    match = _EXPIRED.fullmatch(key)
+    return match[1] if match else None
+
+
+def parse_verified(key: str) -> str | None:
+    """The checkpoint id of a verification's key."""
+    match = _VERIFIED.fullmatch(key)
     return match[1] if match else None
 
 

@@ -1,7 +1,8 @@
 """The documents of a lineage. Times are RFC 3339 UTC strings, durations seconds, sizes bytes.
 
 A checkpoint exists if and only if its Manifest does. Everything else is on the way to it
-(Claim, Receipt), about it (Tombstone) or says who resumed from it (Choice, Post, Marker).
+(Claim, Receipt), about it (Verified, Pin, Expired, Tombstone) or says who resumed from it (Choice,
+Post, Marker).
 """
 
 from __future__ import annotations
@@ -197,6 +198,37 @@ class Verified:
     schema: int = SCHEMA
     id: str
     level: str
+    at: str
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pin:
+    """The checkpoint stays, whatever retention would do, until its pin is deleted.
+
+    `by` says who wants it, `why` what for. A suspect is pinned by the sidecar.
+    """
+
+    schema: int = SCHEMA
+    id: str
+    by: str
+    why: str
+    at: str
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expired:
+    """Retention gave the checkpoint up: it is deleted an hour after this was written.
+
+    Until then it is a checkpoint like any other; after that it counts as deleted, even where
+    its deletion was interrupted. `attempt` is the one that gave it up.
+    """
+
+    schema: int = SCHEMA
+    id: str
+    attempt: int
+    why: str
     at: str
     extra: Mapping[str, Any] = field(default_factory=dict)
 

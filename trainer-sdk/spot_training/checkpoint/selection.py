@@ -16,7 +16,6 @@ from enum import StrEnum
 
 from spot_training.checkpoint.keys import CheckpointId
 
-MAX_SUSPECTS = 2
 MAX_CHOICES = 16
 
 

@@ -14,6 +14,7 @@ Only NotFound and Corrupt say anything about a checkpoint; the rest is about the
 # ruff: noqa: N818 - errors are named for what happened
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -69,6 +70,21 @@ class Stat:
     checksum: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """When keys were written, in unix seconds, all by the store's own clock.
+
+    `now` is the store's time of the look: no other machine's clock says how old a key is.
+    """
+
+    now: float
+    at: Mapping[str, float]
+
+    def age(self, key: str) -> float:
+        """Seconds since the key was written; raises KeyError if it was not there."""
+        return self.now - self.at[key]
+
+
 class Cancel(Protocol):
     """A caller's wish to give up; `threading.Event` is one."""
 
@@ -109,6 +125,15 @@ class Store(Protocol):
 
     def list(self, prefix: str) -> tuple[str, ...]:
         """Every key that begins with `prefix`, ascending."""
+
+    def written(self, prefix: str) -> Written:
+        """When every key that begins with `prefix` was last written, and the time there now.
+
+        Raises Misconfigured if the store does not tell its time.
+        """
+
+    def folders(self, prefix: str) -> tuple[str, ...]:
+        """Names directly below `prefix` (which ends with a slash) that hold keys, ascending."""
 
     def stat(self, key: str) -> Stat:
         """Size and stored checksum. Raises NotFound."""

@@ -27,6 +27,7 @@ from spot_training.checkpoint.store import (
     StoreError,
     Throttle,
     Unreachable,
+    Written,
 )
 
 _TEMPORARY = ".tmp"
@@ -80,6 +81,24 @@ class DirectoryStore:
             return tuple(
                 sorted(n for n in names if n.startswith(prefix) and not n.startswith(_TEMPORARY))
             )
+
+    def written(self, prefix: str) -> Written:
+        """By modification times, which a file server sets; a new file's is its time now."""
+        with self._explained(prefix), self._temporary() as temporary:
+            temporary.touch()
+            now = temporary.stat().st_mtime
+        at: dict[str, float] = {}
+        for key in self.list(prefix):
+            with contextlib.suppress(FileNotFoundError):  # deleted since
+                at[key] = self._path(key).stat().st_mtime
+        return Written(now, at)
+
+    def folders(self, prefix: str) -> tuple[str, ...]:
+        self._expect_root()
+        top = self.root / prefix
+        with self._explained(prefix):
+            found = [entry for entry in top.iterdir() if entry.is_dir()] if top.is_dir() else []
+            return tuple(sorted(e.name for e in found if e.name != _TEMPORARY and _holds_any(e)))
 
     def stat(self, key: str) -> Stat:
         with self._explained(key):
@@ -189,6 +208,10 @@ def _translated(error: OSError, what: str) -> StoreError:
     if error.errno == errno.ENOSPC:
         return Unreachable(f"{what}: the disk is full; make room")
     return Unreachable(f"{what}: {error}")
+
+
+def _holds_any(folder: Path) -> bool:
+    return any(files for _, _, files in os.walk(folder))
 
 
 def _raise_unless_absent(error: OSError) -> None:

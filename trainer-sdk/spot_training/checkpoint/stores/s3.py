@@ -25,12 +25,14 @@ from spot_training.checkpoint.store import (
     Cancel,
     Capabilities,
     Corrupt,
+    Misconfigured,
     NotFound,
     Stat,
     StoreError,
     Throttle,
+    Written,
 )
-from spot_training.checkpoint.stores.s3_calls import Calls
+from spot_training.checkpoint.stores.s3_calls import Calls, Page
 from spot_training.checkpoint.stores.s3_client import S3Settings, connect
 from spot_training.checkpoint.stores.s3_errors import NotImplementedThere, Precondition
 from spot_training.checkpoint.stores.s3_transfer import Transfer
@@ -75,6 +77,25 @@ class S3Store:
 
     def list(self, prefix: str) -> tuple[str, ...]:
         return tuple(sorted(key for key, _ in self._entries(prefix)))
+
+    def written(self, prefix: str) -> Written:
+        pages = list(self._pages(prefix))
+        dates = [page.date for page in pages if page.date is not None]
+        if len(dates) < len(pages):
+            raise Misconfigured(
+                "the server sends no Date header: how old its objects are cannot be told"
+            )
+        at = {key: time_.timestamp() for page in pages for key, time_ in page.entries}
+        return Written(min(dates).timestamp(), at)
+
+    def folders(self, prefix: str) -> tuple[str, ...]:
+        found: list[str] = []
+        token: str | None = None
+        while True:
+            names, token = self._retry.call(partial(self._calls.folders, prefix, token))
+            found += names
+            if token is None:
+                return tuple(sorted(found))
 
     def stat(self, key: str) -> Stat:
         return self._retry.call(partial(self._calls.head, key))
@@ -159,10 +180,15 @@ class S3Store:
         return won == body
 
     def _entries(self, prefix: str) -> Iterator[tuple[str, datetime]]:
+        for page in self._pages(prefix):
+            yield from page.entries
+
+    def _pages(self, prefix: str) -> Iterator[Page]:
         token: str | None = None
         while True:
-            found, token = self._retry.call(partial(self._calls.page, prefix, token))
-            yield from found
+            page = self._retry.call(partial(self._calls.page, prefix, token))
+            yield page
+            token = page.token
             if token is None:
                 return
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from spot_training.checkpoint.digest import Digests
@@ -22,6 +24,15 @@ from spot_training.checkpoint.stores.s3_errors import explained
 
 _CHECKSUMS = {"crc64nvme": "ChecksumCRC64NVME", "crc32": "ChecksumCRC32"}
 _SLICE = 1 << 20  # bytes between two looks at the cancel event
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of a listing: (key, last modified), the next page's token, the server's own time."""
+
+    entries: tuple[tuple[str, datetime], ...]
+    token: str | None
+    date: datetime | None
 
 
 class Calls:
@@ -78,18 +89,28 @@ class Calls:
                 return Stat(answer["ContentLength"], name, _hex(answer[field]))
         return Stat(answer["ContentLength"])
 
-    def page(self, prefix: str, token: str | None) -> tuple[list[tuple[str, datetime]], str | None]:
-        """Up to 1000 (key, last modified) below `prefix`, and the token of the next page."""
-        more = {"ContinuationToken": token} if token else {}
-        with explained(self._name(prefix)):
-            answer = self._client.list_objects_v2(
-                Bucket=self._bucket, Prefix=self._prefix + prefix, **more
-            )
-        found = [
+    def page(self, prefix: str, token: str | None) -> Page:
+        """Up to 1000 keys below `prefix`, and the token of the next page."""
+        answer = self._list(prefix, token)
+        found = tuple(
             (item["Key"][len(self._prefix) :], item["LastModified"])
             for item in answer.get("Contents", ())
-        ]
-        return found, answer.get("NextContinuationToken") if answer.get("IsTruncated") else None
+        )
+        return Page(found, _next(answer), _date(answer))
+
+    def folders(self, prefix: str, token: str | None) -> tuple[list[str], str | None]:
+        """Up to 1000 names directly below `prefix`, and the token of the next page."""
+        answer = self._list(prefix, token, Delimiter="/")
+        skipped = len(self._prefix) + len(prefix)
+        found = [item["Prefix"][skipped:].rstrip("/") for item in answer.get("CommonPrefixes", ())]
+        return found, _next(answer)
+
+    def _list(self, prefix: str, token: str | None, **options: str) -> Any:
+        more = {"ContinuationToken": token} if token else {}
+        with explained(self._name(prefix)):
+            return self._client.list_objects_v2(
+                Bucket=self._bucket, Prefix=self._prefix + prefix, **options, **more
+            )
 
     def delete(self, key: str) -> None:
         with explained(self._name(key)), contextlib.suppress(NotFound):
@@ -157,6 +178,16 @@ class Calls:
 
     def _name(self, key: str) -> str:
         return f"s3://{self._bucket}/{self._prefix}{key}"
+
+
+def _next(answer: Any) -> str | None:
+    return answer.get("NextContinuationToken") if answer.get("IsTruncated") else None
+
+
+def _date(answer: Any) -> datetime | None:
+    """The Date header, which a server with a clock must send (RFC 9110, 6.6.1)."""
+    text = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
+    return parsedate_to_datetime(text) if text else None
 
 
 class _Body:

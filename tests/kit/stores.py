@@ -144,6 +144,10 @@ class FaultyStore:
         self._asked("read", key)
         return self.inner.read(key)
 
+    def read_range(self, key: str, start: int, size: int) -> bytes:
+        self._asked("read_range", key)
+        return self.inner.read_range(key, start, size)
+
     def list(self, prefix: str) -> tuple[str, ...]:
         self._asked("list", prefix)
         return self.inner.list(prefix)

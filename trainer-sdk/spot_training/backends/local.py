@@ -34,7 +34,7 @@ from spot_training.times import rfc3339, utc_now
 
 JOB_UID = "local"
 NOTICE = "notice.json"
-_LOCK = ".lock"
+LOCK = ".lock"
 
 
 class LocalBackend:
@@ -155,7 +155,7 @@ def _now() -> str:
 
 
 def _locked(directory: Path) -> int:
-    descriptor = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -149,11 +149,15 @@ def parse(payload: memoryview) -> Layout:
     base = _LENGTH.size + length
     if length > _MAX_HEADER or base > len(payload):
         raise Damaged(f"the header claims {length} bytes in a file of {len(payload)}")
-    header = bytes(payload[:base])
-    slots = _slots(_entries(header[_LENGTH.size :]), base)
-    if not slots or slots[-1].end != len(payload):
-        raise Damaged(f"the tensors end elsewhere than the file of {len(payload)} bytes")
-    return Layout(header, slots, len(payload))
+    return parse_header(bytes(payload[:base]), len(payload))
+
+
+def parse_header(header: bytes, size: int) -> Layout:
+    """The layout of a file of `size` bytes by its header alone; raises Damaged."""
+    slots = _slots(_entries(header[_LENGTH.size :]), len(header))
+    if not slots or slots[-1].end != size:
+        raise Damaged(f"the tensors end elsewhere than the file of {size} bytes")
+    return Layout(header, slots, size)
 
 
 def _header(specs: Mapping[str, Spec]) -> bytes:

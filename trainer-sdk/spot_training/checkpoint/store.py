@@ -123,6 +123,12 @@ class Store(Protocol):
     def read(self, key: str) -> bytes:
         """The whole object (for documents). Raises NotFound."""
 
+    def read_range(self, key: str, start: int, size: int) -> bytes:
+        """Up to `size` bytes (at least 1) from byte `start`; fewer where the object ends.
+
+        Nothing is checked against a digest. Raises NotFound.
+        """
+
     def list(self, prefix: str) -> tuple[str, ...]:
         """Every key that begins with `prefix`, ascending."""
 

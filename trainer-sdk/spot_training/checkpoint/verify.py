@@ -22,7 +22,7 @@ from spot_training.checkpoint.selection import (
     Verdict,
     confirmed,
 )
-from spot_training.checkpoint.store import Corrupt, NotFound, Store, StoreError
+from spot_training.checkpoint.store import Corrupt, NotFound, Stat, Store, StoreError
 
 
 def open_lineage(store: Store, *, created_at: str) -> Format:
@@ -66,7 +66,7 @@ def verdict(store: Store, checkpoint: str, *, node: str) -> Verdict:
     except (records.UnsupportedSchema, AlgorithmUnavailable) as error:
         return Unknown(str(error), retry=False)
     except NotFound as error:
-        return _missing(store, checkpoint, node, error)
+        return missing(store, checkpoint, node=node, error=error)
     except StoreError as error:
         return Unknown(str(error))
 
@@ -84,6 +84,29 @@ def expect_sound(manifest: Manifest, checkpoint: str) -> None:
         raise records.Damaged(f"{checkpoint}: objects of ranks {sorted(found)} of {manifest.ranks}")
     for item in manifest.objects:
         _expect_combined(item)
+
+
+def wrong_size(item: StoredObject, stat: Stat) -> str:
+    """V1: what is wrong with the object's size; empty if nothing is."""
+    if stat.size == item.size:
+        return ""
+    return f"{item.key} has {stat.size} bytes, its manifest says {item.size}"
+
+
+def wrong_checksum(item: StoredObject, stat: Stat) -> str:
+    """V2: how the checksum that the server holds differs; empty if not, or if it holds none."""
+    if stat.algorithm != item.algorithm or stat.checksum == item.digest:
+        return ""
+    return f"{item.key}: the store's checksum is {stat.checksum}, not {item.digest}"
+
+
+def missing(store: Store, checkpoint: str, *, node: str, error: NotFound) -> Bad | Unknown:
+    """What NotFound says: evidence only where the lineage's format record can be read."""
+    try:
+        records.load(Format, store.read(keys.FORMAT))
+    except (StoreError, records.FormatError) as blind:
+        return Unknown(f"{error}, but the lineage's format record cannot be read either: {blind}")
+    return Bad(Evidence(checkpoint, Kind.MISSING, node, str(error)))
 
 
 def quarantine(store: Store, facts: Facts, *, attempt: int, at: str) -> tuple[Tombstone, ...]:
@@ -127,27 +150,11 @@ def _examined(store: Store, checkpoint: str, node: str) -> Verdict:
     except records.Damaged as error:
         return Bad(Evidence(checkpoint, Kind.SERVER, node, str(error)))
     for item in manifest.objects:
-        problem = _difference(store, item)
+        stat = store.stat(item.key)
+        problem = wrong_size(item, stat) or wrong_checksum(item, stat)
         if problem:
             return Bad(Evidence(checkpoint, Kind.SERVER, node, problem))
     return Good()
-
-
-def _difference(store: Store, item: StoredObject) -> str:
-    stat = store.stat(item.key)
-    if stat.size != item.size:
-        return f"{item.key} has {stat.size} bytes, its manifest says {item.size}"
-    if stat.algorithm == item.algorithm and stat.checksum != item.digest:
-        return f"{item.key}: the store's checksum is {stat.checksum}, not {item.digest}"
-    return ""
-
-
-def _missing(store: Store, checkpoint: str, node: str, error: NotFound) -> Verdict:
-    try:
-        records.load(Format, store.read(keys.FORMAT))
-    except (StoreError, records.FormatError) as blind:
-        return Unknown(f"{error}, but the lineage's format record cannot be read either: {blind}")
-    return Bad(Evidence(checkpoint, Kind.MISSING, node, str(error)))
 
 
 def _expect_combined(item: StoredObject) -> None:

@@ -69,6 +69,11 @@ class DirectoryStore:
         with self._explained(key):
             return self._path(key).read_bytes()
 
+    def read_range(self, key: str, start: int, size: int) -> bytes:
+        with self._explained(key), self._path(key).open("rb") as file:
+            file.seek(start)
+            return file.read(size)
+
     def list(self, prefix: str) -> tuple[str, ...]:
         self._expect_root()
         top = self.root / prefix.rpartition("/")[0]

@@ -75,6 +75,9 @@ class S3Store:
     def read(self, key: str) -> bytes:
         return self._retry.call(partial(self._calls.get, key))
 
+    def read_range(self, key: str, start: int, size: int) -> bytes:
+        return self._retry.call(partial(self._calls.get_some, key, start, size))
+
     def list(self, prefix: str) -> tuple[str, ...]:
         return tuple(sorted(key for key, _ in self._entries(prefix)))
 

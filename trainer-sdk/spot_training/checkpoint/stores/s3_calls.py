@@ -64,6 +64,14 @@ class Calls:
             body: bytes = self._client.get_object(**self._at(key))["Body"].read()
             return body
 
+    def get_some(self, key: str, start: int, size: int) -> bytes:
+        """Up to `size` bytes from byte `start`, fewer where the object ends."""
+        end = start + size - 1
+        with explained(self._name(key)):
+            answer = self._client.get_object(**self._at(key), Range=f"bytes={start}-{end}")
+            body: bytes = answer["Body"].read()
+            return body
+
     def get_range(
         self, key: str, start: int, into: memoryview, size: int, cancel: Cancel | None
     ) -> None:

@@ -1,0 +1,1 @@
+"""`spot-training checkpoints …`: one file per command."""

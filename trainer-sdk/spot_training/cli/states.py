@@ -1,0 +1,89 @@
+"""What state a checkpoint is in, in one word and its flags. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from spot_training.checkpoint.keys import CheckpointId
+from spot_training.checkpoint.manifest import Manifest
+from spot_training.cli.survey import Survey
+
+MEANINGS = """\
+states:
+  verified     somebody read it back and hashed it (V1+V2 after the upload, or V3)
+  committed    its manifest stands and reads; nobody has verified it since
+  damaged      its manifest cannot be read; see `show`
+  suspect      attempts that resumed from it failed (jobs only)
+  expired      given up by retention; deleted an hour after that
+  quarantined  proved bad; never chosen again
+  incomplete   data without a manifest: an upload under way, or one that was cut off
+flags:
+  pinned       kept, whatever retention would do
+  result       what the job completed with"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One checkpoint, as every command shows it."""
+
+    id: str
+    state: str
+    flags: tuple[str, ...]
+    manifest: Manifest | None
+
+    @property
+    def words(self) -> str:
+        """State and flags, as one cell."""
+        return ",".join((self.state, *self.flags))
+
+    def to_json(self) -> dict[str, Any]:
+        """Stable names for scripts; null for what cannot be known without a manifest."""
+        parsed, known = CheckpointId.parse(self.id), self.manifest
+        return {
+            "id": self.id,
+            "state": self.state,
+            "pinned": "pinned" in self.flags,
+            "result": "result" in self.flags,
+            "attempt": parsed.attempt,
+            "step": parsed.step,
+            "samples": known.samples if known else None,
+            "epoch": known.epoch if known else None,
+            "committedAt": known.committed_at if known else None,
+            "bytes": known.cost.bytes if known else None,
+            "reason": known.reason if known else None,
+            "parent": known.parent if known else None,
+            "ranks": known.ranks if known else None,
+        }
+
+
+def rows(found: Survey, suspects: Collection[str] = ()) -> list[Row]:
+    """Every checkpoint, newest first."""
+    return [row(found, checkpoint, suspects) for checkpoint in found.ids()]
+
+
+def row(found: Survey, checkpoint: str, suspects: Collection[str] = ()) -> Row:
+    """One checkpoint."""
+    flags = [
+        *(["pinned"] if checkpoint in found.pins else []),
+        *(["result"] if checkpoint in found.results() else []),
+    ]
+    return Row(
+        id=checkpoint,
+        state=_state(found, checkpoint, suspects),
+        flags=tuple(flags),
+        manifest=found.manifests.get(checkpoint),
+    )
+
+
+def _state(found: Survey, checkpoint: str, suspects: Collection[str]) -> str:
+    states = (
+        ("quarantined", found.tombstones),
+        ("incomplete", found.uploads),
+        ("damaged", found.unreadable),
+        ("expired", found.expired),
+        ("suspect", suspects),
+        ("verified", found.verified),
+    )
+    return next((name for name, members in states if checkpoint in members), "committed")

@@ -1,0 +1,151 @@
+"""Everything that stands in a lineage, read once: one LIST and the documents it names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from spot_training.checkpoint import keys, records, verify
+from spot_training.checkpoint.digest import AlgorithmUnavailable
+from spot_training.checkpoint.manifest import (
+    Choice,
+    Claim,
+    Manifest,
+    Marker,
+    Post,
+    Tombstone,
+    Verified,
+)
+from spot_training.checkpoint.records import FormatError
+from spot_training.checkpoint.selection import newest_first
+from spot_training.checkpoint.store import NotFound, Store
+
+Document = TypeVar("Document")
+_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """What is known of every checkpoint of a lineage.
+
+    `manifests` holds those that read (V0); `unreadable` says what is wrong with the others.
+    `uploads` have data or receipts but no manifest. `verified` says by whom and how far.
+    `claim` is the highest attempt's; `choices` are all of that attempt's.
+    """
+
+    manifests: Mapping[str, Manifest]
+    unreadable: Mapping[str, str]
+    uploads: frozenset[str]
+    tombstones: Mapping[str, Tombstone | None]
+    pins: frozenset[str]
+    expired: frozenset[str]
+    verified: Mapping[str, str]
+    bad_posts: Mapping[str, tuple[str, ...]]
+    markers: Mapping[int, Marker]
+    choices: tuple[Choice, ...]
+    claim: Claim | None
+
+    def ids(self) -> list[str]:
+        """Every checkpoint there is any trace of, newest first."""
+        known = {*self.manifests, *self.unreadable, *self.uploads, *self.tombstones}
+        return newest_first(known)
+
+    def newest(self) -> str | None:
+        """The newest valid one: committed, readable, neither quarantined nor expired."""
+        left = set(self.manifests) - set(self.tombstones) - self.expired
+        return next(iter(newest_first(left)), None)
+
+    def results(self) -> frozenset[str]:
+        """What completion markers name."""
+        return frozenset(marker.id for marker in self.markers.values())
+
+
+def survey(store: Store) -> Survey:
+    """Reads it all; raises StoreError if the store cannot be seen."""
+    found = store.list("")
+    commits = [str(parsed) for key in found if (parsed := keys.parse_commit(key))]
+    manifests, unreadable = _manifests(store, commits)
+    attempts = [claimed[0] for key in found if (claimed := keys.parse_claim(key))]
+    latest = max(attempts, default=0)
+    posts = _read(store, Post, [key for key in found if keys.parse_post(key)])
+    buried = _by_id(keys.parse_tombstone, found)
+    marked = _read(store, Marker, [key for key in found if keys.parse_marker(key) is not None])
+    return Survey(
+        manifests=manifests,
+        unreadable=unreadable,
+        uploads=_uploads(found) - frozenset(commits) - frozenset(buried),
+        tombstones={key: _one(store, Tombstone, keys.tombstone(key)) for key in buried},
+        pins=frozenset(_by_id(keys.parse_pin, found)),
+        expired=frozenset(_by_id(keys.parse_expired, found)),
+        verified=_verified(store, _by_id(keys.parse_verified, found), posts.values()),
+        bad_posts=_bad_posts(posts),
+        markers={marker.attempt: marker for marker in marked.values()},
+        choices=tuple(_read(store, Choice, store.list(keys.choices(latest))).values()),
+        claim=_one(store, Claim, keys.claim(latest, 0)) if latest else None,
+    )
+
+
+def _manifests(store: Store, ids: list[str]) -> tuple[dict[str, Manifest], dict[str, str]]:
+    manifests: dict[str, Manifest] = {}
+    unreadable: dict[str, str] = {}
+
+    def read(checkpoint: str) -> None:
+        try:
+            manifests[checkpoint] = verify.read_manifest(store, checkpoint)
+        except (FormatError, AlgorithmUnavailable) as error:
+            unreadable[checkpoint] = str(error)
+        except NotFound:
+            unreadable[checkpoint] = "deleted while this was read"
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        list(pool.map(read, ids))
+    return manifests, unreadable
+
+
+def _read(store: Store, kind: type[Document], found: Iterable[str]) -> dict[str, Document]:
+    """The documents that read, by key; one that does not testifies to nothing."""
+    wanted = list(found)
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        documents = list(pool.map(lambda key: _one(store, kind, key), wanted))
+    pairs = zip(wanted, documents, strict=True)
+    return {key: document for key, document in pairs if document is not None}
+
+
+def _one(store: Store, kind: type[Document], key: str) -> Document | None:
+    try:
+        document: Document = records.load(kind, store.read(key))
+    except (FormatError, NotFound):
+        return None
+    return document
+
+
+def _by_id(parse: Callable[[str], str | None], found: Iterable[str]) -> list[str]:
+    return [parsed for key in found if (parsed := parse(key))]
+
+
+def _uploads(found: Iterable[str]) -> frozenset[str]:
+    data = {parsed[0] for key in found if (parsed := keys.parse_data(key))}
+    return frozenset(data | {receipt[0] for key in found if (receipt := keys.parse_receipt(key))})
+
+
+def _verified(store: Store, ids: Iterable[str], posts: Iterable[Post]) -> dict[str, str]:
+    """A download that was hashed (V3) says more than a look after the upload."""
+    found = {}
+    for key in ids:
+        record = _one(store, Verified, keys.verified(key))
+        if record is not None:
+            found[key] = f"{record.level} at {record.at}"
+    for post in posts:
+        if post.verdict == "verified":
+            found[post.id] = f"V3 on {post.node} by attempt {post.attempt} at {post.at}"
+    return found
+
+
+def _bad_posts(posts: Mapping[str, Post]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for key, post in posts.items():
+        if post.verdict == "bad":
+            found[post.id] = (*found.get(post.id, ()), key)
+    return found

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from spot_training.checkpoint import keys, records
 from spot_training.checkpoint.manifest import Cost, Manifest, Receipt
 from spot_training.checkpoint.store import NotFound, Store
+from spot_training.checkpoint.union import Conflict, union
 
 
 class Incomplete(Exception):
@@ -34,6 +35,10 @@ def build_manifest(receipts: Sequence[Receipt], *, committed_at: str) -> Manifes
     if [receipt.rank for receipt in ordered] != list(range(first.ranks)):
         raise Incomplete(f"{first.id}: {len(ordered)} of {first.ranks} receipts")
     objects = tuple(item for receipt in ordered for item in receipt.objects)
+    try:
+        union(objects)
+    except (Conflict, records.Damaged) as error:
+        raise Disagreement(f"{first.id}: {error}") from None
     return Manifest(
         id=first.id,
         attempt=first.attempt,

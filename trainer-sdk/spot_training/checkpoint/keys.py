@@ -30,7 +30,9 @@ MARKERS = "complete/"
 
 _ID = re.compile(r"a(\d{8})-s(\d{12})-([0-9a-f]{8})")
 _COMMIT = re.compile(r"commits/(\d{8})-(\d{12})-(a\d{8}-s\d{12}-[0-9a-f]{8})\.json")
-_DATA = re.compile(r"data/(a\d{8}-s\d{12}-[0-9a-f]{8})/r(\d{5})-p(\d{5})\.safetensors")
+_DATA = re.compile(
+    r"data/(a\d{8}-s\d{12}-[0-9a-f]{8})/r(\d{5})-(?:p(\d{5})\.safetensors|f(\d{5}))"
+)
 _CLAIM = re.compile(r"claim/(\d{8})/(\d{5})\.json")
 _RECEIPT = re.compile(r"ready/(a\d{8}-s\d{12}-[0-9a-f]{8})/r(\d{5})\.json")
 _TOMBSTONE = re.compile(r"quarantine/(a\d{8}-s\d{12}-[0-9a-f]{8})\.json")
@@ -92,6 +94,14 @@ def data(checkpoint: str, rank: int, process: int) -> str:
     return (
         f"{data_of(checkpoint)}r{_digits(rank, RANK_DIGITS)}-p{_digits(process, RANK_DIGITS)}"
         ".safetensors"
+    )
+
+
+def data_file(checkpoint: str, rank: int, index: int) -> str:
+    """Key of the rank's file `index` of a checkpoint that a script wrote itself; the manifest has
+    its path: a key need not carry whatever name a script chooses."""
+    return (
+        f"{data_of(checkpoint)}r{_digits(rank, RANK_DIGITS)}-f{_digits(index, RANK_DIGITS)}"
     )
 
 
@@ -159,9 +169,9 @@ def parse_commit(key: str) -> CheckpointId | None:
 
 
 def parse_data(key: str) -> tuple[str, int, int] | None:
-    """(checkpoint id, rank, process) of a data key."""
+    """(checkpoint id, rank, process or index of the file) of a data key."""
     match = _DATA.fullmatch(key)
-    return (match[1], int(match[2]), int(match[3])) if match else None
+    return (match[1], int(match[2]), int(match[3] or match[4])) if match else None
 
 
 def parse_claim(key: str) -> tuple[int, int] | None:

@@ -13,8 +13,13 @@ from typing import Any
 
 from spot_training.checkpoint import keys
 from spot_training.checkpoint.digest import Digests
+from spot_training.checkpoint.records import OPTIONAL
 
 SCHEMA = 1
+STATE = "state"
+"""Role of a process's state: a safetensors file of ours."""
+FILE = "file"
+"""Role of a file that the script wrote itself; it has `FileFacts`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,26 +33,42 @@ class Format:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FileFacts:
+    """Where a script's own file belongs: `path` relative to its directory, `mode` without type."""
+
+    path: str
+    mode: int
+    uid: int
+    gid: int
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredObject:
     """One immutable file of a checkpoint, with what is needed to verify any range of it."""
 
     key: str
     process: int
-    role: str = "state"
+    role: str = STATE
     size: int
     algorithm: str
     digest: str
     part_size: int
     parts: tuple[str, ...]
     tensors: dict[str, str]
+    file: FileFacts | None = field(default=None, metadata=OPTIONAL)
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, key: str, process: int, digests: Digests) -> StoredObject:
-        """The entry of an uploaded snapshot."""
+    def of(
+        cls, key: str, process: int, digests: Digests, file: FileFacts | None = None
+    ) -> StoredObject:
+        """The entry of an uploaded snapshot, or of a script's own file."""
         return cls(
             key=key,
             process=process,
+            role=FILE if file else STATE,
+            file=file,
             size=digests.size,
             algorithm=digests.algorithm,
             digest=digests.whole,

@@ -19,6 +19,10 @@ from typing import Any, TypeVar
 
 SUPPORTED_SCHEMA = 1
 
+OPTIONAL = {"optional": True}
+"""`field(default=None, metadata=OPTIONAL)`: came after the first version, and is left out where it
+is None, so that documents without it stay byte for byte what they were."""
+
 Record = TypeVar("Record", bound=Hashable)
 
 
@@ -78,7 +82,7 @@ def to_json(record: Any) -> dict[str, Any]:
     data = {
         _camel(field.name): _plain(getattr(record, field.name))
         for field in dataclasses.fields(record)
-        if field.name != "extra"
+        if field.name != "extra" and not _left_out(field, getattr(record, field.name))
     }
     return dict(getattr(record, "extra", {})) | data
 
@@ -99,6 +103,11 @@ def from_json(kind: type[Record], data: Mapping[str, Any]) -> Record:
         return kind(**values)
     except TypeError as error:
         raise Damaged(f"{kind.__name__}: {error}") from error
+
+
+def _left_out(field: dataclasses.Field[Any], value: Any) -> bool:
+    """Whether an optional field has nothing to say: it is then written as if it did not exist."""
+    return value is None and OPTIONAL.items() <= field.metadata.items()
 
 
 def _parse(body: bytes) -> dict[str, Any]:

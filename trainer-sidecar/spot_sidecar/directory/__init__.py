@@ -1,0 +1,1 @@
+"""Checkpoints of scripts that know nothing of us: complete sets of files in a shared volume."""

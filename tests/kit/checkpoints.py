@@ -12,7 +12,7 @@ from spot_training.checkpoint import keys, layout, records
 from spot_training.checkpoint.codec import Array
 from spot_training.checkpoint.commit import commit
 from spot_training.checkpoint.digest import Digests, digest_payload
-from spot_training.checkpoint.manifest import Manifest, Receipt, StoredObject
+from spot_training.checkpoint.manifest import FileFacts, Manifest, Receipt, StoredObject
 from spot_training.checkpoint.store import Store
 
 AT = "2026-01-02T03:04:05.000000Z"
@@ -99,3 +99,19 @@ def damaged(manifest: Manifest, **changes: object) -> Manifest:
 
 def random_bytes(size: int) -> memoryview:
     return memoryview(os.urandom(size))
+
+
+def a_file(path: str, body: bytes, *, rank: int = 0, index: int = 0) -> StoredObject:
+    """A script's own file as a receipt names it."""
+    facts = FileFacts(path=path, mode=0o600, uid=1, gid=2)
+    key = keys.data_file(an_id(), rank, index)
+    return StoredObject.of(key, 0, digest_payload(body), facts)
+
+
+def a_file_receipt(files: Mapping[str, bytes], *, rank: int = 0, ranks: int = 1) -> Receipt:
+    """A rank's receipt for files that its script wrote."""
+    objects = (
+        a_file(path, body, rank=rank, index=index)
+        for index, (path, body) in enumerate(sorted(files.items()))
+    )
+    return replace(a_receipt(rank=rank, ranks=ranks), objects=tuple(objects))

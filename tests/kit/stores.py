@@ -17,6 +17,7 @@ from typing import Any
 import urllib3
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ConnectionClosedError, EndpointConnectionError
+from spot_training.checkpoint.content import Content
 from spot_training.checkpoint.digest import Digests
 from spot_training.checkpoint.store import (
     Cancel,
@@ -167,7 +168,7 @@ class FaultyStore:
     def upload(
         self,
         key: str,
-        data: memoryview,
+        data: Content,
         digests: Digests,
         *,
         throttle: Throttle | None = None,

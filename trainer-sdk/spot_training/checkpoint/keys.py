@@ -30,9 +30,7 @@ MARKERS = "complete/"
 
 _ID = re.compile(r"a(\d{8})-s(\d{12})-([0-9a-f]{8})")
 _COMMIT = re.compile(r"commits/(\d{8})-(\d{12})-(a\d{8}-s\d{12}-[0-9a-f]{8})\.json")
-_DATA = re.compile(
-    r"data/(a\d{8}-s\d{12}-[0-9a-f]{8})/r(\d{5})-(?:p(\d{5})\.safetensors|f(\d{5}))"
-)
+_DATA = re.compile(r"data/(a\d{8}-s\d{12}-[0-9a-f]{8})/r(\d{5})-(?:p(\d{5})\.safetensors|f(\d{5}))")
 _CLAIM = re.compile(r"claim/(\d{8})/(\d{5})\.json")
 _RECEIPT = re.compile(r"ready/(a\d{8}-s\d{12}-[0-9a-f]{8})/r(\d{5})\.json")
 _TOMBSTONE = re.compile(r"quarantine/(a\d{8}-s\d{12}-[0-9a-f]{8})\.json")
@@ -100,9 +98,7 @@ def data(checkpoint: str, rank: int, process: int) -> str:
 def data_file(checkpoint: str, rank: int, index: int) -> str:
     """Key of the rank's file `index` of a checkpoint that a script wrote itself; the manifest has
     its path: a key need not carry whatever name a script chooses."""
-    return (
-        f"{data_of(checkpoint)}r{_digits(rank, RANK_DIGITS)}-f{_digits(index, RANK_DIGITS)}"
-    )
+    return f"{data_of(checkpoint)}r{_digits(rank, RANK_DIGITS)}-f{_digits(index, RANK_DIGITS)}"
 
 
 def data_of(checkpoint: str) -> str:

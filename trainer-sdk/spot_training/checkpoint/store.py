@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from spot_training.checkpoint.content import Content
 from spot_training.checkpoint.digest import Digests
 
 
@@ -147,7 +148,7 @@ class Store(Protocol):
     def upload(
         self,
         key: str,
-        data: memoryview,
+        data: Content,
         digests: Digests,
         *,
         throttle: Throttle | None = None,

@@ -8,6 +8,7 @@ constants; nothing is unpickled.
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from spot_sidecar.directory.pickles import BrokenPickleError, strings
 from spot_sidecar.directory.sets import FileSeen, FileSet, Opener, below, step_in
@@ -22,7 +23,7 @@ DATA = re.compile(r"(?:[\w.-]+/)*[\w.-]*\.distcp")
 class DistributedCheckpoint:
     """Each folder of `.distcp` files whose path tells its step."""
 
-    at_the_end = True
+    at_the_end: ClassVar[bool] = True
 
     def sets(self, files: Sequence[FileSeen], _opened: Opener) -> list[FileSet]:
         """The folders, with or without `.metadata`."""

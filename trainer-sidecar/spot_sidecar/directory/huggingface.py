@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from spot_sidecar.directory import dcp
 from spot_sidecar.directory.sets import FileSeen, FileSet, Opener, below
@@ -28,8 +28,10 @@ WEIGHTS = (
     "adapter_model.bin",
 )
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
-OPTIMIZERS = ("optimizer.pt", "optimizer.bin", "optimizer_0/.metadata")
-SHARDED = ("pytorch_model_fsdp_0/.metadata",)
+OPTIMIZERS = ("optimizer.pt", "optimizer.bin")
+SHARDED_WEIGHTS = "pytorch_model_fsdp_0/"
+SHARDED_OPTIMIZER = "optimizer_0/"
+"""Of FSDP, as distributed checkpoints: what of them is missing, they tell themselves."""
 DEEPSPEED = re.compile(r"global_step\d+/.+")
 
 
@@ -38,11 +40,13 @@ class HuggingFace:
     """`processes`: how many processes train, at least; each saves its own RNG."""
 
     processes: int = 1
-    at_the_end = True
+    at_the_end: ClassVar[bool] = True
 
     def sets(self, files: Sequence[FileSeen], _opened: Opener) -> list[FileSet]:
         """Each folder of that name, wherever it lies."""
-        roots = {root: step for file in files if (found := _root(file.path)) for root, step in found}
+        roots = {
+            root: step for file in files if (found := _root(file.path)) for root, step in found
+        }
         return [FileSet(root, step, below(root, files)) for root, step in roots.items()]
 
     def lacks(self, found: FileSet, opened: Opener) -> str:
@@ -86,7 +90,7 @@ def _weights(found: FileSet, opened: Opener) -> Iterator[str]:
     if indexes:
         for name in indexes:
             yield from _shards(names, names[name].path, opened)
-    elif not any(name in names for name in (*WEIGHTS, *SHARDED)) and not _deepspeed(names):
+    elif not _has(names, WEIGHTS, SHARDED_WEIGHTS) and not _deepspeed(names):
         yield f"{WEIGHTS[0]} is missing (the model's weights)"
 
 
@@ -103,10 +107,14 @@ def _shards(names: dict[str, FileSeen], index: str, opened: Opener) -> Iterator[
 def _optimizer(names: dict[str, FileSeen]) -> Iterator[str]:
     if _deepspeed(names):
         return
-    if not any(name in names for name in OPTIMIZERS):
+    if not _has(names, OPTIMIZERS, SHARDED_OPTIMIZER):
         yield "optimizer.pt is missing (save_only_model leaves nothing to resume from)"
     if "scheduler.pt" not in names:
         yield "scheduler.pt is missing"
+
+
+def _has(names: dict[str, FileSeen], files: tuple[str, ...], folder: str) -> bool:
+    return any(name in files or name.startswith(folder) for name in names)
 
 
 def _deepspeed(names: dict[str, FileSeen]) -> bool:

@@ -8,6 +8,7 @@ import re
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from spot_sidecar.directory.pickles import BrokenPickleError, number_behind
 from spot_sidecar.directory.sets import MAX_STEP, FileSeen, FileSet, Opener
@@ -22,7 +23,7 @@ LAST = re.compile(r"(?:.*/)?last(-v\d+)?\.ckpt")
 class Lightning:
     """One file is one checkpoint; sharded strategies, which write folders, are not supported."""
 
-    at_the_end = True
+    at_the_end: ClassVar[bool] = True
 
     def sets(self, files: Sequence[FileSeen], opened: Opener) -> list[FileSet]:
         """The files that can be read so far; `last.ckpt` only where nothing else is as new."""

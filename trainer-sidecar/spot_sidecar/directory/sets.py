@@ -50,9 +50,10 @@ class FileSet:
 class Format(Protocol):
     """How one kind of script lays its checkpoints out."""
 
-    at_the_end: bool
-    """Whether completeness shows in the files alone, so that a set found after the script has ended
-    may be taken although nobody saw it stand still."""
+    @property
+    def at_the_end(self) -> bool:
+        """Whether completeness shows in the files alone, so that a set found after the script has
+        ended may be taken although nobody saw it stand still."""
 
     def sets(self, files: Sequence[FileSeen], opened: Opener) -> list[FileSet]:
         """Every set among `files`, complete or not, in no order."""

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from spot_training.checkpoint.digest import Digests, algorithm
+from spot_training.checkpoint.content import FileContent, has_digests
+from spot_training.checkpoint.digest import Digests
 
-from spot_sidecar.directory.mapped import mapped
 from spot_sidecar.directory.sets import FileSeen, FileSet
 from spot_sidecar.directory.tree import FILE, Tree, seen
 
@@ -76,15 +76,18 @@ def expect_same(held: Held, digests: Digests) -> None:
         SetChangedError: something else may have been uploaded than was there.
         OSError: it cannot be read.
     """
-    with held.path.open("rb", opener=lambda path, _: os.open(path, FILE)) as stream:
-        now = seen(held.file.path, os.fstat(stream.fileno()))
+    descriptor = os.open(held.path, FILE)
+    try:
+        now = seen(held.file.path, os.fstat(descriptor))
         if _written(held.file, now):
             raise SetChangedError(f"{held.file.path} was written during the upload")
-        if now.ctime == held.file.ctime:
-            return
-        with mapped(stream.fileno(), now.size) as content:
-            if algorithm(digests.algorithm).of(content) != digests.whole:
-                raise SetChangedError(f"{held.file.path} has other content than was uploaded")
+        same = now.ctime == held.file.ctime or has_digests(
+            FileContent(descriptor, now.size), digests
+        )
+    finally:
+        os.close(descriptor)
+    if not same:
+        raise SetChangedError(f"{held.file.path} has other content than was uploaded")
 
 
 def _written(before: FileSeen, now: FileSeen) -> bool:

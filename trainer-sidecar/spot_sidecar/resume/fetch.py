@@ -20,6 +20,7 @@ from spot_training.checkpoint.store import Store
 
 from spot_sidecar.arenas import Arenas, StagingTooSmallError
 from spot_sidecar.lineage import Lineage
+from spot_sidecar.mapped import mapped
 from spot_sidecar.metrics import Metrics
 from spot_sidecar.paths import GROUP_FILE, Paths
 from spot_sidecar.resume.decision import RestoredFile
@@ -104,22 +105,10 @@ def _created(path: Path, size: int) -> Iterator[memoryview]:
             os.posix_fallocate(descriptor, 0, size)
         except OSError:
             raise StagingTooSmallError(arena_bytes(size), 0) from None
-        with _mapped(descriptor, size, mmap.PROT_READ | mmap.PROT_WRITE) as payload:
+        with mapped(descriptor, size, mmap.PROT_READ | mmap.PROT_WRITE) as payload:
             yield payload
     finally:
         os.close(descriptor)
-
-
-@contextlib.contextmanager
-def _mapped(descriptor: int, size: int, protection: int) -> Iterator[memoryview]:
-    mapping = mmap.mmap(descriptor, size, prot=protection)
-    try:
-        with memoryview(mapping) as payload:
-            yield payload
-    finally:
-        # An error's traceback may still hold slices: the mapping then goes with the last of them.
-        with contextlib.suppress(BufferError):
-            mapping.close()
 
 
 def _holds(path: Path, item: StoredObject) -> bool:
@@ -131,7 +120,7 @@ def _holds(path: Path, item: StoredObject) -> bool:
     try:
         if os.fstat(descriptor).st_size != item.size:
             return False
-        with _mapped(descriptor, item.size, mmap.PROT_READ) as payload:
+        with mapped(descriptor, item.size, mmap.PROT_READ) as payload:
             return algorithm(item.algorithm).of(payload) == item.digest
     finally:
         os.close(descriptor)

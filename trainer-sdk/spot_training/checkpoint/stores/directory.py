@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from spot_training.checkpoint.content import Content, has_digests
 from spot_training.checkpoint.digest import Digests, algorithm
 from spot_training.checkpoint.store import (
     Cancel,
@@ -112,7 +113,7 @@ class DirectoryStore:
     def upload(
         self,
         key: str,
-        data: memoryview,
+        data: Content,
         digests: Digests,
         *,
         throttle: Throttle | None = None,
@@ -256,9 +257,9 @@ def _expect_going_on(key: str, cancel: Cancel | None) -> None:
         raise Cancelled(f"{key}: given up")
 
 
-def _expect_unchanged(key: str, data: memoryview, digests: Digests) -> None:
+def _expect_unchanged(key: str, data: Content, digests: Digests) -> None:
     """The server of an object store checks every part; here we have to look ourselves."""
-    if len(data) != digests.size or algorithm(digests.algorithm).of(data) != digests.whole:
+    if not has_digests(data, digests):
         raise Corrupt(f"{key}: the snapshot changed while it was written")
 
 

@@ -19,6 +19,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from spot_training.checkpoint.content import Content
 from spot_training.checkpoint.digest import Digests, digest_payload
 from spot_training.checkpoint.retry import Retry
 from spot_training.checkpoint.store import (
@@ -106,7 +107,7 @@ class S3Store:
     def upload(
         self,
         key: str,
-        data: memoryview,
+        data: Content,
         digests: Digests,
         *,
         throttle: Throttle | None = None,
@@ -203,6 +204,6 @@ class S3Store:
             raise Corrupt(f"{key}: the server holds {stat.checksum}, not {digests.whole}")
 
 
-def _expect_room(key: str, memory: memoryview, digests: Digests) -> None:
+def _expect_room(key: str, memory: Content, digests: Digests) -> None:
     if len(memory) != digests.size:
         raise ValueError(f"{key}: {len(memory)} bytes of memory, digests of {digests.size}")

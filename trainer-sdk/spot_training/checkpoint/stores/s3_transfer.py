@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
+from spot_training.checkpoint.content import Content
 from spot_training.checkpoint.digest import Digests, algorithm
 from spot_training.checkpoint.retry import Retry, expect_going_on
 from spot_training.checkpoint.store import Cancel, Cancelled, Corrupt, StoreError, Throttle
@@ -48,7 +49,7 @@ class Transfer:
     def upload(
         self,
         key: str,
-        data: memoryview,
+        data: Content,
         digests: Digests,
         *,
         throttle: Throttle | None,
@@ -57,7 +58,7 @@ class Transfer:
         """Sends the object; the server has checked every part and the whole on return."""
         if len(digests.parts) <= 1:
             _throttled(throttle, len(data), cancel)
-            put = partial(self.calls.put_data, key, data, digests, cancel)
+            put = partial(self.calls.put_data, key, data[0 : len(data)], digests, cancel)
             twice_if_corrupt(partial(self.retry.call, put, cancel))
             return
         upload = self.retry.call(partial(self.calls.start_upload, key, digests.algorithm), cancel)
@@ -92,7 +93,7 @@ class Transfer:
         self,
         key: str,
         upload: str,
-        data: memoryview,
+        data: Content,
         digests: Digests,
         *,
         throttle: Throttle | None,
@@ -100,13 +101,15 @@ class Transfer:
     ) -> None:
         group = Group(cancel, threading.Event())
 
-        def send(number: int, part: memoryview) -> dict[str, Any]:
-            _throttled(throttle, len(part), group)
+        def send(number: int, start: int, end: int) -> dict[str, Any]:
+            _throttled(throttle, end - start, group)
+            expect_going_on(group)
+            part = data[start:end]  # only now: a file's parts are read into memory
             put = partial(self.calls.put_part, key, upload, number, part, digests, cancel=group)
             return twice_if_corrupt(partial(self.retry.call, put, group))
 
         numbered = enumerate(digests.part_ranges(), 1)
-        jobs = (partial(send, number, data[start:end]) for number, (start, end) in numbered)
+        jobs = (partial(send, number, start, end) for number, (start, end) in numbered)
         parts = self._together(group, jobs)
         expect_going_on(cancel)
         # Gone: the answer to an earlier completion was lost. The caller looks at the object next.

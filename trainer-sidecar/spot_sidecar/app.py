@@ -19,6 +19,7 @@ from spot_sidecar.completion import Completion
 from spot_sidecar.config import Settings
 from spot_sidecar.drain import Drain
 from spot_sidecar.fence import Fence
+from spot_sidecar.interval.pacing import Pacing, recalled
 from spot_sidecar.keeping import Keeping
 from spot_sidecar.lineage import Lineage
 from spot_sidecar.memory import Memory
@@ -43,7 +44,7 @@ from spot_sidecar.shared import leftover_notice, prepare_volumes
 from spot_sidecar.snapshots.committer import Committer
 from spot_sidecar.snapshots.intake import Intake
 from spot_sidecar.snapshots.stages import Stages
-from spot_sidecar.snapshots.uploads import Uploads
+from spot_sidecar.snapshots.uploads import Surroundings, Uploads
 from spot_sidecar.standing import Standing
 from spot_sidecar.trainer_api.errors import answer_in_json
 from spot_sidecar.trainer_api.saving import Saving
@@ -76,6 +77,9 @@ class Sidecar:
         self.memory = Memory(paths.memory)
         self.standing = Standing(clock, config.attempt, clock.now())
         recall(self.standing, self.memory.get("standing", {}))
+        self.pacing = self._make_pacing()
+        self.standing.interval = self.pacing.to_json()
+        self.metrics.saw_interval(self.standing.interval)
         self.keeping = Keeping(self.standing, self.memory, paths.termination_log)
         self.bus = NoticeBus(self._heard)
         self.lineage = Lineage(connect, self.standing, self.metrics)
@@ -108,12 +112,19 @@ class Sidecar:
             self.stages,
             Committer(self.lineage, self.fence, self.standing, config, pod),
             self.lineage,
+            self.pacing,
             standing=self.standing,
             metrics=self.metrics,
             config=config,
             paths=paths,
             parent=lambda: self.beginning.parent,
             expected=lambda: self.memory.get("started", ()),
+            surroundings=Surroundings(
+                seconds_left=self._seconds_left,
+                hurried=lambda: self._stopping or self.bus.in_force is not None,
+                progress=lambda: self.watch.seen(),  # noqa: PLW0108 - made later
+            ),
+            remember=lambda known: self.memory.put(pacing=known),
         )
         self.drain = Drain(
             self.bus,
@@ -182,6 +193,7 @@ class Sidecar:
     async def _bring_in(self) -> None:
         """The trainer has ended: finish uploads within what is left of the grace, say so."""
         self._stopping = True
+        self.uploads.hurry()
         end = self.clock.monotonic() + self.drain.grace_left - SPARE_SECONDS
         log.info("stopping", extra={"unfinished": len(self.intake.unfinished)})
         await self.uploads.settled(max(0.0, end - self.clock.monotonic()))
@@ -209,17 +221,19 @@ class Sidecar:
     async def _serve_trainer(self) -> web.AppRunner:
         app = web.Application(middlewares=[answer_in_json], client_max_size=2**20)
         config, paths = self.settings.config, self.settings.paths
-        app.add_routes(Starting(self.sessions, self.beginning, config, paths).routes())
+        starting = Starting(self.sessions, self.beginning, self.pacing, config, paths)
+        app.add_routes(starting.routes())
         saving = Saving(
             self.arenas,
             self.intake,
+            self.uploads,
             self.stages,
             self.completion,
             self.standing,
             self.beginning.started,
         )
         app.add_routes(saving.routes())
-        app.add_routes(Telling(self.bus, self.standing).routes())
+        app.add_routes(Telling(self.bus, self.standing, self.pacing.rhythm).routes())
         runner = _runner(app)
         await runner.setup()
         await web.UnixSite(runner, str(paths.socket)).start()
@@ -249,6 +263,18 @@ class Sidecar:
             turns=lambda: self.watch.turn(),  # noqa: PLW0108 - made later
         )
 
+    def _make_pacing(self) -> Pacing:
+        config, known = self.settings.config, self.memory.get("pacing", {})
+        begin_with = recalled(config.interval, config.pacing, known)
+        return Pacing(*begin_with, trained_hours=lambda: self.standing.seconds.trained / 3600)
+
+    def _seconds_left(self) -> float | None:
+        notice = self.bus.in_force
+        if notice is None or notice.deadline is None:
+            return None
+        left = (notice.deadline - self.clock.now()).total_seconds()
+        return left - min(SPARE_SECONDS, left / 4)
+
     def _heard(self, notice: Notice) -> None:
         """A notice is in force: into the trainer's file first, then to everybody else."""
         self.watch.look()
@@ -259,6 +285,7 @@ class Sidecar:
         except OSError as error:
             # The shared memory is full: GET /v1/notice still tells.
             log.warning("cannot write notice.json: %s", error)
+        self.uploads.hurry()
         self.metrics.saw_notice(notice)
         log.info("notice", extra=notice.to_json())
         self.standing.changed()

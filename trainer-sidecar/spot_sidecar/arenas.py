@@ -115,6 +115,10 @@ class Arenas:
         """Whether a snapshot lies in this arena."""
         return (process, index) in self._kept
 
+    def spare(self, process: int) -> bool:
+        """Whether one of the process's arenas holds nothing that is under way."""
+        return len(self._slots.get(process, ())) > 1
+
     def charge_restored(self, process: int, size: int) -> None:
         """Count `size` bytes of shared memory as taken by a restored checkpoint; 0: given back."""
         self._restored[process] = size

@@ -14,9 +14,19 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic.alias_generators import to_camel
 
+from spot_sidecar.interval.costs import Measured, from_json
 from spot_sidecar.paths import Paths
 
-__all__ = ["Config", "ConfigError", "JobName", "Pod", "S3Store", "Settings", "read_settings"]
+__all__ = [
+    "Config",
+    "ConfigError",
+    "JobName",
+    "Pacing",
+    "Pod",
+    "S3Store",
+    "Settings",
+    "read_settings",
+]
 
 SUPPORTED = 1
 """The version of SPOT_CONFIG that this sidecar reads."""
@@ -82,6 +92,38 @@ class Notices(Model):
     imds: Imds = Imds()
 
 
+class Saves(Model):
+    """What saving cost in the attempts before; seconds, bytes, bytes per second."""
+
+    stall_seconds: float = Field(ge=0)
+    commit_latency_seconds: float = Field(ge=0)
+    commit_overhead_seconds: float = Field(default=0.0, ge=0)
+    state_bytes: int = Field(default=0, ge=0)
+    upload_bytes_per_second: float = Field(gt=0)
+    saves: int = Field(default=1, ge=0)
+    slowdown: float | None = Field(default=None, ge=0, lt=1)
+    step_seconds: float | None = Field(default=None, ge=0)
+
+    def known(self) -> Measured:
+        """The same, as the costs of this attempt begin with it."""
+        return from_json(self.model_dump(by_alias=True, exclude_none=True))
+
+
+class Pacing(Model):
+    """How the interval between checkpoints is found. Durations are seconds."""
+
+    adaptive: bool = False
+    """Decide it here, from what is measured; else `interval` is what the job asks for."""
+    max_lost_work: float | None = Field(default=None, gt=0)
+    incidents: float = Field(default=1.0, gt=0)
+    """Interruptions of this job so far, the prior's share included; old ones count for less."""
+    exposure_hours: float = Field(default=24.0, gt=0)
+    """The hours they came in, likewise."""
+    saved_share: float = Field(default=0.1, ge=0, lt=1)
+    """Of the interruptions, the share (cautiously) before which a last save commits."""
+    measured: Saves | None = None
+
+
 class Config(Model):
     """The parsed SPOT_CONFIG. Durations are seconds, sizes bytes."""
 
@@ -92,6 +134,8 @@ class Config(Model):
     ranks: int = Field(default=1, ge=1, lt=10**5)
     store: Store
     interval: float = Field(ge=0)
+    """Between two checkpoints; the one to begin with where `pacing` is adaptive."""
+    pacing: Pacing = Pacing()
     high_water_step: int = Field(default=0, ge=0)
     """The furthest step any earlier attempt reached: what is below it is replayed work."""
     on_none_valid: Literal["Fail", "StartFresh"] = "Fail"

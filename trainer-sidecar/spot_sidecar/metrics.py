@@ -1,5 +1,8 @@
 """Every metric of the sidecar, in its own registry. Base units; labels only of bounded sets."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from spot_sidecar.notices.imds import Health
@@ -77,6 +80,22 @@ class Metrics:
             ["kind"],
             registry=self.registry,
         )
+        self.interval = Gauge(
+            "spot_checkpoint_interval_seconds",
+            "The interval between checkpoints that is in force.",
+            registry=self.registry,
+        )
+        self.interval_inputs = Gauge(
+            "spot_checkpoint_interval_input",
+            "What the interval depends on, by the name it has in the job's status.",
+            ["input"],
+            registry=self.registry,
+        )
+        self.held_back = Counter(
+            "spot_uploads_held_back_total",
+            "Uploads spread over time because they were seen to slow the trainer.",
+            registry=self.registry,
+        )
         self.step = Gauge(
             "spot_trainer_step", "The trainer's last finished step.", registry=self.registry
         )
@@ -86,6 +105,12 @@ class Metrics:
         self.committed.labels(commit.reason).inc()
         self.write_seconds.labels(commit.reason).observe(commit.write_seconds)
         self.stall_seconds.labels(commit.reason).observe(commit.stall_seconds)
+
+    def saw_interval(self, shown: Mapping[str, Any]) -> None:
+        """Show the interval and its inputs."""
+        self.interval.set(shown["seconds"])
+        for name, value in shown["inputs"].items():
+            self.interval_inputs.labels(name).set(value)
 
     def saw_notice(self, notice: Notice) -> None:
         """Count a change of the notice in force."""

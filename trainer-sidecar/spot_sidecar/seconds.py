@@ -43,6 +43,11 @@ class Seconds:
             + self.drain
         )
 
+    @property
+    def trained(self) -> float:
+        """Those in which steps were made, new or again."""
+        return self.productive + self.replayed
+
     def to_json(self) -> dict[str, Any]:
         return {
             "startUp": round(self.start_up, 3),

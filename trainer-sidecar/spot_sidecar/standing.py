@@ -171,6 +171,8 @@ class Standing:
     commit: CommitSeen | None = None
     commits: int = 0
     skipped_snapshots: int = 0
+    interval: dict[str, Any] = field(default_factory=dict)
+    """The interval between checkpoints with its inputs, as `Pacing.to_json` shows it."""
     notice: Notice | None = None
     told_at: datetime | None = None
     """When the notice in force was handed to the trainer's side (notice.json was in place)."""

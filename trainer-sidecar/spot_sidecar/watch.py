@@ -46,7 +46,11 @@ class Watch:
 
     def look(self) -> None:
         """Read the progress files now and account for the time since the last look."""
-        self._account(slowest([self._read(process) for process in self._processes()]))
+        self._account(self.seen())
+
+    def seen(self) -> Progress | None:
+        """How far the trainer is, read now."""
+        return slowest([self._read(process) for process in self._processes()])
 
     def turn(self) -> None:
         """Something else begins now: what has passed belongs to what was until now."""

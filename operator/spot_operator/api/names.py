@@ -219,7 +219,7 @@ class Bucket(StrEnum):
     SUSPENDED = "suspended"
     """The user suspended the job."""
     DRAIN = "drain"
-    """From a notice or a stop until every pod had ended."""
+    """From a notice, a stop or a node's last sign until every pod had ended or was fenced."""
     OTHER = "other"
     """Everything else, chiefly before the first attempt and while the operator was away."""
 

@@ -237,7 +237,9 @@ class Buckets(Model):
     waiting_for_capacity: Seconds = Field(default=0.0, description="Waiting for a node.")
     backoff: Seconds = Field(default=0.0, description="Waiting before an attempt.")
     suspended: Seconds = Field(default=0.0, description="Suspended by the user.")
-    drain: Seconds = Field(default=0.0, description="From a notice or stop to the end.")
+    drain: Seconds = Field(
+        default=0.0, description="From a notice, stop or lost node's last sign to the end."
+    )
     other: Seconds = Field(default=0.0, description="Everything else.")
 
 

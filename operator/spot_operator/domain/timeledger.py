@@ -37,6 +37,8 @@ class Cut:
     """The current attempt's cumulative figures, when there is a report."""
     closes: bool
     """The stage ends with this write: no later figure may fill what is still open."""
+    fenced: bool = False
+    """It ends because a node went silent or away: what is open was spent on being sure of that."""
 
 
 def open_account(created_at: datetime, now: datetime) -> TimeLedger:
@@ -81,12 +83,16 @@ def _running(ledger: Ledger, time: TimeLedger, since: datetime, cut: Cut) -> Tim
     left = cut.now - (time.since or since)
     if heard and not cut.closes:
         return time
-    return _spend(time, _unreported(ledger, heard=heard), left)
+    return _spend(time, _unreported(ledger, cut, heard=heard), left)
 
 
-def _unreported(ledger: Ledger, *, heard: bool) -> Bucket:
-    """Before its first report a sidecar was not up; after its last the attempt drained or died."""
-    if ledger.state is State.STOPPING:
+def _unreported(ledger: Ledger, cut: Cut, *, heard: bool) -> Bucket:
+    """Before its first report a sidecar was not up; after its last the attempt drained or died.
+
+    Between a node's last sign and the verdict on it the attempt is ending, as it is between a stop
+    and the last pod's end: that is drain as well.
+    """
+    if ledger.state is State.STOPPING or (heard and cut.fenced):
         return Bucket.DRAIN
     return Bucket.OTHER if heard else Bucket.START_UP
 

@@ -7,6 +7,7 @@ from kit.builders import (
     NOW,
     a_default_policy,
     a_job,
+    a_node,
     a_pod,
     a_report,
     a_snapshot,
@@ -20,7 +21,7 @@ from kit.builders import (
 )
 from spot_operator.api.names import Bucket
 from spot_operator.domain.ledger import Ledger, TimeLedger
-from spot_operator.domain.snapshot import ReportView, Snapshot
+from spot_operator.domain.snapshot import ReportView, Sight, Snapshot
 from spot_operator.domain.timeledger import Cut, account, is_placed, open_account, spent
 
 POD = running(a_pod())
@@ -85,6 +86,28 @@ def test_back_off_suspension_and_drain() -> None:
         "backoff": 10,
         "drain": 3,
         "suspended": 100,
+    }
+
+
+def test_the_silence_of_a_lost_node_is_drain() -> None:
+    begun = persisted(replace(later(placed_at_20(), 10), pods=(POD,)))
+    told = a_report(seconds={"startUp": 4.0, "restore": 6.0})
+    heard = persisted(later(reporting(begun, told), 10))
+    last = a_report(seconds={"startUp": 4.0, "restore": 6.0, "productive": 20.0}, age=41.0)
+    silent = replace(
+        later(reporting(heard, last), 61),
+        nodes={"node-1": a_node(lease_age=41.0), "node-2": a_node("node-2")},
+        sight=Sight(True, 3600.0, {"node-1": (41.0, 51.0), "node-2": (1.0, 41.0, 81.0)}),
+    )
+    found = persisted(silent)
+    assert found.ledger.attempts[0].ending == "NodeLost"
+    assert buckets(found) == {
+        "other": 5,
+        "waitingForCapacity": 15,
+        "startUp": 14,
+        "restore": 6,
+        "productive": 20,
+        "drain": 41,
     }
 
 

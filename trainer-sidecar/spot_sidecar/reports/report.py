@@ -42,6 +42,7 @@ def _progress(standing: Standing) -> dict[str, Any]:
         "commit": standing.commit.to_json() if standing.commit else None,
         "commits": standing.commits,
         "skippedSnapshots": standing.skipped_snapshots,
+        "interval": standing.interval or None,
         "seconds": standing.seconds.to_json(),
         "replayedSteps": standing.replayed_steps,
     }

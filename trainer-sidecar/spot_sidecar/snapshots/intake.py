@@ -100,6 +100,10 @@ class Intake:
             raise RefusedError("this attempt is not claimed yet")
         return checkpoint_id(self._standing.attempt, snapshot.step, self._nonce)
 
+    def has_spare_arena(self, process: int) -> bool:
+        """Whether a snapshot can be written while another is uploaded."""
+        return self._arenas.spare(process)
+
     def line(self, process: int) -> Line:
         """The line of this process."""
         return self._lines.setdefault(process, Line())
@@ -167,7 +171,7 @@ class Intake:
         self._stages.set(snapshot.id, State.QUEUED)
         yielded = self.line(snapshot.process).put(snapshot)
         if yielded:
-            self._supersede(yielded, snapshot.step)
+            self.supersede(yielded, snapshot.step)
 
     def _acquire_or_skip(self, process: int) -> int | None:
         index = self._lend(process, yielding=False)
@@ -180,14 +184,15 @@ class Intake:
     def _lend(self, process: int, *, yielding: bool) -> int | None:
         index = self._arenas.lend(process)
         if index is None and yielding and (waiting := self.line(process).give_way()):
-            self._supersede(waiting, None)
+            self.supersede(waiting, None)
             index = self._arenas.lend(process)
         return index
 
-    def _supersede(self, snapshot: Snapshot, by_step: int | None) -> None:
+    def supersede(self, snapshot: Snapshot, by_step: int | None) -> None:
+        """This snapshot yields to a newer one: of `by_step`, or about to be taken."""
         newer = f"the snapshot of step {by_step}" if by_step is not None else "a newer snapshot"
         self.release(snapshot)
-        self.end(snapshot, State.SUPERSEDED, f"yielded to {newer} before its upload began")
+        self.end(snapshot, State.SUPERSEDED, f"yielded to {newer} before it was durable")
 
     def _same_step(self, handed: HandOver) -> Snapshot | None:
         newest = self._newest.get(handed.process)

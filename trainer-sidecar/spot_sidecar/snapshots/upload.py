@@ -11,7 +11,7 @@ from spot_training.checkpoint import layout
 from spot_training.checkpoint.arena import Arena, TornSnapshot
 from spot_training.checkpoint.digest import digest_payload
 from spot_training.checkpoint.manifest import StoredObject
-from spot_training.checkpoint.store import Cancel, Store
+from spot_training.checkpoint.store import Cancel, Store, Throttle
 
 from spot_sidecar.snapshots.snapshot import Snapshot
 
@@ -19,7 +19,13 @@ __all__ = ["upload_snapshot"]
 
 
 def upload_snapshot(
-    store: Store, snapshot: Snapshot, *, path: Path, key: str, cancel: Cancel
+    store: Store,
+    snapshot: Snapshot,
+    *,
+    path: Path,
+    key: str,
+    throttle: Throttle,
+    cancel: Cancel,
 ) -> StoredObject:
     """Upload the payload in the arena at `path` under `key`; return what a receipt says of it.
 
@@ -30,7 +36,7 @@ def upload_snapshot(
     """
     with _payload(path, snapshot) as payload:
         digests = digest_payload(payload, tensors=layout.parse(payload).ranges())
-        store.upload(key, payload, digests, cancel=cancel)
+        store.upload(key, payload, digests, throttle=throttle, cancel=cancel)
     with _payload(path, snapshot):
         # Still whole and of the same generation: what was uploaded is what was handed over.
         return StoredObject.of(key, snapshot.process, digests)

@@ -1,10 +1,15 @@
-"""The work on handed-in snapshots: one upload at a time per process, then receipt and commit."""
+"""The work on handed-in snapshots: one upload at a time per process, then receipt and commit.
+
+A snapshot that a notice asked for may pause the upload under way; any but a periodic one, and any
+notice, lets what is held back go at full speed.
+"""
 
 import asyncio
 import logging
-import threading
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from spot_training.checkpoint import keys
 from spot_training.checkpoint.arena import ArenaError
@@ -12,28 +17,46 @@ from spot_training.checkpoint.digest import AlgorithmUnavailable
 from spot_training.checkpoint.manifest import Manifest, Receipt, StoredObject
 from spot_training.checkpoint.records import FormatError
 from spot_training.checkpoint.store import Cancelled, StoreError
+from spot_training.progress import Progress
 from spot_training.times import parse_rfc3339
 
 from spot_sidecar.clock import between, timestamp
 from spot_sidecar.config import Config
+from spot_sidecar.interval.costs import Save
+from spot_sidecar.interval.pacing import Pacing
 from spot_sidecar.lineage import TROUBLE, Lineage
 from spot_sidecar.metrics import Metrics
 from spot_sidecar.paths import Paths
 from spot_sidecar.snapshots.committer import Committer, NotCommittedError, SupersededError
+from spot_sidecar.snapshots.flight import Flight
 from spot_sidecar.snapshots.intake import Intake
+from spot_sidecar.snapshots.lastsave import LastSave
+from spot_sidecar.snapshots.ratelimit import RateLimit
 from spot_sidecar.snapshots.share import Share, build_receipt
 from spot_sidecar.snapshots.snapshot import Snapshot, State
 from spot_sidecar.snapshots.stages import Stages
 from spot_sidecar.snapshots.upload import upload_snapshot
 from spot_sidecar.standing import CommitSeen, Origin, Standing
 
-__all__ = ["Uploads"]
+__all__ = ["Surroundings", "Uploads"]
 
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = (1.0, 3.0)
 LOST = (ArenaError, AlgorithmUnavailable, FormatError, StoreError, NotCommittedError)
 """What no further try can mend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What an upload asks of the world outside the store."""
+
+    seconds_left: Callable[[], float | None]
+    """Until the notice in force takes effect; None: there is none, or no deadline."""
+    hurried: Callable[[], bool]
+    """Whether nothing may be held back: a notice is in force, or the trainer has ended."""
+    progress: Callable[[], Progress | None]
+    """How far the trainer is, read now."""
 
 
 class Uploads:
@@ -45,6 +68,7 @@ class Uploads:
         stages: Stages,
         committer: Committer,
         lineage: Lineage,
+        pacing: Pacing,
         *,
         standing: Standing,
         metrics: Metrics,
@@ -52,8 +76,13 @@ class Uploads:
         paths: Paths,
         parent: Callable[[], str | None],
         expected: Callable[[], Collection[int]],
+        surroundings: Surroundings,
+        remember: Callable[[dict[str, Any]], object],
     ) -> None:
-        """`parent`: the checkpoint this attempt continues; `expected`: the processes that save."""
+        """`parent`: the checkpoint this attempt continues; `expected`: the processes that save.
+
+        `remember` keeps what saves cost for a restart of this container.
+        """
         self._intake = intake
         self._stages = stages
         self._committer = committer
@@ -64,7 +93,12 @@ class Uploads:
         self._paths = paths
         self._parent = parent
         self._expected = expected
-        self._cancel = threading.Event()
+        self._pacing = pacing
+        self._around = surroundings
+        self._remember = remember
+        self._flights: dict[int, Flight] = {}
+        self._stopped = False
+        self.last_save = LastSave(pacing, standing, self._flights.get, intake.has_spare_arena)
         self._shares: dict[str, Share] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._unverified: list[Manifest] = []
@@ -76,6 +110,7 @@ class Uploads:
             while True:
                 beat = self._intake.arrivals.beat
                 for process in self._intake.processes():
+                    self._reconsider(process)
                     task = self._tasks.get(process)
                     if task is None or task.done():
                         self._tasks[process] = group.create_task(self._work_off(process))
@@ -94,14 +129,21 @@ class Uploads:
     def abandon(self, why: str) -> None:
         """This attempt may commit nothing more: give up what is under way or waits."""
         self._intake.close(why)
-        self._cancel.set()
+        self.stop()
         for snapshot in self._intake.unfinished:
             self._intake.release(snapshot)
             self._intake.end(snapshot, State.ABANDONED, why)
 
     def stop(self) -> None:
         """The process ends: let no thread go on with an upload."""
-        self._cancel.set()
+        self._stopped = True
+        for flight in self._flights.values():
+            flight.cancel.set()
+
+    def hurry(self) -> None:
+        """Something presses: nothing under way is held back any longer."""
+        for flight in self._flights.values():
+            flight.limit.lift()
 
     async def _until(self, done: Callable[[], bool], seconds: float) -> bool:
         clock = self._standing.clock
@@ -120,43 +162,88 @@ class Uploads:
         self._verifying.update(manifest.id for manifest in taken)
         return taken
 
+    def _reconsider(self, process: int) -> None:
+        """What came in may press on, or push aside, what is under way."""
+        waiting, flight = self._intake.line(process).waiting, self._flights.get(process)
+        if waiting is None or flight is None or waiting.periodic:
+            return
+        flight.limit.lift()
+        left = self._around.seconds_left()
+        if waiting.reason == "notice" and self.last_save.gives_way(waiting, left):
+            log.info("paused", extra={"step": flight.snapshot.step, "for": waiting.step})
+            flight.pause()
+
     async def _work_off(self, process: int) -> None:
         line = self._intake.line(process)
         while (snapshot := line.advance()) is not None:
-            try:
-                await self._save(snapshot)
-            except SupersededError as error:
-                self._intake.end(snapshot, State.ABANDONED, str(error))
-            except Cancelled:
-                self._intake.end(snapshot, State.ABANDONED, "the upload was given up")
-            except LOST as error:
-                self._fail(snapshot, error)
-            finally:
-                self._intake.release(snapshot)
+            flight = self._launch(snapshot)
+            if await self._fly(snapshot, flight):
+                self._release(flight)
                 line.done()
+            else:
+                line.hold()
 
-    async def _save(self, snapshot: Snapshot) -> None:
+    def _launch(self, snapshot: Snapshot) -> Flight:
+        clock = self._standing.clock
+        hurried = self._around.hurried()
+        rate = self._pacing.held_rate(size=snapshot.bytes, reason=snapshot.reason, hurried=hurried)
+        flight = Flight(snapshot, RateLimit(rate, clock.monotonic), clock.monotonic())
+        self._flights[snapshot.process] = flight
+        self._metrics.held_back.inc(flight.limit.held_back)
+        self._pacing.rhythm.upload_begins(self._around.progress())
+        if self._stopped:
+            flight.cancel.set()
+        return flight
+
+    async def _fly(self, snapshot: Snapshot, flight: Flight) -> bool:
+        """Bring it to its end; False if it was paused instead."""
+        try:
+            await self._save(snapshot, flight)
+        except SupersededError as error:
+            self._intake.end(snapshot, State.ABANDONED, str(error))
+        except Cancelled:
+            if flight.paused and not self._stopped:
+                return False
+            self._intake.end(snapshot, State.ABANDONED, "the upload was given up")
+        except LOST as error:
+            self._fail(snapshot, error)
+        finally:
+            del self._flights[snapshot.process]
+        return True
+
+    def _release(self, flight: Flight) -> None:
+        if not flight.released:
+            flight.released = True
+            self._intake.release(flight.snapshot)
+
+    async def _save(self, snapshot: Snapshot, flight: Flight) -> None:
         checkpoint = self._intake.checkpoint_of(snapshot)
         self._stages.set(snapshot.id, State.UPLOADING)
         receipt = await self._committer.standing_receipt(checkpoint)
         if receipt is None:
-            receipt = await self._upload(snapshot, checkpoint)
-        self._intake.release(snapshot)
+            receipt = await self._upload(snapshot, checkpoint, flight)
+        flight.sending = False
+        self._release(flight)
         if receipt is None:
             return  # another process of this pod completes the share, and ends this one as well
         manifest = await self._commit(receipt, checkpoint, snapshot)
+        self._learn(snapshot, flight)
         self._seen(manifest, snapshot)
+        if held := self._intake.line(snapshot.process).drop_held():
+            self._intake.supersede(held, snapshot.step)
         share = self._shares.pop(checkpoint, None)
         for one in share.snapshots.values() if share else (snapshot,):
             self._intake.end(one, State.COMMITTED)
 
-    async def _upload(self, snapshot: Snapshot, checkpoint: str) -> Receipt | None:
+    async def _upload(self, snapshot: Snapshot, checkpoint: str, flight: Flight) -> Receipt | None:
         """Make the snapshot durable; the receipt, if this completes the pod's share."""
         clock = self._standing.clock
-        begun = clock.monotonic()
-        item = await self._stored(snapshot, checkpoint)
+        item = await self._stored(snapshot, checkpoint, flight)
+        flight.durable(clock.monotonic())
+        full_speed = not flight.limit.held_back
+        self._pacing.rhythm.upload_ends(self._around.progress(), counts=full_speed)
         share = self._shares.setdefault(checkpoint, Share(checkpoint))
-        share.add(snapshot, item, clock.monotonic() - begun)
+        share.add(snapshot, item, flight.uploaded)
         self._metrics.uploaded.inc(snapshot.bytes)
         if not share.complete({*self._expected(), snapshot.process}):
             return None
@@ -164,14 +251,15 @@ class Uploads:
         receipt = build_receipt(share, self._config, parent=self._parent(), now=now)
         return await self._committer.write_receipt(receipt)
 
-    async def _stored(self, snapshot: Snapshot, checkpoint: str) -> StoredObject:
+    async def _stored(self, snapshot: Snapshot, checkpoint: str, flight: Flight) -> StoredObject:
         """Upload until the store has it, unless a newer snapshot waits behind trouble."""
         work = partial(
             upload_snapshot,
             snapshot=snapshot,
             path=self._paths.arena(snapshot.process, snapshot.arena),
             key=keys.data(checkpoint, self._config.rank, snapshot.process),
-            cancel=self._cancel,
+            throttle=flight.limit,
+            cancel=flight.cancel,
         )
         while True:
             try:
@@ -186,6 +274,23 @@ class Uploads:
         for one in share.snapshots.values() if share else (snapshot,):
             self._stages.set(one.id, State.DURABLE)
         return await self._committer.commit(receipt)
+
+    def _learn(self, snapshot: Snapshot, flight: Flight) -> None:
+        """What this save cost decides how often the next ones come."""
+        if not flight.uploaded:
+            return  # its receipt stood before: an earlier run of this container sent it
+        self._pacing.saw_save(
+            Save(
+                stall=snapshot.stall_seconds,
+                latency=self._standing.clock.monotonic() - flight.begun,
+                upload=flight.uploaded,
+                bytes=snapshot.bytes,
+                throttled=flight.limit.held_back,
+            )
+        )
+        self._standing.interval = self._pacing.to_json()
+        self._remember(self._pacing.remember())
+        self._metrics.saw_interval(self._standing.interval)
 
     def _seen(self, manifest: Manifest, snapshot: Snapshot) -> None:
         committed_at = parse_rfc3339(manifest.committed_at)

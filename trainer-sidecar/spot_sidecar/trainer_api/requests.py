@@ -13,6 +13,7 @@ __all__ = [
     "Allocate",
     "Busy",
     "Complete",
+    "Flush",
     "InvalidRequestError",
     "Register",
     "Resume",
@@ -99,6 +100,13 @@ class Submit(Request):
     stall_seconds: Seconds = 0.0
     taken_at: AwareDatetime
     dataset: dict[str, Any] | None = None
+
+
+class Flush(Request):
+    """POST /v1/flush: `seconds` from now until a last save must be committed; null: no deadline."""
+
+    process: Process
+    seconds: Annotated[float, Field(allow_inf_nan=False)] | None = None
 
 
 class Say(Request):

@@ -11,11 +11,13 @@ from spot_sidecar.completion import Completion
 from spot_sidecar.snapshots.intake import HandOver, Intake, RefusedError
 from spot_sidecar.snapshots.snapshot import Snapshot, State
 from spot_sidecar.snapshots.stages import Stages
+from spot_sidecar.snapshots.uploads import Uploads
 from spot_sidecar.standing import Standing
 from spot_sidecar.trainer_api.requests import (
     Acquire,
     Allocate,
     Complete,
+    Flush,
     Submit,
     Waiting,
     read_body,
@@ -34,6 +36,7 @@ class Saving:
 
     arenas: Arenas
     intake: Intake
+    uploads: Uploads
     stages: Stages
     completion: Completion
     standing: Standing
@@ -41,12 +44,13 @@ class Saving:
     """Called with each process that hands something over: it has begun, whatever else it shows."""
 
     def routes(self) -> list[web.RouteDef]:
-        """Arenas, acquire, snapshots, complete."""
+        """Arenas, acquire, snapshots, flush, complete."""
         return [
             web.post("/v1/arenas", self.allocate),
             web.post("/v1/arenas/acquire", self.acquire),
             web.post("/v1/snapshots", self.submit),
             web.get("/v1/snapshots/{id}", self.follow),
+            web.post("/v1/flush", self.flush),
             web.post("/v1/complete", self.complete),
         ]
 
@@ -90,6 +94,14 @@ class Saving:
         if stage is None:
             return _unknown()
         return web.json_response({"state": stage.state.value, "why": stage.why})
+
+    async def flush(self, request: web.Request) -> web.Response:
+        """Whether a last save can still be committed; what is under way is hurried either way."""
+        asked = await read_body(request, Flush)
+        self.uploads.hurry()
+        return web.json_response(
+            self.uploads.last_save.advise(asked.process, asked.seconds).to_json()
+        )
 
     async def complete(self, request: web.Request) -> web.Response:
         """Mark the committed final snapshot as the job's result; 202 while it is not done."""

@@ -1,6 +1,5 @@
 """The trainer's start: session, resume, resumed."""
 
-import asyncio
 import json
 import os
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from aiohttp import web
 from spot_training import progress
 
 from spot_sidecar.config import Config
+from spot_sidecar.interval.pacing import Pacing
 from spot_sidecar.paths import GROUP_FILE, Paths
 from spot_sidecar.resume.beginning import Beginning, Loaded
 from spot_sidecar.trainer_api.requests import Register, Resume, Resumed, read_body, read_query
@@ -24,6 +24,7 @@ class Starting:
 
     sessions: Sessions
     beginning: Beginning
+    pacing: Pacing
     config: Config
     paths: Paths
 
@@ -36,7 +37,7 @@ class Starting:
         ]
 
     async def session(self, request: web.Request) -> web.StreamResponse:
-        """One line, then silence for as long as either side lives."""
+        """One line, then one for each change of the interval, for as long as either side lives."""
         process = read_query(request, Register).process
         create_progress_file(self.paths.progress(process))
         response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
@@ -44,8 +45,14 @@ class Starting:
             await response.prepare(request)
             await response.write(json.dumps(self._greeting(process)).encode() + b"\n")
             # The client's end cancels this handler; the server's end closes the connection.
-            await asyncio.get_running_loop().create_future()
+            await self._tell_changes(response)
         return response
+
+    async def _tell_changes(self, response: web.StreamResponse) -> None:
+        while True:
+            beat = self.pacing.changes.beat
+            await self.pacing.changes.beyond(beat)
+            await response.write(json.dumps(self._pace()).encode() + b"\n")
 
     async def resume(self, request: web.Request) -> web.Response:
         """What to begin with; 202 while it is not decided."""
@@ -67,11 +74,14 @@ class Starting:
         return {
             "attempt": self.config.attempt,
             "rank": self.config.rank,
-            "interval": self.config.interval,
+            **self._pace(),
             "sharedDir": str(self.paths.shared),
             "noticePath": str(self.paths.notice),
             "progressPath": str(self.paths.progress(process)),
         }
+
+    def _pace(self) -> dict[str, object]:
+        return {"interval": self.pacing.seconds, "saveSeconds": self.pacing.cost}
 
 
 def create_progress_file(path: Path) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from spot_sidecar.interval.rhythm import Rhythm
 from spot_sidecar.notices.bus import NoticeBus
 from spot_sidecar.standing import Standing
 from spot_sidecar.trainer_api.requests import Busy, Say, Waiting, read_body, read_query
@@ -17,6 +18,8 @@ class Telling:
 
     bus: NoticeBus
     standing: Standing
+    rhythm: Rhythm
+    """Step times: a long silence is none."""
 
     def routes(self) -> list[web.RouteDef]:
         """Notice, word, busy."""
@@ -48,5 +51,6 @@ class Telling:
         """A long silence begins, or ends (null)."""
         said = await read_body(request, Busy)
         self.standing.trainer.busy = said.what
+        self.rhythm.disturbed()
         self.standing.changed()
         return web.json_response({})

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import queue
 import select
 import socket
 import socketserver
@@ -28,6 +30,7 @@ class FakeSidecar:
         self.requests: list[tuple[str, dict[str, Any]]] = []
         self.sessions = 0
         self.closed = 0
+        self.lines: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self.dropping = threading.Event()
         self.greeting = {
             "attempt": 3, "rank": 0, "interval": 60.0, "sharedDir": str(folder),
@@ -95,6 +98,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(json.dumps(sidecar.greeting).encode() + b"\n")
         self.wfile.flush()
         while not sidecar.dropping.wait(0.01):
+            with contextlib.suppress(queue.Empty):
+                self.wfile.write(json.dumps(sidecar.lines.get_nowait()).encode() + b"\n")
             if self._hung_up():
                 sidecar.closed += 1
                 return

@@ -32,6 +32,8 @@ class ScriptedBackend:
     attempt: int = 1
     rank: int = 0
     interval: float = 1000.0
+    cost: float | None = None
+    fitting: bool | None = None
     current: Notice | None = None
     outcome: str | None = "committed"
     free: bool = True
@@ -71,6 +73,9 @@ class ScriptedBackend:
 
     def notice(self) -> Notice | None:
         return self.current
+
+    def fits(self, seconds: float | None) -> bool | None:
+        return self.fitting
 
     def publish(self, progress: Progress) -> None:
         self.progress = progress

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 SAFETY = 1.3  # estimates are of the last uploads; the next may be slower
 MARGIN = 2.0  # seconds kept for the last word
 FIRST_SHARE, FIRST_LEAST = 0.1, 5.0
+PRECISION = {"Rebalance": 0.1, "Maintenance": 1.0}  # of such notices, the share that comes true
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,13 @@ class Flush:
     until: float | None
 
 
+def flush_end(now: float, seconds_left: float | None) -> float | None:
+    """Until when a last save may take; None: there is no deadline."""
+    if seconds_left is None:
+        return None
+    return now + max(0.0, seconds_left - min(MARGIN, seconds_left / 4))
+
+
 def plan_flush(now: float, seconds_left: float | None, estimate: float | None) -> Flush:
     """Whether a snapshot taken now can be committed in time.
 
@@ -24,16 +32,23 @@ def plan_flush(now: float, seconds_left: float | None, estimate: float | None) -
     measured yet: then it is tried. "Not enough time, keep the last checkpoint" is a legal answer;
     an upload under way is waited for in either case.
     """
-    if seconds_left is None:
+    until = flush_end(now, seconds_left)
+    if seconds_left is None or until is None:
         return Flush(save=True, until=None)
-    until = now + max(0.0, seconds_left - min(MARGIN, seconds_left / 4))
     enough = estimate is None or now + estimate * SAFETY <= until
     return Flush(save=enough and seconds_left > 0, until=until)
 
 
-def first_due(now: float, interval: float, *, fresh: bool) -> float:
-    """When the first periodic save is due: early in a fresh run, which has nothing to fall back on
-    and knows no cost yet."""
-    if not fresh:
-        return now + interval
+def first_due(now: float, interval: float) -> float:
+    """When the first periodic save of a fresh run is due: early, for there is nothing to fall back
+    on and no cost is known yet."""
     return now + min(interval, max(interval * FIRST_SHARE, FIRST_LEAST))
+
+
+def worth_saving(kind: str, since_durable: float, cost: float | None) -> bool:
+    """Whether an uncertain notice is reason enough for a save out of turn.
+
+    `since_durable` seconds of work would be lost if it came true, which of its kind so many do;
+    the save costs `cost` seconds (None: nothing was measured yet).
+    """
+    return cost is None or since_durable > cost / PRECISION.get(kind, 1.0)

@@ -14,7 +14,7 @@ from spot_training.backends.backend import Backend, Ticket
 from spot_training.data import Cursor, Order
 from spot_training.exits import Paused, leave, tell
 from spot_training.notices import Notice
-from spot_training.pausing import first_due, plan_flush
+from spot_training.pausing import first_due, flush_end, plan_flush, worth_saving
 from spot_training.progress import Progress
 from spot_training.snapshots import SnapshotFacts, Writer
 from spot_training.state import TrainingState
@@ -51,7 +51,9 @@ class Run:
         self._timed: Ticket | None = None
         self._durations: list[float] = []
         self._stall = 0.0
-        self._due = float("inf")
+        self._waits_from = 0.0
+        self._early: float | None = None
+        self._durable_at = 0.0
         self._closed = False
 
     @property
@@ -109,7 +111,7 @@ class Run:
             self._hear(notice)
         if notice is not None and notice.certain:
             self._pause(notice)
-        elif time.monotonic() >= self._due:
+        elif time.monotonic() >= self._due():
             self._save_periodically()
 
     def save(self, reason: str = "manual") -> bool:
@@ -163,16 +165,21 @@ class Run:
 
     def begin(self, *, fresh: bool) -> None:
         """The state is ready: time counts from here."""
-        self._due = first_due(time.monotonic(), self._backend.interval, fresh=fresh)
+        now = self._waits_from = self._durable_at = time.monotonic()
+        self._early = first_due(now, self._backend.interval) if fresh else None
         self._publish()
 
     # -- saving ------------------------------------------------------------------------------------
+
+    def _due(self) -> float:
+        """When the next periodic save is due, by the interval as it is now."""
+        return self._waits_from + self._backend.interval if self._early is None else self._early
 
     def _save_periodically(self) -> None:
         in_flight = self._ticket is not None and not self._ticket.settled
         if not in_flight:
             self._save("periodic", seconds=0.0)
-            self._due = time.monotonic() + self._backend.interval
+            self._waits_from, self._early = time.monotonic(), None
 
     def _save(self, reason: str, *, seconds: float | None) -> Ticket | None:
         """A snapshot of this step, or the one of this step that was taken before."""
@@ -221,13 +228,17 @@ class Run:
         if ticket is not None and ticket.committed and ticket is not self._timed:
             self._timed = ticket
             self._durations = [*self._durations[-4:], ticket.seconds or 0.0]
+            self._durable_at = ticket.began
 
     # -- notices -----------------------------------------------------------------------------------
 
     def _hear(self, notice: Notice) -> None:
         self._heard = notice
         if not notice.certain:
-            self._due = time.monotonic()  # checkpoint soon
+            self._learn()
+            now = time.monotonic()
+            if worth_saving(notice.kind, now - self._durable_at, self._backend.cost):
+                self._early = now
         if self._on_notice is None:
             return
         try:
@@ -239,9 +250,11 @@ class Run:
         """Save, wait until it is committed or the time is up, say so, leave."""
         self._learn()
         now = time.monotonic()
-        estimate = max(self._durations, default=None)
-        flush = plan_flush(now, notice.seconds_left(), estimate)
-        if flush.save:
+        left = notice.seconds_left()
+        until = flush_end(now, left)
+        flush = plan_flush(now, left, max(self._durations, default=None))
+        fits = self._backend.fits(None if until is None else until - now)
+        if flush.save if fits is None else (fits and (left is None or left > 0)):
             self._save("notice", seconds=None if flush.until is None else flush.until - now)
         ticket = self._ticket
         if ticket is not None:

@@ -1,5 +1,5 @@
 import pytest
-from spot_training.pausing import Flush, first_due, plan_flush
+from spot_training.pausing import Flush, first_due, plan_flush, worth_saving
 
 
 @pytest.mark.parametrize(("left", "estimate", "expected"), [
@@ -19,9 +19,22 @@ def test_saving_is_tried_only_if_it_can_commit_in_time(
     assert plan_flush(1000.0, left, estimate) == expected
 
 
-@pytest.mark.parametrize(("interval", "fresh", "due"), [
-    (300.0, True, 30.0), (20.0, True, 5.0), (3.0, True, 3.0), (0.0, True, 0.0),
-    (300.0, False, 300.0),
+@pytest.mark.parametrize(("interval", "due"), [
+    (300.0, 30.0), (20.0, 5.0), (3.0, 3.0), (0.0, 0.0),
 ])  # fmt: skip
-def test_a_fresh_run_saves_early(interval: float, *, fresh: bool, due: float) -> None:
-    assert first_due(1000.0, interval, fresh=fresh) == 1000.0 + due
+def test_a_fresh_run_saves_early(interval: float, due: float) -> None:
+    assert first_due(1000.0, interval) == 1000.0 + due
+
+
+@pytest.mark.parametrize(("kind", "since", "cost", "saves"), [
+    ("Rebalance", 0.0, None, True),
+    ("Rebalance", 21.0, 2.0, True),
+    ("Rebalance", 19.0, 2.0, False),
+    ("Maintenance", 2.1, 2.0, True),
+    ("Maintenance", 1.9, 2.0, False),
+])  # fmt: skip
+def test_an_uncertain_notice_is_worth_a_save_if_enough_would_be_lost(
+    kind: str, since: float, cost: float | None, saves: bool
+) -> None:
+    """One Rebalance in ten comes true: ten times the cost must be at stake."""
+    assert worth_saving(kind, since, cost) is saves

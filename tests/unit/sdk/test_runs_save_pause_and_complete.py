@@ -100,6 +100,41 @@ def test_without_enough_time_the_last_checkpoint_is_kept() -> None:
     assert [facts.step for facts in backend.facts] == [1]
 
 
+@pytest.mark.parametrize(("fits", "saved"), [(True, [1, 2]), (False, [1])])
+def test_a_backend_that_knows_better_decides_on_the_last_save(fits: bool, saved: list[int]) -> None:
+    backend = ScriptedBackend(interval=0.0, fitting=fits)
+    trainer = Trainer(backend)
+    trainer.step()
+    backend.tickets[0].seconds = 50.0 if fits else 0.1
+    backend.current = a_notice(seconds=20.0)
+    with pytest.raises(spot.Paused):
+        trainer.step()
+    assert [facts.step for facts in backend.facts] == saved
+
+
+def test_a_deadline_that_has_passed_is_not_tried() -> None:
+    backend = ScriptedBackend(fitting=True, current=a_notice(seconds=-1.0))
+    with pytest.raises(spot.Paused, match="not enough time"):
+        Trainer(backend).step()
+    assert backend.facts == []
+
+
+def test_a_changed_interval_holds_for_the_wait_under_way() -> None:
+    backend = ScriptedBackend(interval=1000.0)
+    trainer = Trainer(backend)
+    trainer.run._early = None
+    trainer.step()
+    backend.interval = 0.0
+    trainer.step()
+    assert [facts.step for facts in backend.facts] == [2]
+
+
+def test_an_uncertain_notice_soon_after_a_save_is_not_worth_another() -> None:
+    backend = ScriptedBackend(cost=100.0, current=a_notice("Rebalance", seconds=3600))
+    Trainer(backend).step(2)
+    assert backend.facts == []
+
+
 def test_the_wait_for_a_commit_ends_before_the_deadline() -> None:
     backend = ScriptedBackend(outcome=None, current=a_notice(seconds=0.4))
     trainer = Trainer(backend)

@@ -72,6 +72,36 @@ def test_the_greeting_tells_attempt_and_interval(sidecar: FakeSidecar) -> None:
     assert sidecar.told("/v1/resume") == [{"process": 0, "wait": 20}]
 
 
+def test_the_interval_may_change_at_any_time(sidecar: FakeSidecar) -> None:
+    run = begin(sidecar)
+    sidecar.lines.put({"news": "of a later version"})
+    sidecar.lines.put({"interval": 7.5, "saveSeconds": 0.25})
+    eventually(lambda: run._backend.interval == 7.5)
+    assert run._backend.cost == 0.25
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ((200, {"save": True, "why": "there is time"}), True),
+        ((200, {"save": False, "why": "there is not enough time: 9 s"}), False),
+        ((200, {}), None),
+        ((404, {"error": "an older sidecar"}), None),
+    ],
+)
+def test_the_sidecar_says_whether_a_last_save_fits(
+    sidecar: FakeSidecar,
+    answer: tuple[int, dict[str, Any]],
+    expected: bool | None,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = begin(sidecar)
+    sidecar.replies["/v1/flush"] = [answer]
+    assert run._backend.fits(12.5) is expected
+    assert sidecar.told("/v1/flush") == [{"process": 0, "seconds": 12.5}]
+    assert str(answer[1].get("why", "")) in capsys.readouterr().err
+
+
 def test_nothing_starts_without_a_grant(
     sidecar: FakeSidecar, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -152,7 +182,7 @@ def test_a_save_that_is_refused_does_not_stop_the_training(
 ) -> None:
     sidecar.replies[path] = [(507, {"error": "raise staging.sizeLimit", "needBytes": 2})]
     run = begin(sidecar)
-    run._due = 0.0
+    run._early = 0.0
     run.step()
     run.step()
     assert run.current_step == 2
@@ -163,7 +193,7 @@ def test_a_busy_arena_is_waited_for_by_a_notice_only(sidecar: FakeSidecar) -> No
     busy = (409, {"error": "busy"})
     sidecar.replies["/v1/arenas/acquire"] = [busy, busy, (200, {"index": 1})]
     run = begin(sidecar)
-    run._due = 0.0
+    run._early = 0.0
     run.step()
     assert sidecar.told("/v1/snapshots") == []
     (sidecar.folder / "notice.json").write_text(

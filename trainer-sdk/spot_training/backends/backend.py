@@ -67,7 +67,7 @@ class Ticket:
         self.why = ""
         self.state = "queued"
         self.seconds: float | None = None
-        self._began = time.monotonic()
+        self.began = time.monotonic()
         self._settled = threading.Event()
 
     @property
@@ -86,7 +86,7 @@ class Ticket:
             return
         self.state, self.why = state, why
         if state in SETTLED:
-            self.seconds = time.monotonic() - self._began
+            self.seconds = time.monotonic() - self.began
             self._settled.set()
 
     def wait(self, seconds: float | None) -> bool:
@@ -107,7 +107,17 @@ class Backend(Protocol):
 
     @property
     def interval(self) -> float:
-        """Seconds between periodic saves; known after `begin`."""
+        """Seconds between periodic saves; known after `begin`, and may change at any time."""
+
+    @property
+    def cost(self) -> float | None:
+        """Seconds of training that one save takes; None: not known."""
+
+    def fits(self, seconds: float | None) -> bool | None:
+        """Whether a snapshot taken now is committed within `seconds` (None: no deadline).
+
+        None: the backend does not know better than the run's own measurements.
+        """
 
     def begin(self) -> Beginning:
         """Blocks until it is decided what to start from; without a grant it waits for ever."""

@@ -41,6 +41,7 @@ class LocalBackend:
     """A lineage in `directory`."""
 
     rank = 0
+    cost = None
 
     def __init__(self, directory: Path, *, interval: float, store: Store | None = None) -> None:
         """`store` replaces the directory's own store (the directory still holds the lock)."""
@@ -94,6 +95,9 @@ class LocalBackend:
 
     def notice(self) -> Notice | None:
         return self._watch.look()
+
+    def fits(self, seconds: float | None) -> bool | None:
+        """The run measures the same."""
 
     def publish(self, progress: Progress) -> None:
         """Nobody watches a local run from outside."""

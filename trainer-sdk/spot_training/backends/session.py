@@ -11,6 +11,7 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from spot_training.backends.socket_http import UnixConnection
 from spot_training.exits import tell
@@ -19,12 +20,20 @@ _SILENT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
+class Pace:
+    """How often to save, and what a save takes from training (None: not known); seconds."""
+
+    interval: float
+    cost: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Greeting:
-    """What the sidecar says first. `interval` is in seconds."""
+    """What the sidecar says first."""
 
     attempt: int
     rank: int
-    interval: float
+    pace: Pace
     notice_path: Path
     progress_path: Path
 
@@ -36,6 +45,7 @@ class Session:
         self._path = path
         self._target = f"/v1/session?process={process}&pid={os.getpid()}"
         self._greeting: Greeting | None = None
+        self._pace: Pace | None = None
         self._greeted = threading.Event()
         self._closed = threading.Event()
         self._held: socket.socket | None = None
@@ -49,6 +59,11 @@ class Session:
         if self._greeting is None:
             raise RuntimeError("the session was closed before the sidecar greeted")
         return self._greeting
+
+    @property
+    def pace(self) -> Pace | None:
+        """The newest the sidecar said; None before its greeting."""
+        return self._pace
 
     def close(self) -> None:
         """Lets go: for the sidecar this process has ended."""
@@ -78,9 +93,10 @@ class Session:
             response = connection.getresponse()
             line = response.readline()
             self._greeting = _parse(line)
+            self._pace = self._greeting.pace
             self._greeted.set()
-            while response.readline():
-                pass  # later lines are for later versions
+            while line := response.readline():
+                self._pace = _pace(json.loads(line)) or self._pace
         finally:
             connection.close()
 
@@ -91,9 +107,17 @@ def _parse(line: bytes) -> Greeting:
         return Greeting(
             attempt=int(data["attempt"]),
             rank=int(data["rank"]),
-            interval=float(data["interval"]),
+            pace=Pace(float(data["interval"]), data.get("saveSeconds")),
             notice_path=Path(data["noticePath"]),
             progress_path=Path(data["progressPath"]),
         )
     except (KeyError, TypeError) as error:
         raise ValueError(f"not a greeting: {data!r}") from error
+
+
+def _pace(data: Any) -> Pace | None:
+    """The pace in a later line; other lines are for later versions."""
+    if not isinstance(data, dict) or not isinstance(data.get("interval"), int | float):
+        return None
+    cost = data.get("saveSeconds")
+    return Pace(float(data["interval"]), float(cost) if cost is not None else None)

@@ -21,6 +21,7 @@ from spot_training.progress import Progress, ProgressWriter
 from spot_training.snapshots import SnapshotFacts
 
 POLL_SECONDS = 20
+DEFAULT_INTERVAL = 300.0  # until the sidecar has said how often to save
 _PROCESS = 0  # one process per pod
 
 
@@ -29,7 +30,6 @@ class SidecarBackend:
 
     def __init__(self, socket: Path, *, rank: int) -> None:
         self.rank = rank
-        self.interval = 300.0
         self.attempt = int(os.environ.get("SPOT_ATTEMPT", "0"))
         self._client = SocketClient(socket)
         self._session = Session(socket, _PROCESS)
@@ -38,9 +38,19 @@ class SidecarBackend:
         self._progress: ProgressWriter | None = None
         self._arenas: list[Arena] = []
 
+    @property
+    def interval(self) -> float:
+        pace = self._session.pace
+        return pace.interval if pace is not None else DEFAULT_INTERVAL
+
+    @property
+    def cost(self) -> float | None:
+        pace = self._session.pace
+        return pace.cost if pace is not None else None
+
     def begin(self) -> Beginning:
         greeting = self._session.greeting()
-        self.attempt, self.interval = greeting.attempt, greeting.interval
+        self.attempt = greeting.attempt
         self._watch = Watch(NoticeFile(greeting.notice_path), self._trap)
         self._progress = ProgressWriter(greeting.progress_path)
         answer = self._decision()
@@ -98,6 +108,17 @@ class SidecarBackend:
 
     def notice(self) -> Notice | None:
         return self._watch.look()
+
+    def fits(self, seconds: float | None) -> bool | None:
+        try:
+            answer = self._insist("/v1/flush", {"seconds": seconds}, limit=5.0)
+        except (SidecarError, SidecarGone) as error:
+            tell(f"the sidecar does not say whether a last save fits: {error}")
+            return None
+        if "save" not in answer:
+            return None
+        tell(str(answer.get("why", "")))
+        return bool(answer["save"])
 
     def publish(self, progress: Progress) -> None:
         if self._progress is not None:

@@ -41,7 +41,7 @@ class LastSave:
     def advise(self, process: int, left: float | None) -> Advice:
         """Before a last save is taken; `left` seconds from now (None: no deadline)."""
         measured, flight = self.pacing.measured, self.flight_of(process)
-        save = measured and measured.save_seconds(measured.bytes)
+        save = None if measured is None else measured.save_seconds(measured.bytes)
         found = rush(self._window(flight, left, save, free=self.spare_arena(process)))
         why = _explained(found, measured, left)
         if not found.saves:
@@ -53,7 +53,9 @@ class LastSave:
     def gives_way(self, waiting: Snapshot, left: float | None) -> bool:
         """Whether the upload under way is to be paused for this snapshot, which is taken."""
         measured, flight = self.pacing.measured, self.flight_of(waiting.process)
-        save = measured and measured.upload_seconds(waiting.bytes) + measured.commit
+        if measured is None:
+            return False
+        save = measured.upload_seconds(waiting.bytes) + measured.commit
         return rush(self._window(flight, left, save, free=True)) is Rush.BEFORE
 
     def _window(

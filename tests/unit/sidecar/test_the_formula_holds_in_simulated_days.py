@@ -17,7 +17,7 @@ LUCK = np.random.default_rng(17).random(RUNS.size)
 
 
 def waste(interval: float, saved: float) -> float:
-    """Seconds of `DAYS` days lost per second of new work; all runs between interruptions in a row."""
+    """Seconds of `DAYS` days lost per second of new work."""
     gaps = RUNS
     cycle = interval + COST
     done = np.floor(gaps / cycle)

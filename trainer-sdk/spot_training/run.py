@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from spot_training import randomness
+from spot_training import randomness, steplog
 from spot_training.backends.backend import Backend, Ticket
 from spot_training.data import Cursor, Order
 from spot_training.exits import Paused, leave, tell
@@ -54,6 +54,7 @@ class Run:
         self._waits_from = 0.0
         self._early: float | None = None
         self._durable_at = 0.0
+        self._log = steplog.from_environment()
         self._closed = False
 
     @property
@@ -106,6 +107,7 @@ class Run:
         self._cursor.count(samples)
         self.metrics = {name: float(value) for name, value in metrics.items()}
         self._publish()
+        self._note("step")
         notice = self._backend.notice()
         if notice is not None and notice != self._heard:
             self._hear(notice)
@@ -168,6 +170,7 @@ class Run:
         now = self._waits_from = self._durable_at = time.monotonic()
         self._early = first_due(now, self._backend.interval) if fresh else None
         self._publish()
+        self._note("begin")
 
     # -- saving ------------------------------------------------------------------------------------
 
@@ -277,12 +280,25 @@ class Run:
             Progress(self._step, self._cursor.samples, self._cursor.epoch, time.time(), self._stall)
         )
 
+    def _note(self, kind: str) -> None:
+        """One line of the step log, if there is one."""
+        if self._log is None:
+            return
+        self._log.write(
+            steplog.Line(
+                kind, self.attempt, self._step, steplog.now(), self.samples, self._stall,
+                self.metrics,
+            )
+        )  # fmt: skip
+
     def _expect_open(self) -> None:
         if self._closed:
             raise RuntimeError("the run has ended: nothing may follow complete() or Paused")
 
     def _close(self) -> None:
         self._closed = True
+        if self._log is not None:
+            self._log.close()
         self._backend.close()
 
 

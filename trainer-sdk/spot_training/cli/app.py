@@ -45,6 +45,8 @@ CHECKPOINTS = (
     Command("export", "checkpoints.export"),
 )
 
+TRUST = (Command("run", "run.command"), Command("verify", "compare.command"))
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
@@ -81,6 +83,8 @@ def parser() -> argparse.ArgumentParser:
     below = group.add_subparsers(metavar="COMMAND", required=True)
     for command in CHECKPOINTS:
         _add(below, command, details=WHERE)
+    for command in TRUST:
+        _add(commands, command, details="")
     return top
 
 

@@ -49,6 +49,11 @@ class Access:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """WHERE and everything that may be needed to get there."""
     parser.add_argument("where", metavar="WHERE", help="directory, s3://bucket/prefix, stj/NAME")
+    add_access(parser)
+
+
+def add_access(parser: argparse.ArgumentParser) -> None:
+    """How stores and clusters are reached."""
     s3 = parser.add_argument_group("stores")
     s3.add_argument("--endpoint-url", metavar="URL", help="of an S3-compatible store")
     s3.add_argument("--region", help="the bucket's region")

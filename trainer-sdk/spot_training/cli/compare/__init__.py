@@ -1,0 +1,1 @@
+"""`spot-training verify`: whether two lineages ended in the same state, bit for bit."""

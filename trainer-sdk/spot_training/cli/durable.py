@@ -13,7 +13,7 @@ from spot_training.cli.codes import Refusal, unseen
 
 
 @contextlib.contextmanager
-def replacing(path: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
+def replacing(path: Path, *, overwrite: bool, mode: int = 0o666) -> Iterator[BinaryIO]:
     """A file that takes `path`'s place when the block ends well; fsynced, with its directory."""
     if path.exists() and not overwrite:
         raise Refusal(f"{path} exists: give another name, or --overwrite")
@@ -24,7 +24,7 @@ def replacing(path: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
             try:
                 yield file  # type: ignore[misc]  # tempfile's wrapper has all of BinaryIO
                 file.flush()
-                os.fchmod(file.fileno(), 0o644 & ~_umask())
+                os.fchmod(file.fileno(), mode & ~_umask())
                 os.fsync(file.fileno())
                 draft.replace(path)
             finally:

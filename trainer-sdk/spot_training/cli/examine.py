@@ -133,7 +133,12 @@ def _read_back(store: Store, item: StoredObject) -> list[str]:
 
 
 def blame(content: memoryview, item: StoredObject) -> list[str]:
-    """Which tensors' bytes differ from the manifest's digests; the header if none does."""
+    """Which tensors' bytes differ from the manifest's digests; the header if none does.
+
+    Of a script's own file nothing is known but its name.
+    """
+    if item.file is not None:
+        return [f"the script's file {item.file.path}"]
     if len(content) != item.size:
         return [f"{item.key}: {len(content)} bytes of {item.size}"]
     try:

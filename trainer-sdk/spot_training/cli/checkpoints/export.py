@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from spot_training.checkpoint import codec, keys, layout
-from spot_training.checkpoint.manifest import Manifest, StoredObject
+from spot_training.checkpoint.manifest import FILE, Manifest, StoredObject
+from spot_training.checkpoint.union import union
 from spot_training.cli import plain
 from spot_training.cli.checkpoints.common import Lineage, add_place, add_reference, open_lineage
 from spot_training.cli.codes import OK, Refusal
@@ -29,6 +30,8 @@ model/ takes the model alone, under the names of its state_dict():
 
   spot-training checkpoints export ./spot-checkpoints newest --to model.safetensors --prefix model/
   python -c 'from safetensors.torch import load_file; print(load_file("model.safetensors").keys())'
+
+Files that a script wrote itself (checkpoint.source Directory) keep their paths and modes.
 """
 
 
@@ -44,6 +47,8 @@ def handle(options: argparse.Namespace) -> int:
     lineage = open_lineage(options)
     checkpoint = lineage.resolve(options.checkpoint)
     manifest = _readable(lineage, checkpoint)
+    for file in union(manifest.objects):
+        print(_export_file(lineage, file, options))
     for item, path in _targets(manifest, options.to):
         taken = _export(lineage, manifest, item, path, options=options)
         print(f"{path}  {taken}")
@@ -58,20 +63,37 @@ def _readable(lineage: Lineage, checkpoint: str) -> Manifest:
     return manifest
 
 
+def _export_file(lineage: Lineage, item: StoredObject, options: argparse.Namespace) -> str:
+    """A file that the script wrote itself, under its own path."""
+    facts = item.file
+    if facts is None or options.to.suffix == ".safetensors":
+        raise Refusal("this checkpoint is of files that the script wrote: give a directory")
+    path: Path = options.to / facts.path
+    with (
+        scratch(item.size) as content,
+        replacing(path, overwrite=options.overwrite, mode=facts.mode) as out,
+    ):
+        lineage.place.store.download(item.key, content, item.digests)
+        out.write(content)
+    return f"{path}  {size(item.size)}"
+
+
 def _targets(manifest: Manifest, to: Path) -> list[tuple[StoredObject, Path]]:
+    states = [item for item in manifest.objects if item.role != FILE]
     if to.suffix == ".safetensors":
-        if len(manifest.objects) > 1:
+        if len(states) > 1:
             raise Refusal(
-                f"{short(manifest.id)} has {len(manifest.objects)} files, one for each process: "
+                f"{short(manifest.id)} has {len(states)} files, one for each process: "
                 "give a directory"
             )
-        return [(manifest.objects[0], to)]
-    return [(item, to / _name(manifest, item)) for item in manifest.objects]
+        return [(states[0], to)]
+    alone = len(states) == 1
+    return [(item, to / _name(manifest, item, alone=alone)) for item in states]
 
 
-def _name(manifest: Manifest, item: StoredObject) -> str:
+def _name(manifest: Manifest, item: StoredObject, *, alone: bool) -> str:
     parsed = keys.parse_data(item.key)
-    if len(manifest.objects) == 1 or parsed is None:
+    if alone or parsed is None:
         return f"{short(manifest.id)}.safetensors"
     return f"{short(manifest.id)}-r{parsed[1]}-p{parsed[2]}.safetensors"
 

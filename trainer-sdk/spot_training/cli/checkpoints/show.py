@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from spot_training.checkpoint import keys, layout, records
-from spot_training.checkpoint.manifest import Manifest, StoredObject
+from spot_training.checkpoint.manifest import FILE, Manifest, StoredObject
 from spot_training.checkpoint.store import Corrupt, NotFound, Store
 from spot_training.cli.checkpoints.common import add_place, add_reference, open_lineage
 from spot_training.cli.codes import BAD, OK
@@ -36,8 +36,8 @@ def handle(options: argparse.Namespace) -> int:
         print(json.dumps(_as_json(lineage.place.store, shown), indent=2))
     else:
         print("\n".join(words(lineage.found, shown, utc_now())))
-        for item in shown.manifest.objects if shown.manifest else ():
-            print("\n".join(tensors(lineage.place.store, item)))
+        if shown.manifest is not None:
+            print("\n".join(content(lineage.place.store, shown.manifest)))
     return OK if shown.manifest else BAD
 
 
@@ -52,6 +52,24 @@ def words(found: Survey, shown: Row, now: datetime) -> list[str]:
     ]
     facts += _manifest_facts(known, now) if known else []
     return [f"checkpoint {shown.id}", *pairs(facts)]
+
+
+def content(store: Store, manifest: Manifest) -> list[str]:
+    """The tensors of every process, and the files that the script wrote itself."""
+    states = [item for item in manifest.objects if item.role != FILE]
+    said = [line for item in states for line in tensors(store, item)]
+    files = [item for item in manifest.objects if item.role == FILE]
+    return said + (file_table(files) if files else [])
+
+
+def file_table(files: Sequence[StoredObject]) -> list[str]:
+    """The files of a checkpoint that a script wrote itself."""
+    listed = [
+        [item.file.path if item.file else item.key, f"{item.size:,}", item.digest, item.key]
+        for item in sorted(files, key=lambda item: item.key)
+    ]
+    lines = table(("FILE", "BYTES", "DIGEST", "KEY"), listed, right="BYTES")
+    return ["", *lines, count(len(files), "file")]
 
 
 def tensors(store: Store, item: StoredObject) -> list[str]:
@@ -102,6 +120,9 @@ def _evidence(found: Survey, checkpoint: str) -> str:
 def _as_json(store: Store, shown: Row) -> dict[str, Any]:
     objects = []
     for item in shown.manifest.objects if shown.manifest else ():
+        if item.role == FILE:
+            objects.append(records.to_json(item))
+            continue
         slots = read_slots(store, item)
         listed = {
             slot.name: {

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from spot_training.checkpoint import codec, keys, layout
-from spot_training.checkpoint.manifest import Manifest, StoredObject
+from spot_training.checkpoint.manifest import FILE, Manifest, StoredObject
+from spot_training.checkpoint.union import union
 from spot_training.cli.codes import Refusal
 from spot_training.cli.places.place import Place
 from spot_training.cli.references import resolve, short
@@ -30,9 +31,14 @@ class Final:
         return f"{self.place.title} {short(self.manifest.id)}"
 
     def objects(self) -> dict[tuple[int, int], StoredObject]:
-        """By (rank, process)."""
-        parsed = ((keys.parse_data(item.key), item) for item in self.manifest.objects)
+        """The states, by (rank, process)."""
+        states = (item for item in self.manifest.objects if item.role != FILE)
+        parsed = ((keys.parse_data(item.key), item) for item in states)
         return {(place[1], place[2]): item for place, item in parsed if place}
+
+    def files(self) -> dict[str, StoredObject]:
+        """The files that the script wrote itself, by path."""
+        return {item.file.path: item for item in union(self.manifest.objects) if item.file}
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from spot_training.checkpoint.layout import Spec
+from spot_training.checkpoint.layout import Slot, Spec
+from spot_training.checkpoint.manifest import StoredObject
 from spot_training.cli.compare import plain, values
 from spot_training.cli.compare.final import Final, Opened, opened
 from spot_training.cli.compare.report import Comparison
 from spot_training.cli.compare.steps import Steps
+from spot_training.cli.scratch import scratch
 
 
 @dataclass(slots=True)
@@ -34,6 +36,7 @@ def compare(a: Final, b: Final, steps: Steps | None = None) -> Comparison:
         with opened(a, mine[who]) as one, opened(b, theirs[who]) as other:
             _tensors(found, one, other, label)
             found.state += [label + line for line in plain.differences(one.state, other.state)]
+    _files(found, a, b)
     return Comparison(
         a=a.title,
         b=b.title,
@@ -43,6 +46,30 @@ def compare(a: Final, b: Final, steps: Steps | None = None) -> Comparison:
         state=tuple(found.state),
         steps=steps,
     )
+
+
+def _files(found: _Found, a: Final, b: Final) -> None:
+    """Byte by byte: what the files mean, only the script knows."""
+    mine, theirs = a.files(), b.files()
+    for path in sorted(mine.keys() | theirs.keys()):
+        if path not in mine or path not in theirs:
+            found.missing.append(f"file {path} is only in {'A' if path in mine else 'B'}")
+            continue
+        difference = _file_difference(a, mine[path], b, theirs[path])
+        if difference:
+            found.different.append((f"file {path}", difference))
+        else:
+            found.equal.append(f"file {path}")
+
+
+def _file_difference(a: Final, mine: StoredObject, b: Final, theirs: StoredObject) -> str:
+    if mine.size != theirs.size:
+        return f"{mine.size:,} bytes | {theirs.size:,} bytes"
+    with scratch(mine.size) as one, scratch(theirs.size) as other:
+        a.place.store.download(mine.key, one, mine.digests)
+        b.place.store.download(theirs.key, other, theirs.digests)
+        found = values.compare(one, other, Slot("", Spec("U8", (mine.size,)), 0, mine.size))
+        return found.spelled() if found else ""
 
 
 def _tensors(found: _Found, a: Opened, b: Opened, label: str) -> None:

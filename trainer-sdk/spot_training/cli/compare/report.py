@@ -61,7 +61,9 @@ def lines(found: Comparison) -> list[str]:
     """The whole report."""
     tensors = len(found.equal) + len(found.different) + len(found.missing)
     said = [f"A  {found.a}", f"B  {found.b}"]
-    said.append(f"{len(found.equal)} of {count(tensors, 'tensor')} bit-identical")
+    files = any(name.startswith("file ") for name in found.equal)
+    noun = "item" if files else "tensor"
+    said.append(f"{len(found.equal)} of {count(tensors, noun)} bit-identical")
     said += _shown([f"{name}: {what}" for name, what in found.different])
     said += _shown(list(found.missing))
     said.append("typed state differs" if found.state else "typed state identical")

@@ -40,13 +40,14 @@ def format_duration(duration: timedelta) -> str:
     return "".join(f"{count}{unit}" for count, unit in parts if count) or "0s"
 
 
-def _read(value: object) -> object:
+def read_duration(value: object) -> object:
+    """What a model's field takes for a duration: a text is parsed, anything else left alone."""
     return parse_duration(value) if isinstance(value, str) else value
 
 
 Duration = Annotated[
     timedelta,
-    BeforeValidator(_read),
+    BeforeValidator(read_duration),
     PlainSerializer(format_duration),
     WithJsonSchema({"type": "string", "maxLength": MAX_LENGTH}),
 ]

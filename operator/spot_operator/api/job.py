@@ -6,14 +6,17 @@ or says when a change takes effect. Rules between fields are in `rules.py`.
 
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
-from spot_operator.api.durations import Duration
+from spot_operator.api.durations import MAX_LENGTH, Duration, format_duration, read_duration
 from spot_operator.api.model import Model
 from spot_operator.api.quantities import Bytes
 
+ADAPTIVE: Final = "Adaptive"
+"""The interval that is found by measuring."""
+MIN_LOST_WORK: Final = timedelta(seconds=10)
 MIN_INTERVAL: Final = timedelta(seconds=5)
 MAX_INTERVAL: Final = timedelta(hours=24)
 MIN_STALL_TIMEOUT: Final = timedelta(seconds=30)
@@ -25,6 +28,23 @@ PodTemplate = Annotated[dict[str, Any], WithJsonSchema({"x-kind": "PodTemplateSp
 """A PodTemplateSpec as plain JSON; the CRD carries its full schema."""
 Staging = Annotated[Bytes, WithJsonSchema({"x-kind": "Quantity"})]
 """Bytes here, a quantity in JSON."""
+
+
+def _read_interval(value: object) -> object:
+    return value if value == ADAPTIVE else read_duration(value)
+
+
+def _write_interval(value: timedelta | str) -> str:
+    return format_duration(value) if isinstance(value, timedelta) else value
+
+
+Interval = Annotated[
+    timedelta | Literal["Adaptive"],
+    BeforeValidator(_read_interval),
+    PlainSerializer(_write_interval),
+    WithJsonSchema({"type": "string", "maxLength": MAX_LENGTH}),
+]
+"""A duration, or the word that leaves it to be found."""
 
 
 class NoneValid(StrEnum):
@@ -117,11 +137,22 @@ class CheckpointSpec(Model):
     """How the job's state is kept."""
 
     store: Store = Field(description="Where checkpoints live. Immutable.")
-    interval: Duration = Field(
-        default=timedelta(minutes=5),
+    interval: Interval = Field(
+        default=ADAPTIVE,
         description=(
-            'Time between two checkpoints, from "5s" to "24h": what a loss without warning '
-            "costs at most. A change takes effect with the next attempt."
+            "Adaptive finds the time between two checkpoints from what a save costs and how often "
+            "the job is interrupted without time for a last save, both as measured; "
+            'status.checkpoint.interval shows it with its inputs. Or a fixed time, from "5s" to '
+            '"24h". A change takes effect with the next attempt.'
+        ),
+    )
+    max_lost_work: Duration | None = Field(
+        default=None,
+        description=(
+            'The most work that a loss without warning may cost, from "10s" to "24h": the '
+            "interval, the copy of the state and the time until it is durable stay within it "
+            "together. Condition LossBoundFeasible says whether they can. A fixed interval must "
+            "be shorter. A change takes effect with the next attempt."
         ),
     )
     on_none_valid: NoneValid = Field(

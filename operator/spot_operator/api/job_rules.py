@@ -3,6 +3,7 @@
 from typing import Final
 
 from spot_operator.api import job, names
+from spot_operator.api.durations import PATTERN
 from spot_operator.api.rules import Rule, duration, immutable, subdomain
 from spot_operator.api.template_rules import TEMPLATE
 
@@ -28,7 +29,21 @@ JOB: Final[tuple[Rule, ...]] = (
     immutable("spec.checkpoint.store"),
     immutable("spec.checkpoint.staging"),
     immutable("spec.completion"),
-    duration("spec.checkpoint.interval", job.MIN_INTERVAL, job.MAX_INTERVAL),
+    duration(
+        "spec.checkpoint.interval", job.MIN_INTERVAL, job.MAX_INTERVAL, word=str(job.ADAPTIVE)
+    ),
+    duration("spec.checkpoint.maxLostWork", job.MIN_LOST_WORK, job.MAX_INTERVAL),
+    Rule(
+        name="interval within maxLostWork",
+        at="spec.checkpoint",
+        # An interval that is no duration is refused by its own rule.
+        cel=f"!has(self.maxLostWork) || !self.interval.matches('{PATTERN}')"
+        f" || !self.maxLostWork.matches('{PATTERN}') || size(self.interval) < 2"
+        " || size(self.maxLostWork) < 2"
+        " || duration(self.interval) < duration(self.maxLostWork)",
+        message="choose an interval shorter than maxLostWork, or Adaptive, which keeps to it",
+        field=".interval",
+    ),
     duration("spec.stallTimeout", job.MIN_STALL_TIMEOUT, None),
     subdomain("spec.policyName", "a SpotPolicy"),
     subdomain(f"{_S3}.credentialsSecretName", "a Secret"),

@@ -237,6 +237,8 @@ class Condition(StrEnum):
     """False while pods of the current attempt find no node."""
     CHECKPOINTS_HEALTHY = "CheckpointsHealthy"
     """False while checkpoints cannot be written, read or trusted."""
+    LOSS_BOUND_FEASIBLE = "LossBoundFeasible"
+    """False while `maxLostWork` cannot be kept; the message has the numbers."""
 
 
 class Reason(StrEnum):
@@ -312,6 +314,16 @@ class Reason(StrEnum):
     CHECKPOINT_CORRUPT = "CheckpointCorrupt"
     """False: a checkpoint was quarantined; the one before it was used."""
 
+    # LossBoundFeasible
+    WITHIN_BOUND = "WithinBound"
+    """True: no more than `maxLostWork` can be lost."""
+    BOUND_EXCEEDED = "BoundExceeded"
+    """False: more can be lost; the message says why and what to change."""
+    NO_BOUND_ASKED = "NoBoundAsked"
+    """Unknown: `maxLostWork` is not set."""
+    NOT_MEASURED = "NotMeasured"
+    """Unknown: no save was measured yet."""
+
 
 class Event(StrEnum):
     """Reasons of the Events the operator writes on a job."""
@@ -330,6 +342,10 @@ class Event(StrEnum):
     """A checkpoint failed to verify and will not be used again; the sidecar says so."""
     CHECKPOINT_SUSPECT = "CheckpointSuspect"
     """Two failures followed from one checkpoint: the one before it is used next."""
+    LOSS_BOUND_EXCEEDED = "LossBoundExceeded"
+    """`maxLostWork` cannot be kept; the message has the numbers and what to change."""
+    LOSS_BOUND_KEPT = "LossBoundKept"
+    """`maxLostWork` can be kept, by the saves as measured."""
     BACKING_OFF = "BackingOff"
     """The next attempt waits."""
     NODE_LOST = "NodeLost"

@@ -56,17 +56,22 @@ LABEL: Final = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 """RFC 1123 label."""
 
 
-def duration(at: str, low: timedelta, high: timedelta | None) -> Rule:
-    """A duration within these limits, the upper one included."""
+def duration(at: str, low: timedelta, high: timedelta | None, *, word: str = "") -> Rule:
+    """A duration within these limits, the upper one included; or the `word` in its place."""
     shortest = format_duration(low)
     upper = f" && duration(self) <= duration('{format_duration(high)}')" if high else ""
     span = f"from {shortest} to {format_duration(high)}" if high else f"of at least {shortest}"
+    cel = (
+        f"size(self) > 1 && self.matches('{PATTERN}')"
+        f" && duration(self) >= duration('{shortest}'){upper}"
+    )
+    either = f"{word}, or " if word else ""
     return Rule(
         name=f"duration of {at}",
         at=at,
-        cel=f"size(self) > 1 && self.matches('{PATTERN}')"
-        f" && duration(self) >= duration('{shortest}'){upper}",
-        message=f'write a duration {span} in whole hours, minutes, seconds, as "90s" or "1h30m"',
+        cel=f"self == '{word}' || ({cel})" if word else cel,
+        message=f"write {either}a duration {span} in whole hours, minutes, seconds, "
+        'as "90s" or "1h30m"',
     )
 
 

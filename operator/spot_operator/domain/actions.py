@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
-from spot_operator.domain.ledger import CommitRef, Ledger
+from spot_operator.domain.hazard import NO_HISTORY, Hazard
+from spot_operator.domain.ledger import CommitRef, Interval, Ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,10 @@ class CreatePod:
     """Names, sorted."""
     high_water: int = 0
     """The highest step known before this attempt: what lies below it is replayed."""
+    hazard: Hazard = NO_HISTORY
+    """What is known of interruptions."""
+    interval: Interval | None = None
+    """What the attempts before measured and decided."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What a person reads of the job: five conditions, each with a reason and what can be done.
+"""What a person reads of the job: six conditions, each with a reason and what can be done.
 
 A condition's time changes only with its status. No message carries a figure that moves by itself,
 for a job at rest is not written.
@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 from spot_operator.api.names import Condition, Ending, Reason, State
 from spot_operator.domain.ledger import ConditionRecord, Ledger
+from spot_operator.domain.loss_bound import loss_bound
 from spot_operator.domain.scene import Scene
 from spot_operator.domain.snapshot import ReportView
 from spot_operator.domain.summary import in_progress
@@ -167,10 +168,18 @@ def _checkpoints(scene: Scene, ledger: Ledger) -> Finding | None:
     return Finding("True", Reason.COMMITTED, "the newest checkpoint is committed")
 
 
+def _loss_bound(scene: Scene, ledger: Ledger) -> Finding | None:
+    if ledger.state is State.FINISHED:
+        return None
+    found = loss_bound(scene, ledger)
+    return Finding(found.status, found.reason, found.message)
+
+
 JUDGES: Final[dict[Condition, Judge]] = {
     Condition.SUCCEEDED: _succeeded,
     Condition.RUNNING: _running,
     Condition.SUSPENDED: _suspended,
     Condition.CAPACITY_AVAILABLE: _capacity,
     Condition.CHECKPOINTS_HEALTHY: _checkpoints,
+    Condition.LOSS_BOUND_FEASIBLE: _loss_bound,
 }

@@ -11,6 +11,8 @@ from typing import Literal
 
 from spot_operator.api.names import Bucket, Condition, Ending, Reason, State
 
+Loss = Literal["Saved", "Lost"]
+
 
 class Charge(StrEnum):
     """Which budget an ending was charged to."""
@@ -152,6 +154,8 @@ class AttemptRecord:
     resumed_from: CommitRef | None = None
     step: int | None = None
     """The last step known of this attempt."""
+    loss: Loss | None = None
+    """Whether its last state was committed before it lost its place; None: it did not lose it."""
     replayed_steps: int = 0
     retry_seconds: float | None = None
     """From the last step known before this attempt to its first own step."""
@@ -182,6 +186,42 @@ class Committed:
 
 
 @dataclass(frozen=True, slots=True)
+class IntervalInputs:
+    """What the interval depends on; None: not measured yet. See `api.status`."""
+
+    stall_seconds: float | None = None
+    commit_latency_seconds: float | None = None
+    commit_overhead_seconds: float | None = None
+    state_bytes: int | None = None
+    upload_bytes_per_second: float | None = None
+    slowdown: float | None = None
+    step_seconds: float | None = None
+    saves: int | None = None
+    interruptions_per_hour: float = 0.0
+    saved_share: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class IntervalBounds:
+    """Seconds between which the interval is kept."""
+
+    optimum: float | None = None
+    shortest: float | None = None
+    longest: float | None = None
+    max_lost_work: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """The time between two checkpoints that is in force, as the sidecar of rank 0 decided."""
+
+    seconds: float
+    why: str
+    inputs: IntervalInputs = IntervalInputs()
+    bounds: IntervalBounds = IntervalBounds()
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoints:
     """What is known of the lineage."""
 
@@ -193,6 +233,7 @@ class Checkpoints:
     best_step: int = -1
     """The highest step ever committed since training last began from zero; -1: none."""
     suspects: tuple[str, ...] = ()
+    interval: Interval | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ def notes(old: Ledger, new: Ledger) -> tuple[Note, ...]:
         *_notices(old, new),
         *_resumed(old, new),
         *_checkpoints(old, new),
+        *_loss_bound(old, new),
         *_ended(old, new),
         *_finished(old, new),
         *_standing(old, new),
@@ -81,6 +82,17 @@ def _checkpoints(old: Ledger, new: Ledger) -> Iterator[Note]:
         if name not in old.checkpoint.suspects:
             text = f"training failed twice from checkpoint {name}; the one before is tried next"
             yield Note("Warning", Event.CHECKPOINT_SUSPECT, text)
+
+
+def _loss_bound(old: Ledger, new: Ledger) -> Iterator[Note]:
+    kind = Condition.LOSS_BOUND_FEASIBLE
+    before, now = old.condition(kind), new.condition(kind)
+    if now is None or (before is not None and before.status == now.status):
+        return
+    if now.status == "True":
+        yield _normal(Event.LOSS_BOUND_KEPT, now.message)
+    elif now.status == "False":
+        yield _warning(Event.LOSS_BOUND_EXCEEDED, now.message)
 
 
 def _ended(old: Ledger, new: Ledger) -> Iterator[Note]:

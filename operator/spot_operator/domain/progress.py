@@ -29,7 +29,7 @@ def note_progress(scene: Scene, ledger: Ledger) -> Ledger:
     report = scene.report_of(leading)
     if report is not None:
         ledger = _resumed(scene, ledger, report)
-        ledger = _committed(scene, ledger, report)
+        ledger = _paced(_committed(scene, ledger, report), report)
         ledger = _stepped(scene, ledger, report)
     return _last_words(scene, ledger, leading)
 
@@ -84,6 +84,12 @@ def _committed(scene: Scene, ledger: Ledger, report: ReportView) -> Ledger:
         return ledger
     seen = Committed(commit.ref, commit.committed_at, commit.bytes, commit.write_seconds)
     return note_checkpoint(scene, count_commits(ledger, report.commits), seen)
+
+
+def _paced(ledger: Ledger, report: ReportView) -> Ledger:
+    if report.interval is None:
+        return ledger
+    return replace(ledger, checkpoint=replace(ledger.checkpoint, interval=report.interval))
 
 
 def _stepped(scene: Scene, ledger: Ledger, report: ReportView) -> Ledger:

@@ -14,6 +14,7 @@ from spot_operator.domain.backoff import uncharged_level, wait_after
 from spot_operator.domain.budgets import FINAL, Bill, charge
 from spot_operator.domain.endings import Evidence, Verdict, judge
 from spot_operator.domain.exclusions import exclude
+from spot_operator.domain.hazard import loss_of
 from spot_operator.domain.ledger import (
     AttemptRecord,
     Charge,
@@ -82,6 +83,7 @@ def _settle(scene: Scene, ledger: Ledger, current: AttemptRecord, verdict: Verdi
         ending=str(verdict.ending),
         message=shorten(verdict.message, STATUS_MESSAGE),
         charged=bill.charged,
+        loss=loss_of(ledger, current, str(verdict.ending)),
     )
     ledger = replace(
         ledger,

@@ -12,7 +12,7 @@ from typing import Literal
 
 from spot_operator.api.job import JobSpec
 from spot_operator.api.policy import PolicySpec
-from spot_operator.domain.ledger import CommitRef, Ledger, NodeIdentity, Notice, Word
+from spot_operator.domain.ledger import CommitRef, Interval, Ledger, NodeIdentity, Notice, Word
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +219,8 @@ class ReportView:
     commit: CommitReport | None = None
     commits: int = 0
     """Commits of this attempt so far."""
+    interval: Interval | None = None
+    """The time between checkpoints, with what it follows from."""
     seconds: Mapping[str, float] = field(default_factory=dict)
     """Cumulative seconds of this attempt by bucket: startUp, restore, productive, replayed, …"""
     notice: Notice | None = None

@@ -136,6 +136,18 @@ def _read_checkpoints(read: api.Checkpoints | None) -> own.Checkpoints:
         attempt_commits=read.attempt_commits,
         best_step=read.best_step,
         suspects=read.suspects,
+        interval=_read_interval(read.interval),
+    )
+
+
+def _read_interval(read: api.IntervalInForce | None) -> own.Interval | None:
+    if read is None:
+        return None
+    return own.Interval(
+        seconds=read.seconds,
+        why=read.why,
+        inputs=_flat(own.IntervalInputs, read.inputs) or own.IntervalInputs(),
+        bounds=_flat(own.IntervalBounds, read.bounds) or own.IntervalBounds(),
     )
 
 

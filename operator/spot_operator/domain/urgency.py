@@ -35,7 +35,12 @@ def _essence(ledger: Ledger) -> Ledger:
         progress=Progress(),
         time=TimeLedger(),
         checkpoint=replace(
-            ledger.checkpoint, newest=None, commits=0, attempt_commits=0, best_step=-1
+            ledger.checkpoint,
+            newest=None,
+            commits=0,
+            attempt_commits=0,
+            best_step=-1,
+            interval=None,
         ),
         attempts=tuple(replace(one, step=None) for one in ledger.attempts),
         conditions=tuple(replace(one, message="") for one in ledger.conditions),

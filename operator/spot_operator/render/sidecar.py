@@ -7,6 +7,7 @@ from spot_operator.api import names
 from spot_operator.api.job import S3Store
 from spot_operator.domain.actions import CreatePod
 from spot_operator.domain.snapshot import JobView
+from spot_operator.render.pacing import pacing, start_interval
 from spot_operator.render.settings import RenderSettings
 from spot_operator.render.volumes import SIDECAR_EXTRA_BYTES, sidecar_mounts
 
@@ -79,7 +80,8 @@ def sidecar_config(
         "rank": action.rank,
         "ranks": _RANKS,
         "store": {"s3": _store(checkpoint.store.s3)},
-        "interval": checkpoint.interval.total_seconds(),
+        "interval": start_interval(checkpoint, action),
+        "pacing": pacing(checkpoint, action),
         "highWaterStep": action.high_water,
         "onNoneValid": checkpoint.on_none_valid.value,
         "stagingBytes": checkpoint.staging.size_limit,

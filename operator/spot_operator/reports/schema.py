@@ -79,6 +79,39 @@ class Commit(_Part):
     reason: Short = ""
 
 
+class IntervalInputs(_Part):
+    """What the interval depends on; None: not measured yet."""
+
+    stall_seconds: Seconds | None = None
+    commit_latency_seconds: Seconds | None = None
+    commit_overhead_seconds: Seconds | None = None
+    state_bytes: Count | None = None
+    upload_bytes_per_second: Seconds | None = None
+    slowdown: Annotated[float, Field(ge=0, lt=1)] | None = None
+    step_seconds: Seconds | None = None
+    saves: Count | None = None
+    interruptions_per_hour: Seconds = 0.0
+    saved_share: Seconds = 0.0
+
+
+class IntervalBounds(_Part):
+    """Seconds between which the interval is kept."""
+
+    optimum: Seconds | None = None
+    shortest: Seconds | None = None
+    longest: Seconds | None = None
+    max_lost_work: Seconds | None = None
+
+
+class ReportedInterval(_Part):
+    """The time between two checkpoints."""
+
+    seconds: Seconds
+    why: Annotated[str, _at_most(64)]
+    inputs: IntervalInputs = IntervalInputs()
+    bounds: IntervalBounds = IntervalBounds()
+
+
 class SecondsOf(_Part):
     """Cumulative seconds of this attempt."""
 
@@ -159,6 +192,7 @@ class Report(_Part):
     commit: Commit | None = None
     commits: Count = 0
     skipped_snapshots: Count = 0
+    interval: ReportedInterval | None = None
     seconds: SecondsOf = SecondsOf()
     replayed_steps: Count = 0
     notice: ReportedNotice | None = None

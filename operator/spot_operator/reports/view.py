@@ -1,10 +1,18 @@
 """A report as decisions see it."""
 
-from spot_operator.domain.ledger import CommitRef, Notice, Word
+from spot_operator.domain.ledger import (
+    CommitRef,
+    Interval,
+    IntervalBounds,
+    IntervalInputs,
+    Notice,
+    Word,
+)
 from spot_operator.domain.snapshot import CommitReport, Problem, ReportView, ResumeReport
 from spot_operator.reports.schema import (
     Commit,
     Report,
+    ReportedInterval,
     ReportedNotice,
     ReportedProblem,
     Resume,
@@ -29,6 +37,7 @@ def view_of(report: Report, *, age: float, step_age: float) -> ReportView:
         resume=None if report.resume is None else _resume(report.resume),
         commit=None if report.commit is None else _commit(report.commit),
         commits=report.commits,
+        interval=None if report.interval is None else _interval(report.interval),
         seconds=report.seconds.model_dump(by_alias=True),
         notice=None if report.notice is None else _notice(report.notice),
         word=None if report.word is None else Word(report.word.word, report.word.reason),
@@ -41,6 +50,15 @@ def _resume(resume: Resume) -> ResumeReport:
     return ResumeReport(
         decision=resume.decision,
         source=None if resume.source is None else _ref(resume.source),
+    )
+
+
+def _interval(found: ReportedInterval) -> Interval:
+    return Interval(
+        seconds=found.seconds,
+        why=found.why,
+        inputs=IntervalInputs(**found.inputs.model_dump(by_alias=False)),
+        bounds=IntervalBounds(**found.bounds.model_dump(by_alias=False)),
     )
 
 

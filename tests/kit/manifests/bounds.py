@@ -103,8 +103,14 @@ def _duration(length: int) -> str:
     return f"0000h000000m{60:0{length - 13}d}s"
 
 
+def _quarter_hour(length: int) -> str:
+    # Beyond the interval of the good manifest.
+    return f"0000h000000m{900:0{length - 13}d}s"
+
+
 _SHAPES: Final[dict[str, Callable[[int], Any]]] = {
     "interval": _duration,
+    "maxLostWork": _quarter_hour,
     "stallTimeout": _duration,
     "backoff.initial": _duration,
     "backoff.max": _duration,

@@ -83,6 +83,18 @@ JOBS: Final[tuple[Refused, ...]] = (
     Refused("short name", "metadata.name", "d" * 41, "at most 40 characters"),
     Refused("name without dots", "metadata.name", "digits.v2", "without dots"),
     *_duration("spec.checkpoint.interval", "", "5", "5 m", "4s", "24h1s", "1m1h", "0.5h", "5min"),
+    *_duration("spec.checkpoint.interval", "adaptive", "Adaptive "),
+    *_duration("spec.checkpoint.maxLostWork", "", "10", "9s", "24h1s", "Adaptive"),
+    *(
+        Refused(
+            "interval within maxLostWork",
+            "spec.checkpoint.maxLostWork",
+            value,
+            "shorter than maxLostWork, or Adaptive",
+            "spec.checkpoint.interval",
+        )
+        for value in ("10s", "5m", "300s")
+    ),
     *_duration("spec.stallTimeout", "", "29s", "-1m", "for ever"),
     Refused("name in spec.policyName", "spec.policyName", "", "the name of a SpotPolicy"),
     Refused("name in spec.policyName", "spec.policyName", "My Policy", "the name of a SpotPolicy"),

@@ -14,11 +14,16 @@ from kit.clock import FakeClock
 from kit.simcluster.store import Checkpoint, Lineage, Model
 from spot_operator.api import names
 from spot_operator.control.clock import timestamp
+from spot_sidecar.config import Pacing as PacingSettings
+from spot_sidecar.interval.costs import Save
+from spot_sidecar.interval.pacing import Pacing
 
 __all__ = ["Exit", "Network", "Orders", "Plan", "TrainerPod"]
 
 Json = dict[str, Any]
 
+STATE = 96 * 2**20
+"""Bytes of a snapshot."""
 COMMIT_SECONDS = 2.0
 """From a snapshot to its commit."""
 IMPORT_SECONDS = 2.0
@@ -41,6 +46,8 @@ class Plan:
     steps: int = 60
     interval: int = 10
     """Steps between two checkpoints."""
+    latency: float = COMMIT_SECONDS
+    """Seconds from a snapshot to its commit, as the sidecar would measure them."""
     crashes: dict[int, int] = field(default_factory=dict)
     """By attempt: the step before which the trainer exits with code 1."""
     hangs: dict[int, int] = field(default_factory=dict)
@@ -93,6 +100,8 @@ class TrainerPod:
     started: str = ""
     last_report: float = 0.0
     last_step_at: str | None = None
+    pacing: Pacing | None = None
+    """The sidecar's own code: what a save costs, and the interval that follows."""
     seconds: dict[str, float] = field(default_factory=dict)
     """What the time of this attempt went into, cumulative."""
 
@@ -103,6 +112,9 @@ class TrainerPod:
     async def run(self) -> Exit:
         """Train until done, told to stop, or broken."""
         self.started = timestamp(self.clock.now(), micro=True)
+        config = self._config()
+        settings = PacingSettings.model_validate(config["pacing"])
+        self.pacing = Pacing(config["interval"], settings, self._trained_hours)
         await self._report()
         if not self.lineage.claim(self.attempt, self.nonce):
             return await self._stop("Resurrected", "the claim is another process's")
@@ -183,15 +195,22 @@ class TrainerPod:
         checkpoint = Checkpoint(self.attempt, taken, self.nonce)
         self.lineage.commit(checkpoint)
         self.commits += 1
+        if self.pacing is not None:
+            self.pacing.saw_save(
+                Save(0.1, self.plan.latency, self.plan.latency, STATE, throttled=False)
+            )
         self.commit = {
             **_ref(checkpoint),
-            "bytes": 96 * 2**20,
+            "bytes": STATE,
             "committedAt": timestamp(self.clock.now()),
             "writeSeconds": COMMIT_SECONDS,
             "stallSeconds": 0.1,
             "reason": reason,
         }
         await self._report()
+
+    def _trained_hours(self) -> float:
+        return sum(self.seconds.get(one, 0.0) for one in ("productive", "replayed")) / 3600
 
     def _told_to_go(self) -> bool:
         notice = self.orders.notice
@@ -282,6 +301,7 @@ class TrainerPod:
             "resume": self.resume,
             "commit": self.commit,
             "commits": self.commits,
+            "interval": self.pacing and self.pacing.to_json(),
             "seconds": self.seconds,
             "notice": self._heard_notice(),
             "word": self.word,

@@ -77,6 +77,7 @@ attempts = st.builds(
     resumed=st.sampled_from([None, "fresh", "checkpoint", "completed", "stop"]),
     resumed_from=st.none() | refs,
     step=st.none() | counts,
+    loss=st.sampled_from([None, "Saved", "Lost"]),
     replayed_steps=counts,
     retry_seconds=st.none() | figures,
 )
@@ -94,6 +95,23 @@ buckets = st.dictionaries(
 ).map(lambda spent: tuple((one, spent[one]) for one in Bucket if one in spent))
 reported = st.just(()) | st.tuples(*(durations for _ in REPORTED)).map(
     lambda amounts: tuple(zip(REPORTED, amounts, strict=True))
+)
+measured = st.none() | figures
+intervals = st.builds(
+    own.Interval,
+    seconds=figures,
+    why=words,
+    inputs=st.builds(
+        own.IntervalInputs,
+        **{
+            one: st.none() | counts if one in {"state_bytes", "saves"} else measured
+            for one in own.IntervalInputs.__slots__
+            if one not in {"interruptions_per_hour", "saved_share"}
+        },
+        interruptions_per_hour=figures,
+        saved_share=figures,
+    ),
+    bounds=st.builds(own.IntervalBounds, **dict.fromkeys(own.IntervalBounds.__slots__, measured)),
 )
 ledgers = st.builds(
     own.Ledger,
@@ -124,11 +142,12 @@ ledgers = st.builds(
         attempt_commits=counts,
         best_step=st.integers(-1, 2**40),
         suspects=st.lists(refs.map(lambda ref: ref.id), max_size=2).map(tuple),
+        interval=st.none() | intervals,
     ),
     excluded=st.lists(st.builds(own.ExcludedNode, nodes, words, times), max_size=KEPT).map(tuple),
     time=st.builds(own.TimeLedger, st.none() | times, buckets, reported),
     policy=st.none() | names,
     progress=st.builds(own.Progress, counts, counts, counts, st.none() | times),
     totals=st.builds(own.Totals, counts, counts, counts, counts, figures),
-    conditions=st.lists(conditions, max_size=5, unique_by=lambda one: one.type).map(tuple),
+    conditions=st.lists(conditions, max_size=6, unique_by=lambda one: one.type).map(tuple),
 )

@@ -68,11 +68,21 @@ def test_the_largest_status_fits() -> None:
         "checkpoint",
         ref,
         10**12,
+        "Saved",
         10**12,
         1e9 + 0.123,
     )
     condition = own.ConditionRecord(
         Condition.SUCCEEDED, "Unknown", word, shorten("é" * 2000, CONDITION_MESSAGE), at, 10**9
+    )
+    number = 123_456.789_012
+    interval = own.Interval(
+        number,
+        word,
+        own.IntervalInputs(
+            number, number, number, 10**15, number, number, number, 10**9, number, number
+        ),
+        own.IntervalBounds(number, number, number, number),
     )
     ledger = Ledger(
         stopping=own.Stopping(at, None, wide),
@@ -81,7 +91,7 @@ def test_the_largest_status_fits() -> None:
         attempts=(attempt,) * ATTEMPTS_KEPT,
         budgets=own.Budgets(10**9, (NOW,) * 500, 100, 100),
         checkpoint=own.Checkpoints(
-            own.Committed(ref, at, 10**15, 1e9), 10**9, 10**9, 10**12, (word, word)
+            own.Committed(ref, at, 10**15, 1e9), 10**9, 10**9, 10**12, (word, word), interval
         ),
         excluded=(own.ExcludedNode(node, word, at),) * KEPT,
         policy=name,

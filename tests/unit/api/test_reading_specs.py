@@ -28,7 +28,8 @@ def test_a_full_job() -> None:
 def test_a_minimal_job_has_the_documented_defaults() -> None:
     spec = JobSpec.model_validate(MINIMAL)
     assert not spec.suspend
-    assert spec.checkpoint.interval == timedelta(minutes=5)
+    assert spec.checkpoint.interval == "Adaptive"
+    assert spec.checkpoint.max_lost_work is None
     assert spec.checkpoint.on_none_valid is NoneValid.FAIL
     assert spec.checkpoint.staging.size_limit == 2**30
     assert spec.completion is Completion.MARKER

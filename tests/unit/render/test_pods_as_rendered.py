@@ -9,7 +9,8 @@ import yaml
 from kit.jobs import a_job, a_template
 from spot_operator.api import names
 from spot_operator.domain.actions import CreatePod, Grant
-from spot_operator.domain.ledger import CommitRef
+from spot_operator.domain.hazard import Hazard
+from spot_operator.domain.ledger import CommitRef, Interval, IntervalInputs
 from spot_operator.render.pod import render_pod
 from spot_operator.render.settings import RenderSettings
 from spot_operator.render.sidecar import sidecar_config
@@ -34,6 +35,18 @@ THIRD = CreatePod(
     ),
     excluded_nodes=("spot-b", "spot-a"),
     high_water=512,
+    hazard=Hazard(incidents=2.5, hours=30.25, saved_share=0.125),
+    interval=Interval(
+        240.0,
+        "Optimum",
+        IntervalInputs(
+            stall_seconds=0.5,
+            commit_latency_seconds=12.0,
+            upload_bytes_per_second=1e8,
+            saves=7,
+            interruptions_per_hour=0.1,
+        ),
+    ),
 )
 
 RICH_TEMPLATE: Json = {
@@ -81,6 +94,7 @@ RICH_CHECKPOINT: Json = {
         }
     },
     "interval": "90s",
+    "maxLostWork": "5m",
     "onNoneValid": "StartFresh",
     "staging": {"sizeLimit": "256Mi"},
 }

@@ -8,9 +8,20 @@ from pathlib import Path
 import pytest
 from kit.clock import EPOCH
 from kit.sidecar import a_pod
+from spot_operator.api.job import CheckpointSpec
+from spot_operator.domain.actions import CreatePod, Grant
+from spot_operator.domain.hazard import Hazard
+from spot_operator.domain.ledger import Checkpoints, Ledger
+from spot_operator.domain.status import ledger_of, status_of
+from spot_operator.render.pacing import pacing as rendered
+from spot_operator.render.pacing import start_interval
 from spot_operator.reports.schema import MAX_REPORT_BYTES, Report
+from spot_operator.reports.view import view_of
 from spot_sidecar.clock import SystemClock
+from spot_sidecar.config import Pacing as PacingSettings
 from spot_sidecar.config import Settings
+from spot_sidecar.interval import costs
+from spot_sidecar.interval.pacing import Pacing
 from spot_sidecar.notices.imds import Health
 from spot_sidecar.notices.notice import Kind, Notice
 from spot_sidecar.reports.report import build_report
@@ -69,3 +80,32 @@ def test_a_full_one(settings: Settings) -> None:
     assert len(report.quarantined) == 16
     assert len(report.events) == 32
     assert {event.reason for event in report.events} == {"CheckpointQuarantined"}
+
+
+def test_the_interval_goes_round(settings: Settings) -> None:
+    """What a sidecar measured is what the next attempt's is told, through report and status."""
+    known = {
+        "stallSeconds": 0.5, "commitLatencySeconds": 12.0, "commitOverheadSeconds": 2.0,
+        "stateBytes": 1000, "uploadBytesPerSecond": 100.0, "saves": 5, "slowdown": 0.1,
+        "stepSeconds": 0.25,
+    }  # fmt: skip
+    told = {"adaptive": True, "maxLostWork": 90.0, "incidents": 2.0, "exposureHours": 48.0}
+    pacing = Pacing(300.0, PacingSettings(**told, savedShare=0.25, measured=known), lambda: 2.0)
+    standing = Standing(SystemClock(), 3, EPOCH)
+    standing.interval = pacing.to_json()
+    view = view_of(as_read(standing, settings), age=0.0, step_age=0.0)
+    ledger = Ledger(checkpoint=Checkpoints(interval=view.interval))
+    kept = ledger_of(json.loads(json.dumps(status_of(ledger)))).checkpoint.interval
+    assert kept is not None
+    assert kept.why == "MaxLostWork"
+    assert kept.seconds == pytest.approx(77.5)
+    assert kept.inputs.interruptions_per_hour == pytest.approx(2.0 / 50.0)
+    assert kept.bounds.max_lost_work == 90.0
+    grant = Grant(attempt=4, newest=None)
+    again = CreatePod(attempt=4, rank=0, grant=grant, hazard=Hazard(3.0, 50.0, 0.3), interval=kept)
+    checkpoint = CheckpointSpec.model_validate({"store": {"s3": {"bucket": "checkpoints"}}})
+    assert start_interval(checkpoint, again) == kept.seconds
+    read = PacingSettings.model_validate(rendered(checkpoint, again))
+    assert (read.adaptive, read.incidents, read.exposure_hours) == (True, 3.0, 50.0)
+    assert read.measured is not None
+    assert costs.to_json(read.measured.known()) == known

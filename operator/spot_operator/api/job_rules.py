@@ -36,10 +36,10 @@ JOB: Final[tuple[Rule, ...]] = (
     Rule(
         name="interval within maxLostWork",
         at="spec.checkpoint",
-        # An interval that is no duration is refused by its own rule.
+        # What is no duration, or too short, is refused by its own rule.
         cel=f"!has(self.maxLostWork) || !self.interval.matches('{PATTERN}')"
         f" || !self.maxLostWork.matches('{PATTERN}') || size(self.interval) < 2"
-        " || size(self.maxLostWork) < 2"
+        " || size(self.maxLostWork) < 2 || duration(self.maxLostWork) < duration('10s')"
         " || duration(self.interval) < duration(self.maxLostWork)",
         message="choose an interval shorter than maxLostWork, or Adaptive, which keeps to it",
         field=".interval",

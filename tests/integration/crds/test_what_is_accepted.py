@@ -83,7 +83,7 @@ async def test_defaults_show_in_what_is_stored(api: Api) -> None:
         "podCleanup": "KeepFailed",
     }
     checkpoint = job["spec"]["checkpoint"]
-    assert checkpoint["interval"] == "5m"
+    assert checkpoint["interval"] == "Adaptive"
     assert checkpoint["staging"] == {"sizeLimit": "1Gi"}
 
 

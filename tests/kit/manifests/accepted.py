@@ -22,7 +22,7 @@ JOBS: Final[tuple[Changes, ...]] = (
     *_each("metadata.name", "d" * 40, "7", "a-b"),
     *_each("spec.suspend", True, ABSENT),
     *_each("spec.checkpoint.interval", "5s", "24h", "1h30m", "90m", "86400s", "Adaptive", ABSENT),
-    *_each("spec.checkpoint.maxLostWork", "5m1s", "301s", "24h", ABSENT),
+    *_each("spec.checkpoint.maxLostWork", "5m1s", "301s", "24h"),
     *_each("spec.checkpoint.staging.sizeLimit", "1Mi", 1_048_576, "1.5Gi", "2G", "1e9", ABSENT),
     *_each("spec.checkpoint.staging", {}, ABSENT),
     *_each("spec.policyName", "a", "team.vision-1", ABSENT),
@@ -79,7 +79,8 @@ JOBS: Final[tuple[Changes, ...]] = (
 JOB_UPDATES: Final[tuple[Changes, ...]] = (
     *_each("spec.suspend", True),
     *_each("spec.policyName", "long-running", ABSENT),
-    *_each("spec.checkpoint.interval", "1m"),
+    *_each("spec.checkpoint.interval", "1m", "Adaptive"),
+    *_each("spec.checkpoint.maxLostWork", "6m"),
     *_each("spec.checkpoint.onNoneValid", "StartFresh"),
     *_each("spec.stallTimeout", "1h", ABSENT),
     *_each("spec.ttlSecondsAfterFinished", 0, ABSENT),

@@ -138,7 +138,10 @@ def test_an_upload_held_back_goes_at_full_speed_once_a_notice_comes(
         begin(sidecar)
         size = 5 * 2**20  # three parts
         provide(sidecar, size)
-        held = submit(sidecar, fill(sidecar, acquire(sidecar), 1, size))
+        first = submit(sidecar, fill(sidecar, acquire(sidecar), 1, size))
+        expect_state(sidecar, first, "committed")
+        assert "held_back_total 0.0" in sidecar.get("/metrics")[1]
+        held = submit(sidecar, fill(sidecar, acquire(sidecar), 2, size))
         eventually("held back", lambda: "held_back_total 1.0" in sidecar.get("/metrics")[1])
         assert state(sidecar, held, wait=2) == "uploading"
         now = datetime.now(UTC).isoformat()

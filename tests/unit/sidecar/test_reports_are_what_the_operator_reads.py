@@ -98,7 +98,7 @@ def test_the_interval_goes_round(settings: Settings) -> None:
     kept = ledger_of(json.loads(json.dumps(status_of(ledger)))).checkpoint.interval
     assert kept is not None
     assert kept.why == "MaxLostWork"
-    assert kept.seconds == pytest.approx(77.5)
+    assert kept.seconds == pytest.approx(90.0 - 0.5 - 12.0 - 0.25)
     assert kept.inputs.interruptions_per_hour == pytest.approx(2.0 / 50.0)
     assert kept.bounds.max_lost_work == 90.0
     grant = Grant(attempt=4, newest=None)

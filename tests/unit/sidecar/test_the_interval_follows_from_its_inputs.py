@@ -11,7 +11,7 @@ HOUR = 3600.0
 
 
 def inputs(**changes: Any) -> Inputs:
-    usual = Inputs(stall=5.0, latency=0.0, slowdown=0.0, step=1.0, rate=1 / HOUR, saved=0.0)
+    usual = Inputs(stall=5.0, latency=0.0, slowdown=0.0, step=0.0, rate=1 / HOUR, saved=0.0)
     return replace(usual, **changes)
 
 
@@ -41,6 +41,8 @@ def test_where_every_interruption_is_saved_nothing_need_be() -> None:
     ({"rate": 1.0}, 5.0 / 0.03, Why.OVERHEAD),
     ({"max_lost_work": 100.0}, 95.0, Why.MAX_LOST_WORK),
     ({"max_lost_work": 100.0, "latency": 20.0}, 75.0, Why.MAX_LOST_WORK),
+    ({"max_lost_work": 100.0, "step": 10.0}, 85.0, Why.MAX_LOST_WORK),
+    ({"max_lost_work": 100.0, "step": 60.0}, 60.0, Why.MAX_LOST_WORK),
     ({"rate": 1.0, "max_lost_work": 60.0}, 55.0, Why.MAX_LOST_WORK),
     ({"latency": 400.0}, 400.0, Why.UPLOAD),
     ({"latency": 400.0, "max_lost_work": 60.0}, 400.0, Why.UPLOAD),

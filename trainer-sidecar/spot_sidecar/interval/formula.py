@@ -102,12 +102,12 @@ def choose(inputs: Inputs) -> Choice:
         wanted, why = LONGEST, Why.LONGEST
     if wanted < inputs.cost / OVERHEAD:
         wanted, why = inputs.cost / OVERHEAD, Why.OVERHEAD
-    longest = _longest(inputs)
-    if longest is not None and wanted > longest:
-        wanted, why = longest, Why.MAX_LOST_WORK
     shortest, because = max(
         (SHORTEST, Why.SHORTEST), (inputs.step, Why.STEP), (inputs.latency, Why.UPLOAD)
     )
+    longest = _longest(inputs, shortest)
+    if longest is not None and wanted > longest:
+        wanted, why = longest, Why.MAX_LOST_WORK
     if wanted < shortest:
         wanted, why = shortest, because
     feasible = longest is None or wanted <= longest
@@ -116,10 +116,9 @@ def choose(inputs: Inputs) -> Choice:
 
 def fixed(seconds: float, inputs: Inputs) -> Choice:
     """The interval that the job asks for, against the same bounds."""
-    chosen = choose(inputs)
-    longest = chosen.longest
-    feasible = longest is None or max(seconds, inputs.step, inputs.latency) <= longest
-    return Choice(seconds, Why.FIXED, chosen.optimum, chosen.shortest, longest, feasible)
+    chosen, left = choose(inputs), _left(inputs)
+    feasible = left is None or max(seconds, inputs.step, inputs.latency) <= left
+    return Choice(seconds, Why.FIXED, chosen.optimum, chosen.shortest, chosen.longest, feasible)
 
 
 def settle(current: float, choice: Choice) -> float:
@@ -130,7 +129,14 @@ def settle(current: float, choice: Choice) -> float:
     return current if near and above and below else choice.seconds
 
 
-def _longest(inputs: Inputs) -> float | None:
+def _left(inputs: Inputs) -> float | None:
+    """What the bound on lost work leaves between two snapshots."""
     if inputs.max_lost_work is None:
         return None
     return inputs.max_lost_work - inputs.stall - inputs.latency
+
+
+def _longest(inputs: Inputs, shortest: float) -> float | None:
+    """The interval after which the next step still ends within what is left, where one can."""
+    left = _left(inputs)
+    return None if left is None else max(left - inputs.step, min(left, shortest))

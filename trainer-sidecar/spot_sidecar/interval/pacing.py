@@ -8,7 +8,7 @@ from spot_sidecar.config import Saves
 from spot_sidecar.interval import costs
 from spot_sidecar.interval.costs import Costs, Measured, Save
 from spot_sidecar.interval.formula import Choice, Inputs, Why, choose, fixed, settle
-from spot_sidecar.interval.holding import Held, held_rate
+from spot_sidecar.interval.holding import PROBE_EVERY, Held, held_rate
 from spot_sidecar.interval.rhythm import Rhythm
 from spot_sidecar.pulse import Pulse
 
@@ -26,7 +26,8 @@ class Pacing:
         """`interval`: the job's own, or the one to begin with; `trained_hours`: of this attempt."""
         self._settings = settings
         self._trained = trained_hours
-        self._held_since_full_speed = 0
+        # The first one of an attempt goes at full speed, whatever is known from before.
+        self._held_since_full_speed = PROBE_EVERY
         self.costs = Costs(settings.measured.known() if settings.measured else None)
         self.rhythm = Rhythm(self.costs)
         self.seconds = interval

@@ -209,6 +209,8 @@ class Uploads:
             self._fail(snapshot, error)
         finally:
             del self._flights[snapshot.process]
+            if not flight.uploaded:
+                self._pacing.rhythm.disturbed()
         return True
 
     def _release(self, flight: Flight) -> None:

@@ -16,6 +16,7 @@ LINEAGE = Survey(
         for step in (1, 2, 3)
     },
     unreadable={},
+    unsupported={},
     uploads=frozenset({an_id(1, 4)}),
     tombstones={},
     pins=frozenset(),

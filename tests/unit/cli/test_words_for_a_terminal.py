@@ -60,3 +60,10 @@ def test_pairs_without_a_value_are_left_out() -> None:
 
 def test_counts() -> None:
     assert (text.count(1, "kill"), text.count(2000, "step")) == ("1 kill", "2,000 steps")
+
+
+def test_paragraphs_are_filled_and_lists_stay() -> None:
+    text_ = "one two three\nfour\n\nlist:\n  a long item that stays on its line"
+    assert text.reflow(text_, 12) == (
+        "one two\nthree four\n\nlist:\n  a long item that stays on its line"
+    )

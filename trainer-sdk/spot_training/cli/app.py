@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -13,6 +14,7 @@ from spot_training.checkpoint.records import FormatError
 from spot_training.checkpoint.store import Corrupt, NotFound, StoreError
 from spot_training.cli.codes import BAD, EXPLAINED, INTERRUPTED, UNSEEN, Refusal
 from spot_training.cli.places.place import WHERE
+from spot_training.cli.text import reflow
 
 DESCRIPTION = """\
 Look after checkpoints, and prove that a training script can be interrupted.
@@ -98,7 +100,7 @@ def _add(
         command.name,
         help=summary,
         description=f"{summary[0].upper()}{summary[1:]}.\n\n{details}",
-        epilog=f"{module.DETAILS}\n\n{EXPLAINED}",
+        epilog=f"{module.DETAILS}\n\n{getattr(module, 'EXITS', EXPLAINED)}",
     )
     getattr(module, command.add)(parser)
     parser.set_defaults(handle=getattr(module, command.handle))
@@ -107,7 +109,10 @@ def _add(
 def _parser(
     make: Callable[..., argparse.ArgumentParser], *names: str, **settings: str
 ) -> argparse.ArgumentParser:
-    settings.setdefault("epilog", EXPLAINED)
+    width = min(100, shutil.get_terminal_size().columns) - 2
+    settings = {"epilog": EXPLAINED, **settings}
+    for name in ("description", "epilog"):
+        settings[name] = reflow(settings[name], width)
     return make(*names, formatter_class=argparse.RawDescriptionHelpFormatter, **settings)
 
 

@@ -14,7 +14,7 @@ exit codes:
   {OK}    what was asked for is so
   {BAD}    it is not: a checkpoint is damaged, lineages differ, a rule refuses
   {USAGE}    the command line is wrong
-  {UNSEEN}    it could not be seen: store or cluster not reachable, no permission, wrong settings
+  {UNSEEN}    it could not be seen: store or cluster out of reach, no permission
   {INTERRUPTED}  interrupted (Ctrl-C)"""
 
 

@@ -12,13 +12,14 @@ from spot_training.cli.survey import Survey
 
 MEANINGS = """\
 states:
-  verified     somebody read it back and hashed it (V1+V2 after the upload, or V3)
+  verified     somebody looked at it again since (V1 and V2), or read it (V3)
   committed    its manifest stands and reads; nobody has verified it since
-  damaged      its manifest cannot be read; see `show`
+  damaged      its manifest is not whole; see `show`
+  unsupported  it needs a library, or a newer version; see `show`
   suspect      attempts that resumed from it failed (jobs only)
   expired      given up by retention; deleted an hour after that
   quarantined  proved bad; never chosen again
-  incomplete   data without a manifest: an upload under way, or one that was cut off
+  incomplete   data without a manifest: an upload under way, or one cut off
 flags:
   pinned       kept, whatever retention would do
   result       what the job completed with"""
@@ -82,6 +83,7 @@ def _state(found: Survey, checkpoint: str, suspects: Collection[str]) -> str:
         ("quarantined", found.tombstones),
         ("incomplete", found.uploads),
         ("damaged", found.unreadable),
+        ("unsupported", found.unsupported),
         ("expired", found.expired),
         ("suspect", suspects),
         ("verified", found.verified),

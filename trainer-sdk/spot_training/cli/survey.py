@@ -18,7 +18,7 @@ from spot_training.checkpoint.manifest import (
     Tombstone,
     Verified,
 )
-from spot_training.checkpoint.records import FormatError
+from spot_training.checkpoint.records import FormatError, UnsupportedSchema
 from spot_training.checkpoint.selection import newest_first
 from spot_training.checkpoint.store import NotFound, Store
 
@@ -30,13 +30,15 @@ _AT_ONCE = 8
 class Survey:
     """What is known of every checkpoint of a lineage.
 
-    `manifests` holds those that read (V0); `unreadable` says what is wrong with the others.
+    `manifests` holds those that read (V0); `unreadable` says what is wrong with others, and
+    `unsupported` what has to be installed to read the rest.
     `uploads` have data or receipts but no manifest. `verified` says by whom and how far.
     `claim` is the highest attempt's; `choices` are all of that attempt's.
     """
 
     manifests: Mapping[str, Manifest]
     unreadable: Mapping[str, str]
+    unsupported: Mapping[str, str]
     uploads: frozenset[str]
     tombstones: Mapping[str, Tombstone | None]
     pins: frozenset[str]
@@ -49,13 +51,22 @@ class Survey:
 
     def ids(self) -> list[str]:
         """Every checkpoint there is any trace of, newest first."""
-        known = {*self.manifests, *self.unreadable, *self.uploads, *self.tombstones}
-        return newest_first(known)
+        seen = {*self.manifests, *self.unreadable, *self.unsupported}
+        return newest_first({*seen, *self.uploads, *self.tombstones})
 
     def newest(self) -> str | None:
-        """The newest valid one: committed, readable, neither quarantined nor expired."""
-        left = set(self.manifests) - set(self.tombstones) - self.expired
+        """The newest valid one: committed, not damaged, neither quarantined nor expired.
+
+        One that cannot be read here may be it: nothing older is taken for the newest instead.
+        """
+        known = set(self.manifests) | set(self.unsupported)
+        left = known - set(self.tombstones) - self.expired
         return next(iter(newest_first(left)), None)
+
+    def why_unread(self, checkpoint: str) -> str:
+        """Why there is no manifest of it here."""
+        known = {**self.unreadable, **self.unsupported}
+        return known.get(checkpoint, "it has no manifest: its upload did not end")
 
     def results(self) -> frozenset[str]:
         """What completion markers name."""
@@ -66,7 +77,7 @@ def survey(store: Store) -> Survey:
     """Reads it all; raises StoreError if the store cannot be seen."""
     found = store.list("")
     commits = [str(parsed) for key in found if (parsed := keys.parse_commit(key))]
-    manifests, unreadable = _manifests(store, commits)
+    manifests, unreadable, unsupported = _manifests(store, commits)
     attempts = [claimed[0] for key in found if (claimed := keys.parse_claim(key))]
     latest = max(attempts, default=0)
     posts = _read(store, Post, [key for key in found if keys.parse_post(key)])
@@ -75,6 +86,7 @@ def survey(store: Store) -> Survey:
     return Survey(
         manifests=manifests,
         unreadable=unreadable,
+        unsupported=unsupported,
         uploads=_uploads(found) - frozenset(commits) - frozenset(buried),
         tombstones={key: _one(store, Tombstone, keys.tombstone(key)) for key in buried},
         pins=frozenset(_by_id(keys.parse_pin, found)),
@@ -87,21 +99,26 @@ def survey(store: Store) -> Survey:
     )
 
 
-def _manifests(store: Store, ids: list[str]) -> tuple[dict[str, Manifest], dict[str, str]]:
+def _manifests(
+    store: Store, ids: list[str]
+) -> tuple[dict[str, Manifest], dict[str, str], dict[str, str]]:
     manifests: dict[str, Manifest] = {}
     unreadable: dict[str, str] = {}
+    unsupported: dict[str, str] = {}
 
     def read(checkpoint: str) -> None:
         try:
             manifests[checkpoint] = verify.read_manifest(store, checkpoint)
-        except (FormatError, AlgorithmUnavailable) as error:
+        except (UnsupportedSchema, AlgorithmUnavailable) as error:
+            unsupported[checkpoint] = str(error)
+        except FormatError as error:
             unreadable[checkpoint] = str(error)
         except NotFound:
             unreadable[checkpoint] = "deleted while this was read"
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         list(pool.map(read, ids))
-    return manifests, unreadable
+    return manifests, unreadable, unsupported
 
 
 def _read(store: Store, kind: type[Document], found: Iterable[str]) -> dict[str, Document]:

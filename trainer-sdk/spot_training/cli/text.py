@@ -6,6 +6,7 @@ for fifteen lines, and wrap or cut what scripts read.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -60,6 +61,17 @@ def pairs(items: Sequence[tuple[str, str]], *, indent: str = "  ") -> list[str]:
     shown = [(name, value) for name, value in items if value]
     width = max((len(name) for name, _ in shown), default=0)
     return [f"{indent}{name.ljust(width)}  {value}" for name, value in shown]
+
+
+def reflow(text: str, width: int) -> str:
+    """Paragraphs filled to `width`; one with an indented line (a list, an example) stays."""
+    paragraphs = text.split("\n\n")
+    return "\n\n".join(
+        paragraph
+        if "\n " in f"\n{paragraph}"
+        else textwrap.fill(paragraph, width, break_on_hyphens=False)
+        for paragraph in paragraphs
+    )
 
 
 def _two(value: int, base: int, large: str, small: str) -> str:

@@ -28,8 +28,9 @@ processes needs a directory and becomes one file for each. Beside each file is i
 Names are those that `show` lists: the keyword of resume(), a slash, the name inside. --prefix
 model/ takes the model alone, under the names of its state_dict():
 
-  spot-training checkpoints export ./spot-checkpoints newest --to model.safetensors --prefix model/
-  python -c 'from safetensors.torch import load_file; print(load_file("model.safetensors").keys())'
+  spot-training checkpoints export WHERE newest --to m.safetensors \\
+      --prefix model/
+  model.load_state_dict(safetensors.torch.load_file("m.safetensors"))
 
 Files that a script wrote itself (checkpoint.source Directory) keep their paths and modes.
 """
@@ -58,7 +59,7 @@ def handle(options: argparse.Namespace) -> int:
 def _readable(lineage: Lineage, checkpoint: str) -> Manifest:
     manifest = lineage.found.manifests.get(checkpoint)
     if manifest is None:
-        why = lineage.found.unreadable.get(checkpoint, "it has no manifest")
+        why = lineage.found.why_unread(checkpoint)
         raise Refusal(f"{short(checkpoint)} cannot be exported: {why}")
     return manifest
 

@@ -34,7 +34,7 @@ def handle(options: argparse.Namespace) -> int:
     for checkpoint in [lineage.resolve(reference) for reference in options.checkpoint]:
         if checkpoint not in lineage.found.manifests:
             raise Refusal(
-                f"{short(checkpoint)} has no manifest that reads: there is nothing to keep"
+                f"{short(checkpoint)} cannot be kept: {lineage.found.why_unread(checkpoint)}"
             )
         pin = Pin(id=checkpoint, by=_person(), why=options.why, at=rfc3339(utc_now()))
         if checkpoint not in lineage.found.pins:

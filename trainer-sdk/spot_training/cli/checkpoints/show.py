@@ -46,7 +46,7 @@ def words(found: Survey, shown: Row, now: datetime) -> list[str]:
     known = shown.manifest
     facts = [
         ("state", shown.words),
-        ("problem", found.unreadable.get(shown.id, "")),
+        ("problem", "" if known else found.why_unread(shown.id)),
         ("evidence", _evidence(found, shown.id)),
         ("verified", found.verified.get(shown.id, "")),
     ]

@@ -22,7 +22,7 @@ DETAILS = """\
 levels:
   V0  the manifest reads, matches its own digest, and adds up
   V1  every object is there and has its size
-  V2  the store's own checksums agree (object stores; `-` where none are kept)
+  V2  the store's own checksums agree (`-` where it keeps none)
   V3  every byte is read here and hashed; names the tensors that are damaged
 
 Nothing is changed, and nothing quarantined, unless --quarantine asks for it. Even then only what
@@ -105,7 +105,7 @@ def _quarantine(lineage: Lineage, results: Sequence[Examination]) -> None:
     proved = any(result.proved for result in results) or _another_verifies(lineage, results)
     facts = Facts(
         node=node,
-        commits=frozenset(found.manifests) | frozenset(found.unreadable),
+        commits={*found.manifests, *found.unreadable, *found.unsupported},
         tombstones=frozenset(found.tombstones),
         evidence=(*verify.read_evidence(store), *evidence),
         verified_on=frozenset({node}) if proved else frozenset(),

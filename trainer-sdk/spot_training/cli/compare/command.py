@@ -23,9 +23,11 @@ SUMMARY = "prove that an interrupted run ends in the same state as an uninterrup
 DETAILS = """\
 Two ways:
 
-  spot-training verify ./whole ./interrupted     compares two lineages, wherever they are
-  spot-training verify -- python train.py        runs the script twice in fresh directories: once in
-                                                 peace, once killed about --kills times
+  spot-training verify ./whole ./interrupted
+      compares two lineages, wherever they are
+  spot-training verify -- python train.py
+      runs the script twice in fresh directories: once in peace, once killed
+      about --kills times
 
 Compared bit for bit: every tensor of what the runs completed with (else of their newest valid
 checkpoint), the typed state (step, position, random state, plain values), and where both have a log
@@ -44,7 +46,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--kills", metavar="N", type=int, default=4, help="about so many (4)")
     group.add_argument("--kill-every", metavar="TIME", help="instead of --kills")
     group.add_argument("--keep", metavar="DIR", type=Path, help="keep both lineages there")
-    run.add_strikes(parser)
+    run.add_strikes(group)
     parser.usage = (
         "spot-training verify [options] A B\n       spot-training verify [options] -- COMMAND ..."
     )

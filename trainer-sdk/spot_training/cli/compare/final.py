@@ -63,7 +63,7 @@ def find(place: Place, reference: str) -> Final:
         reference = marker.id if marker else "newest"
     checkpoint = resolve(reference, found.ids(), found.newest())
     if checkpoint not in found.manifests:
-        raise Refusal(f"{place.title}: {short(checkpoint)} has no manifest that reads")
+        raise Refusal(f"{place.title} {short(checkpoint)}: {found.why_unread(checkpoint)}")
     return Final(place, found.manifests[checkpoint])
 
 

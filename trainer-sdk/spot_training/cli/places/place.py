@@ -13,9 +13,10 @@ from spot_training.cli.codes import Refusal, wrong_usage
 
 WHERE = """\
 WHERE is one of
-  ./spot-checkpoints           a directory, or a mounted volume
-  s3://bucket/prefix           a bucket; credentials as for the AWS tools (environment, profile)
-  stj/NAME, or -n NS NAME      a SpotTrainingJob: kubectl tells its store, with your kubeconfig
+  ./spot-checkpoints       a directory, or a mounted volume
+  s3://bucket/prefix       a bucket; credentials as for the AWS tools
+  stj/NAME, -n NS NAME     a SpotTrainingJob; kubectl tells where its store is
+
 If lineages are only found below it, they are listed, to name one of them."""
 
 

@@ -33,11 +33,16 @@ started.
 
 The script's checkpoints and a log of its steps (steps.jsonl) are in --lineage. Unless SPOT_INTERVAL
 is set, a checkpoint is taken every fifth of --kill-every; an interval= in the script wins.
-
-exit codes of its own:
+"""
+EXITS = """\
+exit codes:
   0    it completed
-  93   the script refused (spot.refuse)        94   there is no valid checkpoint
-  n    the script's own, when it failed more than --max-failures times in a row without a kill"""
+  1    it did not: no run.complete(), or kills leave no time for progress
+  2    the command line is wrong
+  93   the script refused (spot.refuse); no retry can help
+  94   there is no valid checkpoint to go on from
+  130  interrupted (Ctrl-C); the script is ended
+  n    the script's own, after more than --max-failures in a row without a kill"""
 
 
 class Interrupted(Exception):  # noqa: N818 - named for what happened
@@ -59,7 +64,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.usage = "spot-training run [options] -- COMMAND ..."
 
 
-def add_strikes(parser: argparse.ArgumentParser) -> None:
+def add_strikes(parser: argparse._ActionsContainer) -> None:
     """The options that `verify -- COMMAND` has as well."""
     parser.add_argument(
         "--jitter", metavar="SHARE", type=float, default=0.5,

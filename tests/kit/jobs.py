@@ -48,3 +48,13 @@ def a_job(name: str = "digits", namespace: str = "research", **spec: Any) -> Job
         spec=JobSpec.model_validate(a_spec(**spec)),
         created_at=CREATED,
     )
+
+
+def a_script_job(**directory: Any) -> Json:
+    """Fields of a spec whose script writes its own checkpoints; for `a_job(**a_script_job())`."""
+    source = {"path": "/out", "format": "HuggingFace", "resumeArgs": ["--resume", "{path}"]}
+    store = {"s3": {"bucket": "checkpoints"}}
+    return {
+        "completion": "ExitCode",
+        "checkpoint": {"store": store, "source": {"directory": {**source, **directory}}},
+    }

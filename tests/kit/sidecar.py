@@ -82,6 +82,11 @@ class PodFolder:
     def socket(self) -> Path:
         return self.shared / "sidecar.sock"
 
+    @property
+    def script_files(self) -> Path:
+        """What a script without the SDK sees of its volume."""
+        return self.folder / "directory" / "data"
+
     def environment(self) -> dict[str, str]:
         """What the kubelet would set."""
         return {
@@ -91,6 +96,7 @@ class PodFolder:
             "NODE_NAME": self.node,
             "SPOT_SHARED_DIR": str(self.shared),
             "SPOT_PRIVATE_DIR": str(self.folder / "private"),
+            "SPOT_DIRECTORY_DIR": str(self.folder / "directory"),
             "SPOT_ANNOTATIONS_FILE": str(self.folder / "annotations"),
             "SPOT_TOKEN_FILE": str(self.folder / "token"),
             "SPOT_TERMINATION_LOG": str(self.folder / "termination-log"),

@@ -17,6 +17,9 @@ from spot_sidecar.arenas import Arenas
 from spot_sidecar.clock import Clock, timestamp
 from spot_sidecar.completion import Completion
 from spot_sidecar.config import Settings
+from spot_sidecar.directory.restore import DirectoryFetch
+from spot_sidecar.directory.saving import Surroundings as DirectorySurroundings
+from spot_sidecar.directory.source import DirectorySource, fetch_of, source_of
 from spot_sidecar.drain import Drain
 from spot_sidecar.fence import Fence
 from spot_sidecar.interval.pacing import Pacing, recalled
@@ -99,6 +102,7 @@ class Sidecar:
             pod=pod,
             superseded=self._superseded,
         )
+        self.fetch = self._make_fetch()
         self.beginning = self._make_beginning()
         self.intake = Intake(
             self.arenas,
@@ -107,10 +111,11 @@ class Sidecar:
             memory=self.memory,
             metrics=self.metrics,
         )
+        committer = Committer(self.lineage, self.fence, self.standing, config, pod)
         self.uploads = Uploads(
             self.intake,
             self.stages,
-            Committer(self.lineage, self.fence, self.standing, config, pod),
+            committer,
             self.lineage,
             self.pacing,
             standing=self.standing,
@@ -144,6 +149,7 @@ class Sidecar:
             works=self.beginning.started,
         )
         self._stopping = False
+        self.directory = self._make_directory(committer)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set (the trainer has ended), then bring in what is under way."""
@@ -187,7 +193,10 @@ class Sidecar:
             nonce = await self.fence.nonce()
             self.memory.put(nonceOfLineage=nonce)
             self.intake.open(nonce)
-            await self.fence.watch()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self.fence.watch())
+                if self.directory:
+                    group.create_task(self.directory.run(nonce))
         await asyncio.get_running_loop().create_future()
 
     async def _bring_in(self) -> None:
@@ -196,6 +205,8 @@ class Sidecar:
         self.uploads.hurry()
         end = self.clock.monotonic() + self.drain.grace_left - SPARE_SECONDS
         log.info("stopping", extra={"unfinished": len(self.intake.unfinished)})
+        if self.directory:
+            await self.directory.saves.settled(max(0.0, end - self.clock.monotonic()))
         await self.uploads.settled(max(0.0, end - self.clock.monotonic()))
         await self.completion.settled(max(0.0, end - self.clock.monotonic()))
         await self.uploads.verified(min(VERIFY_SECONDS, max(0.0, end - self.clock.monotonic())))
@@ -209,6 +220,8 @@ class Sidecar:
 
     async def _end(self, tasks: list[asyncio.Task[Any]], runners: list[web.AppRunner]) -> None:
         self.uploads.stop()
+        if self.directory:
+            self.directory.saves.abandon()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -242,26 +255,61 @@ class Sidecar:
 
     async def _serve_pod(self) -> web.AppRunner:
         token = self.settings.config.drain_token
-        runner = _runner(build_pod_app(self.drain, self.metrics, drain_token=token))
+        app = build_pod_app(self.drain, self.metrics, drain_token=token, ready=self._ready)
+        runner = _runner(app)
         await runner.setup()
         await web.TCPSite(runner, self.settings.host, self.settings.port).start()
         return runner
 
     def _make_beginning(self) -> Beginning:
-        config, pod, paths = self.settings.config, self.settings.pod, self.settings.paths
-        fetch = Fetch(self.lineage, self.arenas, paths, self.metrics)
+        config, pod = self.settings.config, self.settings.pod
         ballot = Ballot(config.attempt, config.rank, pod.node, lambda: timestamp(self.clock.now()))
-        search = Search(self.lineage, self.standing, fetch, ballot, ranks=config.ranks)
+        search = Search(self.lineage, self.standing, self.fetch, ballot, ranks=config.ranks)
         return Beginning(
             self.desk,
             self.fence,
             search,
-            fetch,
+            self.fetch,
             standing=self.standing,
             memory=self.memory,
             begins_at=lambda step: self.watch.begins_at(step),  # noqa: PLW0108 - made later
             turns=lambda: self.watch.turn(),  # noqa: PLW0108 - made later
         )
+
+    def _make_fetch(self) -> Fetch | DirectoryFetch:
+        settings, paths = self.settings.config.directory, self.settings.paths
+        if settings is None:
+            return Fetch(self.lineage, self.arenas, paths, self.metrics)
+        return fetch_of(settings, paths, self.lineage, self.metrics)
+
+    def _make_directory(self, committer: Committer) -> DirectorySource | None:
+        settings = self.settings.config.directory
+        if settings is None or not isinstance(self.fetch, DirectoryFetch):
+            return None
+        around = DirectorySurroundings(
+            interval=lambda: self.pacing.seconds,
+            hurried=lambda: self._stopping or self.bus.in_force is not None,
+            reached=self.watch.reached,
+            parent=lambda: self.beginning.parent,
+        )
+        return source_of(
+            settings,
+            self.fetch,
+            config=self.settings.config,
+            paths=self.settings.paths,
+            desk=self.desk,
+            beginning=self.beginning,
+            committer=committer,
+            lineage=self.lineage,
+            memory=self.memory,
+            standing=self.standing,
+            metrics=self.metrics,
+            around=around,
+        )
+
+    def _ready(self) -> bool:
+        """Whether the trainer's container may start: one of the SDK waits for its state itself."""
+        return self.directory is None or self.directory.beginning.ready
 
     def _make_pacing(self) -> Pacing:
         config, known = self.settings.config, self.memory.get("pacing", {})
@@ -302,12 +350,14 @@ class Sidecar:
         self.standing.meet("Superseded", reason)
         self.standing.say("Superseded", reason)
         self.uploads.abandon(reason)
+        if self.directory:
+            self.directory.saves.abandon()
         self.beginning.halt("Superseded", reason)
         now = self.clock.now()
         self.bus.tell(Notice(Kind.Preempt, "fence", observed_at=now, deadline=now, raw=reason))
 
     def _look_at_phase(self) -> Phase:
-        alive = bool(self.sessions.processes)
+        alive = bool(self.sessions.processes) or (self.directory is not None and self._ready())
         signs = Signs(
             begun=self.beginning.begun,
             restoring=self.beginning.restoring,

@@ -92,6 +92,22 @@ class Notices(Model):
     imds: Imds = Imds()
 
 
+class Directory(Model):
+    """A script that knows nothing of us writes its own checkpoints to a directory."""
+
+    path: str = Field(pattern="^/")
+    """Where the script sees the directory."""
+    format: Literal["HuggingFace", "Lightning", "DCP", "Plain"]
+    settle_seconds: float = Field(default=5.0, ge=0)
+    """How long a set must stand still before it counts."""
+    marker: str = ""
+    """Of Plain: the file that is written last."""
+    processes: int = Field(default=1, ge=1)
+    """Of HuggingFace: how many processes train, at least."""
+    resume_args: bool = False
+    """Whether the script is told by arguments what to resume from."""
+
+
 class Saves(Model):
     """What saving cost in the attempts before; seconds, bytes, bytes per second."""
 
@@ -136,6 +152,8 @@ class Config(Model):
     interval: float = Field(ge=0)
     """Between two checkpoints; the one to begin with where `pacing` is adaptive."""
     pacing: Pacing = Pacing()
+    directory: Directory | None = None
+    """None: the trainer uses the SDK."""
     high_water_step: int = Field(default=0, ge=0)
     """The furthest step any earlier attempt reached: what is below it is replayed work."""
     on_none_valid: Literal["Fail", "StartFresh"] = "Fail"

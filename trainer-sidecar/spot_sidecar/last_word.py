@@ -42,12 +42,13 @@ def write_last_word(path: Path, body: bytes) -> None:
 
 def _message(standing: Standing, limit: int) -> dict[str, Any]:
     word, problem, notice = standing.word, standing.problem, standing.notice
+    newest = standing.commit.origin if standing.commit else standing.found
     return {
         "version": 1,
         "word": word.word if word else None,
         "reason": word.reason[:limit] if word else "",
         "step": standing.trainer.step,
-        "commit": standing.commit.origin.to_json() if standing.commit else None,
+        "commit": newest.to_json() if newest else None,
         "problem": _cut(problem.to_json(), "message", limit) if problem else None,
         "notice": _cut(notice.to_json(), "raw", limit) if notice else None,
     }

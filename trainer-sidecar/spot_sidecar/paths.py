@@ -23,6 +23,9 @@ class Paths:
     """SPOT_PRIVATE_DIR: memory of the sidecar alone; survives its restart, not the pod's."""
     annotations: Path = Path("/spot/podinfo/annotations")
     """SPOT_ANNOTATIONS_FILE: the pod's annotations, by the downward API."""
+    directory: Path = Path("/spot/directory")
+    """SPOT_DIRECTORY_DIR: the volume of a script that writes its own checkpoints; it sees `data`
+    alone, which is in the same file system as our hard links."""
     token: Path = Path("/spot/token/token")
     """SPOT_TOKEN_FILE: the ServiceAccount token for the reports; the kubelet renews it."""
     termination_log: Path = Path("/dev/termination-log")
@@ -42,6 +45,26 @@ class Paths:
     def memory(self) -> Path:
         """What must survive a restart of this container, and must not survive the pod."""
         return self.private / "attempt.json"
+
+    @property
+    def script_files(self) -> Path:
+        """What the script sees of its volume."""
+        return self.directory / "data"
+
+    @property
+    def spool(self) -> Path:
+        """Sets that are being uploaded, by hard links."""
+        return self.directory / "spool"
+
+    @property
+    def arriving(self) -> Path:
+        """A checkpoint on its way to `script_files`."""
+        return self.directory / "arriving"
+
+    def resume_link(self, *, lightning: bool) -> Path:
+        """Leads the script to what it resumes from; its arguments name it. Lightning wants a
+        file's name."""
+        return self.shared / ("resume.ckpt" if lightning else "resume")
 
     def progress(self, process: int) -> Path:
         """The 64 bytes in which a trainer's process shows how far it is."""
@@ -63,6 +86,7 @@ class Paths:
             shared=Path(environment.get("SPOT_SHARED_DIR", usual.shared)),
             private=Path(environment.get("SPOT_PRIVATE_DIR", usual.private)),
             annotations=Path(environment.get("SPOT_ANNOTATIONS_FILE", usual.annotations)),
+            directory=Path(environment.get("SPOT_DIRECTORY_DIR", usual.directory)),
             token=Path(environment.get("SPOT_TOKEN_FILE", usual.token)),
             termination_log=Path(environment.get("SPOT_TERMINATION_LOG", usual.termination_log)),
         )

@@ -1,6 +1,7 @@
 """The TCP port, reachable from outside the pod: drain hook, health, metrics. Nothing else."""
 
 import hmac
+from collections.abc import Callable
 
 from aiohttp import web
 
@@ -12,8 +13,13 @@ __all__ = ["build_pod_app"]
 DRAIN_HEADER = "X-Spot-Drain"
 
 
-def build_pod_app(drain: Drain, metrics: Metrics, *, drain_token: str) -> web.Application:
-    """The application; only the caller who knows the token can drain."""
+def build_pod_app(
+    drain: Drain, metrics: Metrics, *, drain_token: str, ready: Callable[[], bool]
+) -> web.Application:
+    """The application; only the caller who knows the token can drain.
+
+    `ready`: whether the trainer's container may start, which the startup probe holds back.
+    """
 
     async def call_drain(request: web.Request) -> web.Response:
         given = request.headers.get(DRAIN_HEADER, "")
@@ -22,7 +28,7 @@ def build_pod_app(drain: Drain, metrics: Metrics, *, drain_token: str) -> web.Ap
         return web.json_response({"drained": await drain.drain()})
 
     async def healthz(_: web.Request) -> web.Response:
-        return web.json_response({"ok": True})
+        return web.json_response({"ok": ready()}, status=200 if ready() else 503)
 
     async def show_metrics(_: web.Request) -> web.Response:
         return web.Response(body=metrics.render(), headers={"Content-Type": CONTENT_TYPE})

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from spot_training.checkpoint.manifest import Manifest
+from spot_training.times import parse_rfc3339
+
 from spot_sidecar.clock import Clock, timestamp
 from spot_sidecar.notices.imds import Health
 from spot_sidecar.notices.notice import Notice
@@ -77,6 +80,19 @@ class CommitSeen:
     """From the snapshot's hand-over to the manifest."""
     stall_seconds: float
     reason: str
+
+    @staticmethod
+    def of(manifest: Manifest, taken_at: datetime) -> "CommitSeen":
+        """What this pod tells of the commit of what it handed over at `taken_at`."""
+        committed_at = parse_rfc3339(manifest.committed_at)
+        return CommitSeen(
+            origin=Origin(manifest.attempt, manifest.step, manifest.id),
+            bytes=manifest.cost.bytes,
+            committed_at=committed_at,
+            write_seconds=max(0.0, (committed_at - taken_at).total_seconds()),
+            stall_seconds=manifest.cost.stall_seconds,
+            reason=manifest.reason,
+        )
 
     def to_json(self) -> dict[str, Any]:
         return self.origin.to_json() | {
@@ -168,6 +184,8 @@ class Standing:
     seconds: Seconds = field(default_factory=Seconds)
     replayed_steps: int = 0
     resumed: Resumed | None = None
+    found: Origin | None = None
+    """A checkpoint that the operator does not know of and should."""
     commit: CommitSeen | None = None
     commits: int = 0
     skipped_snapshots: int = 0
@@ -189,6 +207,12 @@ class Standing:
         self.changes.ring()
         if urgent:
             self.urgencies.ring()
+
+    def committed(self, commit: CommitSeen) -> None:
+        """Record a checkpoint of this attempt."""
+        self.commits += 1
+        self.commit = commit
+        self.changed()
 
     def say(self, word: str, reason: str) -> None:
         """Record the attempt's word; the first one stands, but for Finished, which outranks all."""

@@ -56,6 +56,11 @@ class Watch:
         """Something else begins now: what has passed belongs to what was until now."""
         self._account(None)
 
+    def reached(self, step: int) -> None:
+        """A trainer that shows no progress by itself is known to have done this step."""
+        now = self._standing.clock.now().timestamp()
+        self._account(Progress(step, 0, 0, now, 0.0))
+
     def begins_at(self, step: int) -> None:
         """The attempt trains from this step on."""
         self.turn()

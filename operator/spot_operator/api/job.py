@@ -20,6 +20,8 @@ MIN_LOST_WORK: Final = timedelta(seconds=10)
 MIN_INTERVAL: Final = timedelta(seconds=5)
 MAX_INTERVAL: Final = timedelta(hours=24)
 MIN_STALL_TIMEOUT: Final = timedelta(seconds=30)
+MIN_SETTLE: Final = timedelta(seconds=1)
+MAX_SETTLE: Final = timedelta(hours=1)
 MIN_STAGING_BYTES: Final = 1024**2
 MAX_TTL_SECONDS: Final = 31_536_000
 """A year: the sum of a time and this must never overflow."""
@@ -52,6 +54,15 @@ class NoneValid(StrEnum):
 
     FAIL = "Fail"
     START_FRESH = "StartFresh"
+
+
+class DirectoryFormat(StrEnum):
+    """How a script that knows nothing of us lays its checkpoints out."""
+
+    HUGGING_FACE = "HuggingFace"
+    LIGHTNING = "Lightning"
+    DCP = "DCP"
+    PLAIN = "Plain"
 
 
 class Completion(StrEnum):
@@ -133,6 +144,69 @@ class StagingArea(Model):
     )
 
 
+class DirectorySource(Model):
+    """Checkpoints that a script writes by itself."""
+
+    path: str = Field(
+        max_length=256,
+        description=(
+            'Where the trainer writes its checkpoints, as "/out": an empty volume is mounted '
+            "there, into which the newest valid checkpoint is put before the trainer starts."
+        ),
+    )
+    format: DirectoryFormat = Field(
+        description=(
+            "When a checkpoint is complete: HuggingFace, a folder checkpoint-<step> with all that "
+            "the Trainer resumes from; Lightning, a .ckpt file; DCP, a folder of "
+            "torch.distributed.checkpoint; Plain, a file or folder with the step in its name that "
+            "has not changed for the settle time."
+        ),
+    )
+    resume_args: tuple[Annotated[str, Field(max_length=1024)], ...] = Field(
+        default=(),
+        max_length=16,
+        description=(
+            "Arguments that the trainer gets once a checkpoint exists, as "
+            '["--resume_from_checkpoint", "{path}"]; {path} becomes the path of the '
+            "checkpoint. Leave it out for a script that looks for its newest checkpoint itself."
+        ),
+    )
+    settle: Duration = Field(
+        default=timedelta(seconds=5),
+        description=(
+            'Time without a change, from "1s" to "1h", after which a complete checkpoint is taken.'
+        ),
+    )
+    marker: str = Field(
+        default="",
+        max_length=128,
+        description=(
+            "For format Plain: the name of a file that the script writes last into each "
+            "checkpoint's folder. Without it a checkpoint counts once it has settled."
+        ),
+    )
+    processes: int = Field(
+        default=1,
+        ge=1,
+        description=(
+            "For format HuggingFace: how many processes train, each of which saves its own random "
+            "state."
+        ),
+    )
+
+
+class Source(Model):
+    """What makes the checkpoints."""
+
+    directory: DirectorySource | None = Field(
+        default=None,
+        description=(
+            "For a script that cannot be changed: it writes its own checkpoints to a directory. "
+            "Without it the trainer uses the SDK. Needs `completion: ExitCode`."
+        ),
+    )
+
+
 class CheckpointSpec(Model):
     """How the job's state is kept."""
 
@@ -162,6 +236,11 @@ class CheckpointSpec(Model):
             "the job with reason NoValidCheckpoint, StartFresh trains from the beginning. "
             "A change takes effect with the next attempt."
         ),
+    )
+    source: Source = Field(
+        default_factory=Source,
+        json_schema_extra={"default": {}},
+        description="What makes the checkpoints: the SDK, or the script by itself. Immutable.",
     )
     staging: StagingArea = Field(
         default_factory=StagingArea,

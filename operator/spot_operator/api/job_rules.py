@@ -5,6 +5,7 @@ from typing import Final
 from spot_operator.api import job, names
 from spot_operator.api.durations import PATTERN
 from spot_operator.api.rules import Rule, duration, immutable, subdomain
+from spot_operator.api.script_rules import SCRIPT
 from spot_operator.api.template_rules import TEMPLATE
 
 _S3: Final = "spec.checkpoint.store.s3"
@@ -28,6 +29,7 @@ JOB: Final[tuple[Rule, ...]] = (
     immutable("spec.template"),
     immutable("spec.checkpoint.store"),
     immutable("spec.checkpoint.staging"),
+    immutable("spec.checkpoint.source"),
     immutable("spec.completion"),
     duration(
         "spec.checkpoint.interval", job.MIN_INTERVAL, job.MAX_INTERVAL, word=str(job.ADAPTIVE)
@@ -84,6 +86,7 @@ JOB: Final[tuple[Rule, ...]] = (
         " && quantity(self).compareTo(quantity('1Mi')) >= 0)",
         message='write a quantity of at least 1Mi, as "4Gi"',
     ),
+    *SCRIPT,
     *TEMPLATE,
 )
 """Every rule of the kind, those on the template included."""

@@ -29,7 +29,9 @@ INTERRUPTIONS: Final = frozenset(
 FAILURES: Final = frozenset(
     {Ending.OUT_OF_MEMORY, Ending.STALLED, Ending.START_FAILED, Ending.TRAINER_FAILED}
 )
-UNCHARGED: Final = frozenset({Ending.SUSPENDED, Ending.NOT_PLACED, Ending.ADMISSION_REJECTED})
+UNCHARGED: Final = frozenset(
+    {Ending.SUSPENDED, Ending.NOT_PLACED, Ending.ADMISSION_REJECTED, Ending.REGRANTED}
+)
 FINAL: Final = frozenset(
     {
         Ending.COMPLETED,

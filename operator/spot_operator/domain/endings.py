@@ -27,6 +27,9 @@ NOT_BEGUN: Final = frozenset({"StartError", "ContainerCannotRun", "CreateContain
 """Reasons of a terminated container whose process never came to life."""
 FORGOTTEN: Final = "ContainerStatusUnknown"
 """The kubelet lost the container's state: the exit code beside it means nothing."""
+REGRANT_FRESH: Final = "RegrantFresh"
+"""The sidecar's word: the script was told to resume, and is to begin from zero."""
+REGRANTS: Final = frozenset({"RegrantResume", REGRANT_FRESH})
 TEXT: Final = 400
 """Characters of evidence quoted in a message."""
 
@@ -211,6 +214,11 @@ TABLE: Final = (
         Ending.RESURRECTED,
         lambda one: one.word == "Resurrected",
         _saying("the kubelet ran the pod a second time"),
+    ),
+    Rule(
+        Ending.REGRANTED,
+        lambda one: one.word in REGRANTS,
+        _saying("the script's arguments did not fit what the store holds"),
     ),
     Rule(
         Ending.BAD_NODE,

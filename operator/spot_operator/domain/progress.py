@@ -30,6 +30,8 @@ def note_progress(scene: Scene, ledger: Ledger) -> Ledger:
     if report is not None:
         ledger = _resumed(scene, ledger, report)
         ledger = _paced(_committed(scene, ledger, report), report)
+        if report.found is not None:
+            ledger = note_checkpoint(scene, ledger, Committed(report.found, scene.now))
         ledger = _stepped(scene, ledger, report)
     return _last_words(scene, ledger, leading)
 

@@ -12,7 +12,7 @@ from typing import Final
 from spot_operator.api.names import Condition, Ending, Reason, State
 from spot_operator.domain.backoff import uncharged_level, wait_after
 from spot_operator.domain.budgets import FINAL, Bill, charge
-from spot_operator.domain.endings import Evidence, Verdict, judge
+from spot_operator.domain.endings import REGRANT_FRESH, Evidence, Verdict, judge
 from spot_operator.domain.exclusions import exclude
 from spot_operator.domain.hazard import loss_of
 from spot_operator.domain.ledger import (
@@ -93,8 +93,16 @@ def _settle(scene: Scene, ledger: Ledger, current: AttemptRecord, verdict: Verdi
         budgets=bill.budgets,
         totals=_totals(ledger, bill),
     )
-    ledger = exclude(scene, ledger, str(verdict.ending), ledger.ranks)
+    ledger = _begin_anew(exclude(scene, ledger, str(verdict.ending), ledger.ranks))
     return _what_next(scene, ledger, record, verdict, bill)
+
+
+def _begin_anew(ledger: Ledger) -> Ledger:
+    """None of the commits was valid and the job begins from zero: its script is to be told none."""
+    words = {one.word.word for one in ledger.ranks if one.word is not None}
+    if REGRANT_FRESH not in words:
+        return ledger
+    return replace(ledger, checkpoint=replace(ledger.checkpoint, newest=None))
 
 
 def _totals(ledger: Ledger, bill: Bill) -> Totals:

@@ -217,6 +217,8 @@ class ReportView:
     busy: str | None = None
     resume: ResumeReport | None = None
     commit: CommitReport | None = None
+    found: CommitRef | None = None
+    """A checkpoint that the grant did not name, and a script could not be told of."""
     commits: int = 0
     """Commits of this attempt so far."""
     interval: Interval | None = None

@@ -16,6 +16,18 @@ HEARD: Final = 60.0
 """Seconds: only a trainer whose sidecar still reports can be seen to stall."""
 UNPROCESSABLE: Final = frozenset({400, 422})
 """What the API server answers to a pod that can never be created."""
+STARTLESS: Final = {
+    "Finished": Ending.COMPLETED,
+    "NoValidCheckpoint": Ending.NO_VALID_CHECKPOINT,
+    "BadNode": Ending.BAD_NODE,
+    "Resurrected": Ending.RESURRECTED,
+    "RegrantResume": Ending.REGRANTED,
+    "RegrantFresh": Ending.REGRANTED,
+    "StartFailed": Ending.START_FAILED,
+    "UnsupportedCheckpoint": Ending.START_FAILED,
+    "Superseded": Ending.START_FAILED,
+}
+"""What a sidecar says that does not let the trainer start, and how the attempt ends by it."""
 LIVE: Final = frozenset({State.CREATING, State.CREATED})
 
 Cause = Callable[[Scene, Ledger], Stopping | None]
@@ -122,9 +134,38 @@ def _no_progress(scene: Scene, ledger: Ledger) -> Stopping | None:
     return Stopping(scene.now, Reason.NO_PROGRESS, message)
 
 
+def _never_to_start(scene: Scene, ledger: Ledger) -> Stopping | None:
+    """A script without the SDK is held back by its sidecar, whose word is final."""
+    if not _is_script(scene):
+        return None
+    for record in ledger.ranks:
+        ending = STARTLESS.get(record.word.word) if record.word is not None else None
+        if ending is not None and record.started is None and record.word is not None:
+            return Stopping(scene.now, ending, record.word.reason)
+    return None
+
+
+def _told_to_end(scene: Scene, ledger: Ledger) -> Stopping | None:
+    """A script that knows SIGTERM alone is told at once, to have the whole notice to save in."""
+    if not _is_script(scene):
+        return None
+    for record in ledger.ranks:
+        notice = record.notice
+        if notice is not None and notice.kind == "Preempt" and record.started is not None:
+            message = f"{notice.source} announced the end of the node: {notice.raw}"
+            return Stopping(scene.now, Ending.PREEMPTED, message)
+    return None
+
+
+def _is_script(scene: Scene) -> bool:
+    return scene.job.spec.checkpoint.source.directory is not None
+
+
 CAUSES: Final[tuple[Cause, ...]] = (
     _name_taken,
     _suspended,
+    _never_to_start,
+    _told_to_end,
     _refused,
     _cannot_start,
     _stalled,

@@ -8,7 +8,9 @@ from spot_operator.api.job import S3Store
 from spot_operator.domain.actions import CreatePod
 from spot_operator.domain.snapshot import JobView
 from spot_operator.render.pacing import pacing, start_interval
+from spot_operator.render.script import directory_config, sidecar_user
 from spot_operator.render.settings import RenderSettings
+from spot_operator.render.trainer import is_trainer
 from spot_operator.render.volumes import SIDECAR_EXTRA_BYTES, sidecar_mounts
 
 __all__ = ["sidecar_config", "sidecar_container"]
@@ -19,6 +21,19 @@ CONFIG_VERSION: Final = 1
 _RANKS: Final = 1
 _STARTUP_SECONDS: Final = 60
 """A sidecar that serves nothing for so long is restarted: the trainer waits for it."""
+_RESTORE_SECONDS: Final = 86_400
+"""With a script without the SDK it is ready only when the checkpoint is in place."""
+
+
+_SECURITY: Final[Json] = {
+    "runAsNonRoot": True,
+    "runAsUser": names.SIDECAR_UID,
+    "runAsGroup": names.SIDECAR_UID,
+    "readOnlyRootFilesystem": True,
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
 
 
 def sidecar_container(
@@ -29,6 +44,9 @@ def sidecar_container(
     `grace` is the pod's termination grace period in seconds.
     """
     checkpoint = job.spec.checkpoint
+    directory = checkpoint.source.directory
+    containers = job.spec.template["spec"]["containers"]
+    trainer: Json = next((one for one in containers if is_trainer(one, containers)), {})
     config = sidecar_config(job, action, settings, drain_token=drain_token, grace=grace)
     return {
         "name": names.SIDECAR_CONTAINER,
@@ -50,19 +68,11 @@ def sidecar_container(
             }
         ],
         "resources": _resources(checkpoint.staging.size_limit, settings),
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": names.SIDECAR_UID,
-            "runAsGroup": names.SIDECAR_UID,
-            "readOnlyRootFilesystem": True,
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": sidecar_user(job.spec.template["spec"], trainer, _SECURITY, directory),
         "startupProbe": {
             "httpGet": {"path": "/healthz", "port": names.SIDECAR_PORT},
             "periodSeconds": 1,
-            "failureThreshold": _STARTUP_SECONDS,
+            "failureThreshold": _STARTUP_SECONDS if directory is None else _RESTORE_SECONDS,
         },
         "volumeMounts": sidecar_mounts(checkpoint),
     }
@@ -73,6 +83,7 @@ def sidecar_config(
 ) -> Json:
     """The value of `SPOT_CONFIG`, version 1; the sidecar's `config.py` reads it."""
     checkpoint = job.spec.checkpoint
+    directory = checkpoint.source.directory
     return {
         "version": CONFIG_VERSION,
         "job": {"namespace": job.namespace, "name": job.name, "uid": job.uid},
@@ -82,6 +93,7 @@ def sidecar_config(
         "store": {"s3": _store(checkpoint.store.s3)},
         "interval": start_interval(checkpoint, action),
         "pacing": pacing(checkpoint, action),
+        **({"directory": directory_config(directory)} if directory is not None else {}),
         "highWaterStep": action.high_water,
         "onNoneValid": checkpoint.on_none_valid.value,
         "stagingBytes": checkpoint.staging.size_limit,

@@ -6,7 +6,8 @@ from typing import Any
 from spot_operator.api import names
 from spot_operator.domain.actions import CreatePod
 from spot_operator.domain.snapshot import JobView
-from spot_operator.render.volumes import trainer_mount
+from spot_operator.render.script import resume_args
+from spot_operator.render.volumes import trainer_mounts
 
 __all__ = ["is_trainer", "trainer_container"]
 
@@ -39,9 +40,17 @@ def trainer_container(
         **container,
         # First, so that the template's values may refer to them as $(SPOT_RANK).
         "env": [*({"name": name, "value": value} for name, value in ours.items()), *theirs],
-        "volumeMounts": [*(container.get("volumeMounts") or ()), trainer_mount()],
+        "volumeMounts": [
+            *(container.get("volumeMounts") or ()),
+            *trainer_mounts(job.spec.checkpoint),
+        ],
         "lifecycle": {**(container.get("lifecycle") or {}), "preStop": hook},
+        **_arguments(container, resume_args(job, action)),
     }
+
+
+def _arguments(container: Mapping[str, Any], more: Sequence[str]) -> Json:
+    return {"args": [*(container.get("args") or ()), *more]} if more else {}
 
 
 def _environment(job: JobView, action: CreatePod) -> dict[str, str]:

@@ -5,7 +5,7 @@ from typing import Any, Final
 from spot_operator.api import names
 from spot_operator.api.job import CheckpointSpec
 
-__all__ = ["SIDECAR_EXTRA_BYTES", "sidecar_mounts", "trainer_mount", "volumes"]
+__all__ = ["SIDECAR_EXTRA_BYTES", "sidecar_mounts", "trainer_mounts", "volumes"]
 
 Json = dict[str, Any]
 
@@ -49,6 +49,8 @@ def volumes(checkpoint: CheckpointSpec) -> list[Json]:
             },
         },
     ]
+    if checkpoint.source.directory is not None:
+        made.append({"name": names.VOLUME_DIRECTORY, "emptyDir": {}})
     secret = checkpoint.store.s3.credentials_secret_name
     if secret:
         source = {"secretName": secret, "defaultMode": _READABLE_BY_ALL}
@@ -64,6 +66,8 @@ def sidecar_mounts(checkpoint: CheckpointSpec) -> list[Json]:
         {"name": names.VOLUME_PODINFO, "mountPath": names.PATH_PODINFO, "readOnly": True},
         {"name": names.VOLUME_TOKEN, "mountPath": names.PATH_TOKEN, "readOnly": True},
     ]
+    if checkpoint.source.directory is not None:
+        mounts.append({"name": names.VOLUME_DIRECTORY, "mountPath": names.PATH_DIRECTORY})
     if checkpoint.store.s3.credentials_secret_name:
         mounts.append(
             {
@@ -75,9 +79,15 @@ def sidecar_mounts(checkpoint: CheckpointSpec) -> list[Json]:
     return mounts
 
 
-def trainer_mount() -> Json:
-    """Where the trainer sees the shared memory."""
-    return {"name": names.VOLUME_SHARED, "mountPath": names.PATH_SHARED}
+def trainer_mounts(checkpoint: CheckpointSpec) -> list[Json]:
+    """What the trainer sees: the shared memory, and where a script without the SDK writes."""
+    mounts: list[Json] = [{"name": names.VOLUME_SHARED, "mountPath": names.PATH_SHARED}]
+    directory = checkpoint.source.directory
+    if directory is not None:
+        # A part of the volume: our own files in it are none of the script's.
+        mount = {"name": names.VOLUME_DIRECTORY, "mountPath": directory.path}
+        mounts.append(mount | {"subPath": names.SCRIPT_FILES})
+    return mounts
 
 
 def _memory(name: str, size: int) -> Json:

@@ -190,6 +190,7 @@ class Report(_Part):
     trainer: Trainer
     resume: Resume | None = None
     commit: Commit | None = None
+    found: Source | None = None
     commits: Count = 0
     skipped_snapshots: Count = 0
     interval: ReportedInterval | None = None

@@ -36,6 +36,7 @@ def view_of(report: Report, *, age: float, step_age: float) -> ReportView:
         busy=trainer.busy,
         resume=None if report.resume is None else _resume(report.resume),
         commit=None if report.commit is None else _commit(report.commit),
+        found=None if report.found is None else _ref(report.found),
         commits=report.commits,
         interval=None if report.interval is None else _interval(report.interval),
         seconds=report.seconds.model_dump(by_alias=True),

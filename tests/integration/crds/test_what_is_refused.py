@@ -5,7 +5,7 @@ from gen_crds import manifests
 from integration.crds.world import JOBS, Api, expect_among_causes, expect_one_cause
 from kit.manifests import refused
 from kit.manifests.bounds import SAYS, Bounded, job_bounds, policy_bounds
-from kit.manifests.good import a_full_job, a_full_policy
+from kit.manifests.good import a_full_job, a_full_policy, a_script_job
 from kit.manifests.paths import changed
 from kit.manifests.refused import Refused
 from spot_operator.control.errors import BadRequest, Invalid
@@ -19,6 +19,20 @@ JOB_CRD, POLICY_CRD = manifests().values()
 async def test_a_job_that_breaks_a_rule(api: Api, row: Refused) -> None:
     manifest = changed(a_full_job(), {row.path: row.value})
     await api.expect_refused(manifest, blames=row.blamed, says=row.says)
+
+
+@pytest.mark.parametrize("row", refused.SCRIPTS, ids=str)
+async def test_a_job_of_a_script_that_breaks_a_rule(api: Api, row: Refused) -> None:
+    manifest = changed(a_script_job(), {row.path: row.value})
+    await api.expect_refused(manifest, blames=row.blamed, says=row.says)
+
+
+@pytest.mark.parametrize("row", refused.SCRIPT_UPDATES, ids=str)
+async def test_a_change_of_where_checkpoints_come_from(api: Api, row: Refused) -> None:
+    stored = await api.created(a_script_job())
+    with pytest.raises(Invalid) as error:
+        await api.replaced(stored, {row.path: row.value})
+    expect_among_causes(error.value, row.blamed, row.says)
 
 
 @pytest.mark.parametrize("row", refused.POLICIES, ids=str)
@@ -38,7 +52,9 @@ async def test_a_change_of_what_is_immutable(api: Api, row: Refused) -> None:
 @pytest.mark.parametrize("bound", job_bounds(JOB_CRD), ids=str)
 async def test_a_job_beyond_a_bound(api: Api, bound: Bounded) -> None:
     with pytest.raises(Invalid) as error:
-        await api.tried(changed(a_full_job(), {bound.path: bound.refused}))
+        script = bound.path.startswith("spec.checkpoint.source.")
+        base = a_script_job() if script else a_full_job()
+        await api.tried(changed(base, {bound.path: bound.refused}))
     expect_among_causes(error.value, bound.path, SAYS[bound.keyword])
 
 

@@ -76,6 +76,21 @@ JOBS: Final[tuple[Changes, ...]] = (
 )
 """Jobs that can be created."""
 
+_SCRIPT: Final = "spec.checkpoint.source.directory"
+SCRIPTS: Final[tuple[Changes, ...]] = (
+    {},
+    {"spec.completion": "Marker", "spec.checkpoint.source": {}},
+    {"spec.completion": "Marker", "spec.checkpoint.source": ABSENT},
+    *_each(f"{_SCRIPT}.path", "/a/b-c/d.e", "/spotty", "/data/out"),
+    *_each(f"{_SCRIPT}.processes", 8, ABSENT),
+    *_each(f"{_SCRIPT}.settle", "1s", "1h", ABSENT),
+    *_each(_SCRIPT, {"path": "/out", "format": "Plain", "marker": ".DONE"}),
+    {f"{_SCRIPT}.resumeArgs": ABSENT, f"{_TRAINER}.command": ABSENT},
+    {f"{_TRAINER}.command": ABSENT, f"{_TRAINER}.args": ["--epochs", "3"]},
+    *_each(f"{_EXPORTER}.volumeMounts[0].mountPath", "/out"),
+)
+"""Jobs of scripts without the SDK that can be created."""
+
 JOB_UPDATES: Final[tuple[Changes, ...]] = (
     *_each("spec.suspend", True),
     *_each("spec.policyName", "long-running", ABSENT),

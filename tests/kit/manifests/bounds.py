@@ -116,6 +116,8 @@ _SHAPES: Final[dict[str, Callable[[int], Any]]] = {
     "backoff.max": _duration,
     "unreachable.after": _duration,
     "interruptions.window": _duration,
+    "directory.settle": _duration,
+    "directory.path": lambda length: "/".ljust(length, "a"),
     "endpointURL": lambda length: "https://".ljust(length, "a"),
     "mountPath": lambda length: "/".ljust(length, "a"),
     "ontainers": lambda count: [

@@ -78,6 +78,24 @@ def a_full_job() -> Json:
     }
 
 
+def a_script_job() -> Json:
+    """A SpotTrainingJob whose script writes its own checkpoints, with every field for that set."""
+    job = a_full_job()
+    job["spec"]["completion"] = "ExitCode"
+    job["spec"]["checkpoint"]["source"] = {
+        "directory": {
+            "path": "/out",
+            "format": "HuggingFace",
+            "resumeArgs": ["--resume_from_checkpoint", "{path}"],
+            "settle": "5s",
+            "marker": "",
+            "processes": 1,
+        }
+    }
+    job["spec"]["template"]["spec"]["containers"][0]["command"] = ["python3", "train.py"]
+    return job
+
+
 def a_full_policy() -> Json:
     """A SpotPolicy with every field set."""
     return {

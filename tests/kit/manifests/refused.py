@@ -13,6 +13,7 @@ from kit.manifests.paths import ABSENT
 POD: Final = "spec.template.spec"
 S3: Final = "spec.checkpoint.store.s3"
 _CONTAINERS: Final = f"{POD}.containers"
+_PLAIN: Final = {"path": "/out", "format": "Plain"}
 
 
 @dataclass(frozen=True)
@@ -237,3 +238,70 @@ POLICIES: Final[tuple[Refused, ...]] = (
     ),
 )
 """Policies that cannot be created."""
+
+_SCRIPT: Final = "spec.checkpoint.source.directory"
+SCRIPTS: Final[tuple[Refused, ...]] = (
+    Refused("a script's success is its exit code", "spec.completion", "Marker", "write ExitCode"),
+    Refused("a script's success is its exit code", "spec.completion", ABSENT, "write ExitCode"),
+    Refused(
+        "arguments to append to",
+        f"{_CONTAINERS}[0].command",
+        ABSENT,
+        "command or args",
+        blames=_CONTAINERS,
+    ),
+    Refused(
+        "a directory of its own",
+        f"{_CONTAINERS}[0].volumeMounts[0].mountPath",
+        "/out",
+        "mounts nothing",
+        blames=f"{_SCRIPT}.path",
+    ),
+    *(
+        Refused("path of a directory", f"{_SCRIPT}.path", path, "an absolute path")
+        for path in (
+            "",
+            "/",
+            "out",
+            "/out/",
+            "/a//b",
+            "/a/../b",
+            "/spot",
+            "/spot/x",
+            "/dev/shm",
+            "/a b",
+        )
+    ),
+    *_duration(f"{_SCRIPT}.settle", "", "0s", "999ms", "1h1s"),
+    Refused("marker of Plain", f"{_SCRIPT}.marker", "DONE", "only format Plain"),
+    *(
+        Refused(
+            "marker is a file's name",
+            _SCRIPT,
+            {**_PLAIN, "marker": name},
+            "file alone",
+            blames=f"{_SCRIPT}.marker",
+        )
+        for name in ("a/b", "..", "a b")
+    ),
+    Refused(
+        "processes of HuggingFace",
+        _SCRIPT,
+        {**_PLAIN, "processes": 2},
+        "only format",
+        blames=f"{_SCRIPT}.processes",
+    ),
+)
+"""Jobs of scripts without the SDK that cannot be created."""
+
+SCRIPT_UPDATES: Final[tuple[Refused, ...]] = tuple(
+    Refused(
+        "spec.checkpoint.source is immutable",
+        path,
+        value,
+        "create a job of another name",
+        blames="spec.checkpoint.source",
+    )
+    for path, value in ((f"{_SCRIPT}.format", "DCP"), ("spec.checkpoint.source", ABSENT))
+)
+"""Changes of such a job that must be refused."""

@@ -15,6 +15,7 @@ from spot_operator.api.rules import Rule
 Json = dict[str, Any]
 
 JOB_CRD, POLICY_CRD = manifests().values()
+UPDATES = (*refused.JOB_UPDATES, *refused.SCRIPT_UPDATES)
 APPLY_LIMIT = 262_144
 """Bytes of all annotations: plain `kubectl apply` keeps the whole object in one."""
 
@@ -74,7 +75,7 @@ def test_every_field_of_ours_is_described(crd: Json) -> None:
 
 @pytest.mark.parametrize("crd", [JOB_CRD, POLICY_CRD], ids=["job", "policy"])
 def test_every_setting_is_immutable_or_says_when_a_change_takes_effect(crd: Json) -> None:
-    fixed = ("spec.checkpoint.store", "spec.checkpoint.staging")
+    fixed = ("spec.checkpoint.store", "spec.checkpoint.staging", "spec.checkpoint.source")
     silent = [
         path
         for path, schema in _ours(crd).items()
@@ -121,7 +122,7 @@ def test_rules_have_names_of_their_own() -> None:
 
 
 def test_every_rule_is_broken_by_a_manifest() -> None:
-    broken = [row.rule for row in (*refused.JOBS, *refused.JOB_UPDATES, *refused.POLICIES)]
+    broken = [row.rule for row in (*refused.JOBS, *refused.SCRIPTS, *UPDATES, *refused.POLICIES)]
     assert set(broken) == {rule.name for rule in (*JOB, *POLICY)}
     assert len(broken) >= 40
 

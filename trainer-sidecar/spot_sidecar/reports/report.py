@@ -40,6 +40,7 @@ def _progress(standing: Standing) -> dict[str, Any]:
         "trainer": standing.trainer.to_json(),
         "resume": standing.resumed.to_json() if standing.resumed else None,
         "commit": standing.commit.to_json() if standing.commit else None,
+        "found": standing.found.to_json() if standing.found else None,
         "commits": standing.commits,
         "skippedSnapshots": standing.skipped_snapshots,
         "interval": standing.interval or None,

@@ -11,8 +11,14 @@ from spot_sidecar.arenas import StagingTooSmallError
 from spot_sidecar.fence import Fence, ResurrectedError
 from spot_sidecar.memory import Memory
 from spot_sidecar.pulse import Pulse
-from spot_sidecar.resume.decision import Begin, Decision, Finish, FromCheckpoint, Halt
-from spot_sidecar.resume.fetch import Fetch
+from spot_sidecar.resume.decision import (
+    Begin,
+    Bringing,
+    Decision,
+    Finish,
+    FromCheckpoint,
+    Halt,
+)
 from spot_sidecar.resume.grant import GrantDesk
 from spot_sidecar.resume.search import Search
 from spot_sidecar.standing import Origin, Resumed, Standing
@@ -44,7 +50,7 @@ class Beginning:
         desk: GrantDesk,
         fence: Fence,
         search: Search,
-        fetch: Fetch,
+        fetch: Bringing,
         *,
         standing: Standing,
         memory: Memory,

@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from spot_training.checkpoint import records
 from spot_training.checkpoint.manifest import Manifest
 
 from spot_sidecar.standing import Origin
 
-__all__ = ["Begin", "Decision", "Finish", "FromCheckpoint", "Halt", "RestoredFile"]
+__all__ = ["Begin", "Bringing", "Decision", "Finish", "FromCheckpoint", "Halt", "RestoredFile"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,16 @@ class RestoredFile:
 
     def to_json(self) -> dict[str, Any]:
         return {"path": str(self.path), "process": self.process, "role": self.role}
+
+
+class Bringing(Protocol):
+    """Brings a checkpoint's objects to this pod, verified; see `Fetch` and `DirectoryFetch`."""
+
+    async def fetch(self, manifest: Manifest, rank: int) -> tuple[RestoredFile, ...]:
+        """Download what the rank needs; raises NotFound, Corrupt, records.Damaged."""
+
+    def discard(self) -> None:
+        """Remove what was brought: it was loaded, or is no good."""
 
 
 @dataclass(frozen=True, slots=True)

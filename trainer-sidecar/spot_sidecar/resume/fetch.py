@@ -15,7 +15,8 @@ from pathlib import Path
 
 from spot_training.checkpoint.arena import arena_bytes
 from spot_training.checkpoint.digest import algorithm
-from spot_training.checkpoint.manifest import Manifest, StoredObject
+from spot_training.checkpoint.manifest import FILE, Manifest, StoredObject
+from spot_training.checkpoint.records import UnsupportedSchema
 from spot_training.checkpoint.store import Store
 
 from spot_sidecar.arenas import Arenas, StagingTooSmallError
@@ -44,10 +45,16 @@ class Fetch:
 
         Raises:
             NotFound, Corrupt: what the store says about the content.
+            records.UnsupportedSchema: it holds the files of a script without the SDK.
             StagingTooSmallError: the shared memory cannot hold them.
         """
         self._forget()
         objects = manifest.objects_of(rank)
+        if any(item.role == FILE for item in objects):
+            raise UnsupportedSchema(
+                f"{manifest.id} holds a script's own files: resume it with a job whose "
+                "checkpoint.source is a directory"
+            )
         self._reserve(objects)
         for item in objects:
             await self._lineage.patiently(partial(self._bring, item=item))

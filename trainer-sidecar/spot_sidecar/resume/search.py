@@ -19,8 +19,14 @@ from spot_training.checkpoint.store import Corrupt, NotFound, Store, StoreError
 from spot_sidecar.clock import between, timestamp
 from spot_sidecar.lineage import Lineage
 from spot_sidecar.resume.ballot import Ballot, Votes
-from spot_sidecar.resume.decision import Begin, Decision, Finish, FromCheckpoint, Halt
-from spot_sidecar.resume.fetch import Fetch
+from spot_sidecar.resume.decision import (
+    Begin,
+    Bringing,
+    Decision,
+    Finish,
+    FromCheckpoint,
+    Halt,
+)
 from spot_sidecar.resume.grant import Grant
 from spot_sidecar.standing import Standing
 
@@ -38,7 +44,7 @@ class Search:
     """One attempt's search, by one rank."""
 
     def __init__(
-        self, lineage: Lineage, standing: Standing, fetch: Fetch, ballot: Ballot, *, ranks: int
+        self, lineage: Lineage, standing: Standing, fetch: Bringing, ballot: Ballot, *, ranks: int
     ) -> None:
         self._lineage = lineage
         self._standing = standing

@@ -3,6 +3,8 @@
 import platform
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
 
 import numpy as np
 import spot_training
@@ -12,7 +14,7 @@ from spot_sidecar.clock import timestamp
 from spot_sidecar.config import Config
 from spot_sidecar.snapshots.snapshot import Snapshot
 
-__all__ = ["Share", "build_receipt"]
+__all__ = ["Share", "Taken", "build_receipt", "receipt_of"]
 
 
 @dataclass(slots=True)
@@ -35,30 +37,63 @@ class Share:
         return set(expected) <= set(self.objects)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What a receipt says of a pod's share, wherever it came from. Durations are seconds."""
+
+    checkpoint: str
+    step: int
+    reason: str
+    taken_at: datetime
+    upload_seconds: float
+    objects: tuple[StoredObject, ...]
+    samples: int = 0
+    epoch: int = 0
+    stall_seconds: float = 0.0
+    dataset: dict[str, Any] | None = None
+
+
 def build_receipt(share: Share, config: Config, *, parent: str | None, now: str) -> Receipt:
     """The receipt for a complete share."""
     snapshots = [share.snapshots[process] for process in sorted(share.snapshots)]
     first = snapshots[0]
-    return Receipt(
-        id=share.checkpoint,
-        attempt=config.attempt,
+    taken = Taken(
+        checkpoint=share.checkpoint,
         step=first.step,
-        rank=config.rank,
-        ranks=config.ranks,
         samples=first.samples,
         epoch=first.epoch,
         reason=first.reason,
+        taken_at=max(one.taken_at for one in snapshots),
+        stall_seconds=max(one.stall_seconds for one in snapshots),
+        upload_seconds=share.upload_seconds,
+        objects=tuple(share.objects[process] for process in sorted(share.objects)),
+        dataset=dict(first.dataset) if first.dataset else None,
+    )
+    return receipt_of(taken, config, parent=parent, now=now)
+
+
+def receipt_of(taken: Taken, config: Config, *, parent: str | None, now: str) -> Receipt:
+    """The receipt of this pod for what was taken."""
+    return Receipt(
+        id=taken.checkpoint,
+        attempt=config.attempt,
+        step=taken.step,
+        rank=config.rank,
+        ranks=config.ranks,
+        samples=taken.samples,
+        epoch=taken.epoch,
+        reason=taken.reason,
         job_uid=config.job.uid,
         parent=parent,
-        snapshot_at=timestamp(max(one.taken_at for one in snapshots)),
+        snapshot_at=timestamp(taken.taken_at),
         created_at=now,
-        stall_seconds=max(one.stall_seconds for one in snapshots),
-        upload_seconds=round(share.upload_seconds, 6),
-        objects=tuple(share.objects[process] for process in sorted(share.objects)),
+        stall_seconds=taken.stall_seconds,
+        upload_seconds=round(taken.upload_seconds, 6),
+        objects=taken.objects,
         versions={
             "spotTraining": spot_training.__version__,
             "numpy": np.__version__,
             "python": platform.python_version(),
         },
-        dataset=dict(first.dataset) if first.dataset else None,
+        dataset=taken.dataset,
     )

@@ -18,7 +18,6 @@ from spot_training.checkpoint.manifest import Manifest, Receipt, StoredObject
 from spot_training.checkpoint.records import FormatError
 from spot_training.checkpoint.store import Cancelled, StoreError
 from spot_training.progress import Progress
-from spot_training.times import parse_rfc3339
 
 from spot_sidecar.clock import between, timestamp
 from spot_sidecar.config import Config
@@ -36,7 +35,7 @@ from spot_sidecar.snapshots.share import Share, build_receipt
 from spot_sidecar.snapshots.snapshot import Snapshot, State
 from spot_sidecar.snapshots.stages import Stages
 from spot_sidecar.snapshots.upload import upload_snapshot
-from spot_sidecar.standing import CommitSeen, Origin, Standing
+from spot_sidecar.standing import CommitSeen, Standing
 
 __all__ = ["Surroundings", "Uploads"]
 
@@ -295,19 +294,9 @@ class Uploads:
         self._metrics.saw_interval(self._standing.interval)
 
     def _seen(self, manifest: Manifest, snapshot: Snapshot) -> None:
-        committed_at = parse_rfc3339(manifest.committed_at)
-        commit = CommitSeen(
-            origin=Origin(manifest.attempt, manifest.step, manifest.id),
-            bytes=manifest.cost.bytes,
-            committed_at=committed_at,
-            write_seconds=max(0.0, (committed_at - snapshot.taken_at).total_seconds()),
-            stall_seconds=manifest.cost.stall_seconds,
-            reason=manifest.reason,
-        )
-        self._standing.commits += 1
-        self._standing.commit = commit
+        commit = CommitSeen.of(manifest, snapshot.taken_at)
+        self._standing.committed(commit)
         self._metrics.saw_commit(commit)
-        self._standing.changed()
         log.info("committed", extra=commit.to_json())
         self._unverified.append(manifest)
 

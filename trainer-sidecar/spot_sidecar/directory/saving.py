@@ -1,0 +1,256 @@
+"""From complete sets in the script's directory to checkpoints in the store.
+
+A look every second finds the newest complete set; it is uploaded when the job's interval has passed
+since the last one, at once when a notice is in force or the script has ended. A set that changes
+during its upload is dropped, and looked at again once it has settled.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from spot_training.checkpoint.digest import AlgorithmUnavailable
+from spot_training.checkpoint.keys import checkpoint_id
+from spot_training.checkpoint.manifest import Receipt, StoredObject
+from spot_training.checkpoint.records import FormatError
+from spot_training.checkpoint.store import Cancelled, Store, StoreError
+
+from spot_sidecar.clock import between, timestamp
+from spot_sidecar.config import Config
+from spot_sidecar.directory.looking import Looking
+from spot_sidecar.directory.sets import FileSet
+from spot_sidecar.directory.spool import SetChangedError, Spool
+from spot_sidecar.directory.tree import TooManyFilesError, Tree
+from spot_sidecar.directory.upload import upload_set
+from spot_sidecar.lineage import TROUBLE, Lineage
+from spot_sidecar.metrics import Metrics
+from spot_sidecar.pulse import Pulse
+from spot_sidecar.snapshots.committer import Committer, NotCommittedError, SupersededError
+from spot_sidecar.snapshots.share import Taken, receipt_of
+from spot_sidecar.standing import CommitSeen, Standing
+
+__all__ = ["DirectorySaves", "Surroundings"]
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 1.0
+LOOK_SHARE = 20
+"""A look is followed by a pause of so many times its own length: a large tree is looked at less."""
+RETRY_SECONDS = (1.0, 3.0)
+LOST = (AlgorithmUnavailable, FormatError, StoreError, NotCommittedError)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What saving asks of the rest of the sidecar."""
+
+    interval: Callable[[], float]
+    """Seconds between two uploads, unless something presses."""
+    hurried: Callable[[], bool]
+    """A notice is in force, or the script has ended."""
+    reached: Callable[[int], object]
+    """Told the step of the newest complete set."""
+    parent: Callable[[], str | None]
+    """The checkpoint that this attempt continues."""
+
+
+class DirectorySaves:
+    """Looks, and saves what it finds, one set at a time."""
+
+    def __init__(
+        self,
+        tree: Tree,
+        looking: Looking,
+        spool: Spool,
+        committer: Committer,
+        lineage: Lineage,
+        *,
+        standing: Standing,
+        metrics: Metrics,
+        config: Config,
+        around: Surroundings,
+    ) -> None:
+        self._tree = tree
+        self._looking = looking
+        self._spool = spool
+        self._committer = committer
+        self._lineage = lineage
+        self._standing = standing
+        self._metrics = metrics
+        self._config = config
+        self._around = around
+        self._nonce = ""
+        self._floor = -1
+        self._found: FileSet | None = None
+        self._found_at: datetime | None = None
+        self._saved_at: float | None = None
+        self._saving = False
+        self._ended = False
+        self._looks = asyncio.Lock()
+        self._cancel = threading.Event()
+        self._trouble = ""
+        self.changes = Pulse()
+
+    async def run(self, nonce: str, begun_at: int) -> None:
+        """Look and save until cancelled; sets up to the step `begun_at` are none of this attempt's.
+
+        `nonce` is in the ids of this attempt's checkpoints.
+        """
+        self._nonce = nonce
+        commit = self._standing.commit
+        self._floor = max(begun_at, commit.origin.step if commit else -1)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._look_on())
+            group.create_task(self._save_on())
+
+    async def settled(self, seconds: float) -> None:
+        """The script has ended: wait up to `seconds` until its newest set is a checkpoint."""
+        self._ended = True
+        end = self._standing.clock.monotonic() + seconds
+        if self._nonce:
+            await self._look()
+        while self._busy and (left := end - self._standing.clock.monotonic()) > 0:
+            self.changes.ring()
+            await self.changes.beyond(self.changes.beat, min(left, LOOK_SECONDS))
+
+    def abandon(self) -> None:
+        """Commit nothing more: the attempt is over, or the process ends."""
+        self._cancel.set()
+
+    @property
+    def _busy(self) -> bool:
+        waiting = self._found is not None and self._found.step > self._floor
+        return bool(self._nonce) and not self._cancel.is_set() and (self._saving or waiting)
+
+    async def _look_on(self) -> None:
+        while True:
+            began = time.monotonic()
+            await self._look()
+            took = time.monotonic() - began
+            await self._standing.clock.sleep(max(LOOK_SECONDS, LOOK_SHARE * took))
+
+    async def _look(self) -> None:
+        async with self._looks:
+            try:
+                found = await asyncio.to_thread(
+                    self._looking.newest,
+                    self._floor,
+                    self._standing.clock.monotonic(),
+                    ended=self._ended,
+                )
+            except (OSError, TooManyFilesError) as error:
+                self._warn("DirectoryUnreadable", f"the script's directory: {error}")
+                return
+        if found is None or found == self._found:
+            return
+        self._found, self._found_at = found, self._standing.clock.now()
+        self._around.reached(found.step)
+        self.changes.ring()
+
+    async def _save_on(self) -> None:
+        while True:
+            beat = self.changes.beat
+            if self._found is not None and self._due(self._found):
+                await self._save(self._found)
+            await self.changes.beyond(beat, LOOK_SECONDS)
+
+    def _due(self, found: FileSet) -> bool:
+        if found.step <= self._floor or self._cancel.is_set():
+            return False
+        if self._saved_at is None or self._ended or self._around.hurried():
+            return True
+        passed = self._standing.clock.monotonic() - self._saved_at
+        return passed >= self._around.interval()
+
+    async def _save(self, found: FileSet) -> None:
+        self._saving = True
+        try:
+            await self._commit(found)
+        except SetChangedError as error:
+            log.info("set dropped", extra={"set": found.root, "why": str(error)})
+            self._metrics.ended.labels("changed").inc()
+            self._found = None
+        except (SupersededError, Cancelled) as error:
+            log.info("given up", extra={"set": found.root, "why": str(error)})
+            self._cancel.set()
+        except OSError as error:
+            self._warn("SetUnreadable", _unreadable(found, error))
+            self._found = None
+        except LOST as error:
+            self._warn("SnapshotLost", f"step {found.step}: {type(error).__name__}: {error}")
+            self._floor = found.step
+        finally:
+            self._saving = False
+            self.changes.ring()
+
+    async def _commit(self, found: FileSet) -> None:
+        begun = self._standing.clock.monotonic()
+        taken_at = self._found_at or self._standing.clock.now()
+        checkpoint = checkpoint_id(self._config.attempt, found.step, self._nonce)
+        receipt = await self._committer.standing_receipt(checkpoint)
+        if receipt is None:
+            receipt = await self._uploaded(found, checkpoint, taken_at)
+        manifest = await self._committer.commit(receipt)
+        self._saved_at, self._trouble = begun, ""
+        self._floor = max(self._floor, found.step)
+        commit = CommitSeen.of(manifest, taken_at)
+        self._standing.committed(commit)
+        self._metrics.saw_commit(commit)
+        await self._committer.verify(manifest)
+
+    async def _uploaded(self, found: FileSet, checkpoint: str, taken_at: datetime) -> Receipt:
+        begun = self._standing.clock.monotonic()
+        held = await asyncio.to_thread(self._spool.hold, self._tree, found)
+        upload = partial(
+            upload_set,
+            held=held,
+            checkpoint=checkpoint,
+            rank=self._config.rank,
+            cancel=self._cancel,
+        )
+        try:
+            objects = await self._through_trouble(found, upload)
+        finally:
+            await asyncio.to_thread(self._spool.clear)
+        self._metrics.uploaded.inc(sum(item.size for item in objects))
+        taken = Taken(
+            checkpoint=checkpoint,
+            step=found.step,
+            reason="notice" if self._around.hurried() else "periodic",
+            taken_at=taken_at,
+            upload_seconds=self._standing.clock.monotonic() - begun,
+            objects=objects,
+        )
+        now = timestamp(self._standing.clock.now())
+        receipt = receipt_of(taken, self._config, parent=self._around.parent(), now=now)
+        return await self._committer.write_receipt(receipt)
+
+    async def _through_trouble(
+        self, found: FileSet, upload: Callable[[Store], tuple[StoredObject, ...]]
+    ) -> tuple[StoredObject, ...]:
+        """Upload until the store has it, unless a newer set waits behind trouble."""
+        while True:
+            try:
+                return await self._lineage.once(upload)
+            except TROUBLE:
+                if self._found is not None and self._found.step > found.step:
+                    raise
+            await self._standing.clock.sleep(between(*RETRY_SECONDS))
+
+    def _warn(self, reason: str, message: str) -> None:
+        if message != self._trouble:
+            self._trouble = message
+            log.warning("%s: %s", reason, message)
+            self._standing.note(reason, message, warning=True)
+
+
+def _unreadable(found: FileSet, error: OSError) -> str:
+    return (
+        f"{found.root} is complete and cannot be read or linked ({error.strerror or error}): set "
+        "securityContext.runAsUser of the trainer to the user that it runs as"
+    )

@@ -14,6 +14,7 @@ from kit.raw_trainer import acquire, begin, expect_state, fill, provide, state, 
 from kit.sidecar import PodFolder, SidecarProcess, a_pod, eventually, lineage_store
 from kit.slow_proxy import SlowProxy, slow_proxy
 from kit.stores import S3Server
+from kit.trainer_process import a_trainer
 from spot_training.backends.session import Session
 from spot_training.checkpoint import keys
 
@@ -126,6 +127,28 @@ def test_a_paused_upload_goes_on_if_the_last_save_is_lost(scene: Scene) -> None:
     scene.proxy.rate = None
     expect_state(scene.sidecar, scene.first, "committed")
     assert scene.committed() == [1]
+
+
+def test_a_trainer_keeps_its_last_checkpoint_if_a_last_save_does_not_fit(
+    folder: Path, s3: S3Server
+) -> None:
+    """A whole trainer: it asks, takes no snapshot, and says so as it pauses."""
+    huge = {**MEASURED, "uploadBytesPerSecond": 1000.0, "stateBytes": 10**6}
+    with a_pod(folder, s3=s3, interval=3600.0, pacing={"measured": huge}) as pod:
+        pod.grant()
+        with pod.sidecar() as sidecar, a_trainer(pod, steps=10**6) as trainer:
+            trainer.reached(5)
+            now = datetime.now(UTC)
+            soon = (now + timedelta(seconds=20)).isoformat()
+            notice = {"kind": "Preempt", "deadline": soon, "source": "test", "raw": ""}
+            pod.annotate(notice={**notice, "observedAt": now.isoformat()})
+            assert trainer.ended() == 0
+            assert sidecar.terminate() == 0
+        assert lineage_store(s3).list(keys.COMMITS) == ()
+        word = pod.last_word()
+        assert word["word"] == "Paused"
+        assert "not enough time to commit step" in word["reason"]
+        assert "there is not enough time: a last save takes" in trainer.output.read_text()
 
 
 def test_an_upload_held_back_goes_at_full_speed_once_a_notice_comes(

@@ -110,7 +110,8 @@ def test_a_job_deleted_while_running_leaves_nothing(world: Stage) -> None:
 
 
 def test_a_suspended_job_saves_and_goes_on_where_it_was(world: Stage) -> None:
-    job = apply(world, "suspended", steps(epochs=3))
+    adaptive = {"interval": "Adaptive", "maxLostWork": "30s"}
+    job = apply(world, "suspended", steps(epochs=3), checkpoint=adaptive)
     log = StepLog(world.kube, "suspended")
     job.until_commits(1, 1, within=120)
     world.kube.merge("spottrainingjobs", "suspended", {"spec": {"suspend": True}})
@@ -122,6 +123,11 @@ def test_a_suspended_job_saves_and_goes_on_where_it_was(world: Stage) -> None:
     assert log.repeated({1, 2}) == []
     assert log.missing({1, 2}) == []
     log.close()
+    job.until_condition("LossBoundFeasible", "True", within=30)
+    found = job.status["checkpoint"]["interval"]
+    assert found["bounds"]["maxLostWork"] == 30.0
+    assert 5.0 <= found["seconds"] < 30.0
+    assert found["inputs"]["saves"] >= 2
 
 
 def test_the_policy_is_the_one_that_lists_the_priority_class(world: Stage) -> None:

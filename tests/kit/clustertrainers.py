@@ -63,9 +63,16 @@ def manifest(script: str, **template: Any) -> Object:
     }
 
 
-def apply(stage: Stage, name: str, script: str, **spec: Any) -> WatchedJob:
-    """`kubectl apply` of such a job, under a policy for tests unless `spec` names another."""
-    stage.kube.apply(stage.job(manifest(script), name, **({"policyName": "quick"} | spec)))
+def apply(
+    stage: Stage, name: str, script: str, *, checkpoint: Object | None = None, **spec: Any
+) -> WatchedJob:
+    """`kubectl apply` of such a job, under a policy for tests unless `spec` names another.
+
+    `checkpoint` changes fields of `spec.checkpoint`.
+    """
+    made = manifest(script)
+    made["spec"]["checkpoint"] |= checkpoint or {}
+    stage.kube.apply(stage.job(made, name, **({"policyName": "quick"} | spec)))
     return WatchedJob(stage.kube, name)
 
 

@@ -36,7 +36,7 @@ def test_the_interval_shows_what_it_follows_from_and_outlives_the_attempt() -> N
     async def story(world: World) -> None:
         world.apply(a_job_manifest(checkpoint={"store": STORE, "maxLostWork": "60s"}))
         await world.until(lambda: interval(world) != {}, "interval")
-        assert (interval(world)["why"], interval(world)["seconds"]) == ("NotMeasured", 300.0)
+        assert (interval(world)["why"], interval(world)["seconds"]) == ("NotMeasured", 30.0)
         assert world.condition("LossBoundFeasible")["reason"] == "NotMeasured"
         await world.until(lambda: "saves" in interval(world)["inputs"], "a measured save")
         shown = interval(world)

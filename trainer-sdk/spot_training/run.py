@@ -255,7 +255,7 @@ class Run:
         now = time.monotonic()
         left = notice.seconds_left()
         until = flush_end(now, left)
-        flush = plan_flush(now, left, max(self._durations, default=None))
+        flush = plan_flush(now, left, self._estimate(now))
         fits = self._backend.fits(None if until is None else until - now)
         if flush.save if fits is None else (fits and (left is None or left > 0)):
             self._save("notice", seconds=None if flush.until is None else flush.until - now)
@@ -266,6 +266,16 @@ class Run:
         self._backend.say("Paused", reason)
         self._close()
         leave(Paused(reason))
+
+    def _estimate(self, now: float) -> float | None:
+        """How long a last save takes to be committed: behind an upload under way, if there is one.
+
+        None: no save was committed yet.
+        """
+        known = max(self._durations, default=None)
+        if known is None or self._ticket is None or self._ticket.settled:
+            return known
+        return known + max(0.0, known - (now - self._ticket.began))
 
     def _outcome(self, ticket: Ticket | None) -> str:
         if ticket is not None and ticket.committed:

@@ -15,7 +15,8 @@ __all__ = ["pacing", "start_interval"]
 Json = dict[str, Any]
 
 FIRST_INTERVAL: Final = 300.0
-"""Seconds, where the interval is to be found and nothing is known yet."""
+"""Seconds, where the interval is to be found and nothing is known yet; at most half of what may be
+lost, for what a save takes is not known either."""
 MEASURED: Final = (
     "stall_seconds",
     "commit_latency_seconds",
@@ -33,7 +34,10 @@ def start_interval(checkpoint: CheckpointSpec, action: CreatePod) -> float:
     """Seconds: the fixed interval, or the one to begin with."""
     if isinstance(checkpoint.interval, timedelta):
         return checkpoint.interval.total_seconds()
-    return FIRST_INTERVAL if action.interval is None else action.interval.seconds
+    known, asked = action.interval, checkpoint.max_lost_work
+    if known is not None and _measured(known.inputs) is not None:
+        return known.seconds
+    return FIRST_INTERVAL if asked is None else min(FIRST_INTERVAL, asked.total_seconds() / 2)
 
 
 def pacing(checkpoint: CheckpointSpec, action: CreatePod) -> Json:

@@ -1,6 +1,7 @@
 """What a pod looks like: whole, against a file people can read, and field by field."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -230,3 +231,25 @@ def test_the_drain_hook_and_the_sidecar_share_the_pods_own_token() -> None:
     hook = container_of(pod, "trainer")["lifecycle"]["preStop"]["httpGet"]
     config = json.loads(container_of(pod, names.SIDECAR_CONTAINER)["env"][0]["value"])
     assert hook["httpHeaders"] == [{"name": "X-Spot-Drain", "value": config["drainToken"]}]
+
+
+@pytest.mark.parametrize(
+    ("asked", "known", "seconds"),
+    [
+        ({}, None, 300.0),
+        ({"maxLostWork": "60s"}, None, 30.0),
+        ({"maxLostWork": "1h"}, None, 300.0),
+        ({"maxLostWork": "60s"}, Interval(200.0, "NotMeasured"), 30.0),
+        ({"maxLostWork": "60s"}, THIRD.interval, 240.0),
+        ({"interval": "90s"}, THIRD.interval, 90.0),
+    ],
+)
+def test_which_interval_an_attempt_begins_with(
+    asked: Json, known: Interval | None, seconds: float
+) -> None:
+    """Half of what may be lost while nothing was measured; then what the last attempt found."""
+    store = {"s3": {"bucket": "checkpoints"}}
+    action = replace(FIRST, interval=known)
+    pod = rendered(action, checkpoint={"store": store, **asked})
+    config = json.loads(container_of(pod, "spot-sidecar")["env"][0]["value"])
+    assert config["interval"] == seconds

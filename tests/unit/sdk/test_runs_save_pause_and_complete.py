@@ -112,6 +112,23 @@ def test_a_backend_that_knows_better_decides_on_the_last_save(fits: bool, saved:
     assert [facts.step for facts in backend.facts] == saved
 
 
+@pytest.mark.parametrize(("under_way", "second"), [(False, "notice"), (True, "periodic")])
+def test_a_last_save_waits_behind_the_upload_under_way(under_way: bool, second: str) -> None:
+    """Without a backend that could pause it: only if there is time for both."""
+    backend = ScriptedBackend(interval=0.0)
+    trainer = Trainer(backend)
+    trainer.step()
+    backend.tickets[0].seconds = 0.3
+    if under_way:
+        backend.outcome = None
+        trainer.step()
+    backend.current = a_notice(seconds=0.6)
+    with pytest.raises(spot.Paused):
+        trainer.step()
+    saved = [(facts.step, facts.reason) for facts in backend.facts]
+    assert saved == [(1, "periodic"), (2, second)]
+
+
 def test_a_deadline_that_has_passed_is_not_tried() -> None:
     backend = ScriptedBackend(fitting=True, current=a_notice(seconds=-1.0))
     with pytest.raises(spot.Paused, match="not enough time"):

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from spot_operator.api import status as api
 from spot_operator.api.names import Bucket, Condition, Ending, Reason, State
+from spot_operator.api.status_interval import IntervalInForce
 from spot_operator.domain import ledger as own
 from spot_operator.domain.timeledger import REPORTED
 
@@ -140,7 +141,7 @@ def _read_checkpoints(read: api.Checkpoints | None) -> own.Checkpoints:
     )
 
 
-def _read_interval(read: api.IntervalInForce | None) -> own.Interval | None:
+def _read_interval(read: IntervalInForce | None) -> own.Interval | None:
     if read is None:
         return None
     return own.Interval(

@@ -96,7 +96,7 @@ integration: env toolchain ## a real API server and a real object store, no kube
 	$(BIN)/pytest -q tests/integration
 
 .PHONY: e2e
-e2e: env images ## the scenarios on the local cluster
+e2e: env-torch images ## the scenarios on the local cluster
 	$(BIN)/pytest -q tests/e2e
 
 ##@ Local cluster

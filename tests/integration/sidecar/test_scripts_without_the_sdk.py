@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
-import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +17,7 @@ from kit.sidecar import (
     SidecarProcess,
     a_pod,
     eventually,
+    frozen,
     lineage_store,
     start_sidecar,
 )
@@ -113,7 +111,7 @@ def test_the_next_attempt_finds_the_files_of_the_last_one(
             target = str((pod.shared / link).readlink())
             assert target.startswith(f"{SCRIPT_SEES}/")
             assert (pod.script_files / target.removeprefix(f"{SCRIPT_SEES}/")).exists()
-            time.sleep(1.5)  # long enough for a look: what was restored is not saved again
+            # It looks once more at its end: what was restored is not saved again.
             assert sidecar.terminate() == 0
         report = pod.operator.reports[-1] if pod.operator else {}
     assert report["resume"]["decision"] == "checkpoint"
@@ -202,38 +200,19 @@ def test_a_set_that_is_written_to_during_the_upload_is_never_committed_as_it_was
 ) -> None:
     with a_pod(folder, s3=s3, interval=0.1, directory=directory("Plain")) as pod:
         pod.grant()
-        with pod.sidecar():
-            write(pod.script_files, {"s-1/w": bytes(LARGE)})
-            path = pod.script_files / "s-1/w"
-            stop = writing_in_place(path)
-            time.sleep(2.0)
-            assert manifests(s3) == []
-            stop()
-            manifest = committed(s3, 1)
-            (item,) = manifest.objects
+        with pod.sidecar() as sidecar:
+            write(pod.script_files, {"s-1/w": os.urandom(3 * LARGE)})
+            path, spool = pod.script_files / "s-1/w", pod.folder / "directory/spool"
+            eventually("the set is held", lambda: any(spool.iterdir()))
+            with frozen(s3), path.open("r+b") as stream:
+                stream.seek(LARGE)
+                stream.write(b"written in place")
+            dropped = 'spot_snapshots_ended_total{state="changed"} 1.0'
+            eventually("the set is dropped", lambda: dropped in sidecar.get("/metrics")[1])
+            (item,) = committed(s3, 1).objects
             into = memoryview(bytearray(item.size))
             lineage_store(s3).download(item.key, into, item.digests)
             assert bytes(into) == path.read_bytes()
-
-
-def writing_in_place(path: Path) -> Callable[[], None]:
-    """Keep writing to the file until the function that is returned was called."""
-    stopped = threading.Event()
-
-    def write_on() -> None:
-        with path.open("r+b", buffering=0) as stream:
-            while not stopped.wait(0.05):
-                stream.seek(LARGE // 2)
-                stream.write(os.urandom(8))
-
-    thread = threading.Thread(target=write_on)
-    thread.start()
-
-    def stop() -> None:
-        stopped.set()
-        thread.join()
-
-    return stop
 
 
 @pytest.mark.parametrize("killed_after", [0.0, 0.2])
@@ -357,12 +336,8 @@ def test_a_checkpoint_of_the_sdk_is_refused_with_the_reason(folder: Path, s3: S3
 def test_a_stopped_sidecar_does_not_hang_on_a_silent_store(folder: Path, s3: S3Server) -> None:
     with a_pod(folder, s3=s3, graceSeconds=6, directory=directory()) as pod:
         pod.grant()
-        with pod.sidecar() as sidecar:
-            os.kill(s3.process.pid, signal.SIGSTOP)
-            try:
-                write(pod.script_files, within("checkpoint-20", hugging_face(20)))
-                began = time.monotonic()
-                assert sidecar.terminate() == 0
-                assert time.monotonic() - began < 25
-            finally:
-                os.kill(s3.process.pid, signal.SIGCONT)
+        with pod.sidecar() as sidecar, frozen(s3):
+            write(pod.script_files, within("checkpoint-20", hugging_face(20)))
+            began = time.monotonic()
+            assert sidecar.terminate() == 0
+            assert time.monotonic() - began < 25

@@ -13,7 +13,6 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from types import FrameType
 
 from toolchain.doctor import healthy, report
 
@@ -44,13 +43,13 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def program(arguments: Sequence[str]) -> int:
-    """`main` as a process of its own: SIGTERM ends it as Ctrl-C does."""
-    signal.signal(signal.SIGTERM, _as_ctrl_c)
+    """`main` as a process of its own: SIGTERM ends it as Ctrl-C does.
+
+    Both are set: a shell script's background job begins with SIGINT ignored.
+    """
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.default_int_handler)
     return main(arguments)
-
-
-def _as_ctrl_c(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def seconds(text: str) -> float:

@@ -22,7 +22,9 @@ from demo.timeline import Timeline, attempts_table, claims_table, totals_table
 
 def main() -> int:
     """Set the stage, play the story, show what was claimed."""
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    # Both are set: a shell script's background job begins with SIGINT ignored.
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.default_int_handler)
     console = Console()
     console.print("A real cluster comes up, the operator is installed by helm, and a training job")
     console.print("loses its node three times. About five minutes; Ctrl-C cleans up.\n")
@@ -31,9 +33,9 @@ def main() -> int:
     try:
         with stage(cache, cluster_id="demo", tell=timeline.tell, grace_seconds=20) as ready:
             timeline.tell("the operator runs: two replicas, one leads")
-            scene = begin(ready, timeline, claims)
-            play(scene)
-            show(console, scene)
+            with begin(ready, timeline, claims) as scene:
+                play(scene)
+                show(console, scene)
     except TooLateError as error:
         console.print(f"[red]{error}[/red]")
         return 1

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
 from stage.install import PROJECT, Stage
 from stage.job import WatchedJob
 from stage.steplog import StepLog
@@ -21,8 +24,9 @@ POLICY = {
 }
 
 
-def begin(ready: Stage, timeline: Timeline, claims: Claims) -> Scene:
-    """Apply the job, and the same job once more, which will be left alone."""
+@contextmanager
+def begin(ready: Stage, timeline: Timeline, claims: Claims) -> Iterator[Scene]:
+    """Apply the job, and the same job once more, which will be left alone; follow the first."""
     manifest = PROJECT / "examples/digits/job.yaml"
     ready.kube.apply(POLICY)
     names = ("digits", "digits-undisturbed")
@@ -32,5 +36,5 @@ def begin(ready: Stage, timeline: Timeline, claims: Claims) -> Scene:
         job["spec"]["template"]["spec"]["containers"][0]["args"] = ["--epochs", str(EPOCHS)]
         ready.kube.apply(job)
     timeline.tell(f"kubectl apply: SpotTrainingJobs {' and '.join(names)}")
-    log = StepLog(ready.kube, names[0])
-    return Scene(*trained, log, ready.bucket, ready.cluster, timeline, claims)
+    with closing(StepLog(ready.kube, names[0])) as log:
+        yield Scene(*trained, log, ready.bucket, ready.cluster, timeline, claims)

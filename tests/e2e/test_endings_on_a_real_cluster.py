@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import datetime
 from itertools import pairwise
 
@@ -86,14 +87,13 @@ def test_an_unreachable_store_is_waited_for_and_never_means_starting_from_zero(
 def test_a_wiped_bucket_stops_the_job_instead_of_starting_from_zero(world: Stage) -> None:
     job = apply(world, "wiped", steps(epochs=50))
     job.until_commits(1, 1, within=120)
-    log = StepLog(world.kube, "wiped")
-    world.kube.merge("spottrainingjobs", "wiped", {"spec": {"suspend": True}})
-    job.until_condition("Suspended", "True", within=90)
-    assert world.bucket.wipe(job.lineage("e2e")) > 0
-    world.kube.merge("spottrainingjobs", "wiped", {"spec": {"suspend": False}})
-    job.until_condition("Succeeded", "False", reason="NoValidCheckpoint", within=120)
-    assert log.last_step(2) == 0
-    log.close()
+    with closing(StepLog(world.kube, "wiped")) as log:
+        world.kube.merge("spottrainingjobs", "wiped", {"spec": {"suspend": True}})
+        job.until_condition("Suspended", "True", within=90)
+        assert world.bucket.wipe(job.lineage("e2e")) > 0
+        world.kube.merge("spottrainingjobs", "wiped", {"spec": {"suspend": False}})
+        job.until_condition("Succeeded", "False", reason="NoValidCheckpoint", within=120)
+        assert log.last_step(2) == 0
 
 
 def test_a_job_deleted_while_running_leaves_nothing(world: Stage) -> None:
@@ -112,17 +112,16 @@ def test_a_job_deleted_while_running_leaves_nothing(world: Stage) -> None:
 def test_a_suspended_job_saves_and_goes_on_where_it_was(world: Stage) -> None:
     adaptive = {"interval": "Adaptive", "maxLostWork": "30s"}
     job = apply(world, "suspended", steps(epochs=3), checkpoint=adaptive)
-    log = StepLog(world.kube, "suspended")
-    job.until_commits(1, 1, within=120)
-    world.kube.merge("spottrainingjobs", "suspended", {"spec": {"suspend": True}})
-    job.until_condition("Suspended", "True", within=90)
-    assert job.record(1)["ending"] == "Suspended"
-    assert job.status["budgets"]["interruptions"]["used"] == 0
-    world.kube.merge("spottrainingjobs", "suspended", {"spec": {"suspend": False}})
-    job.until_condition("Succeeded", "True", within=180)
-    assert log.repeated({1, 2}) == []
-    assert log.missing({1, 2}) == []
-    log.close()
+    with closing(StepLog(world.kube, "suspended")) as log:
+        job.until_commits(1, 1, within=120)
+        world.kube.merge("spottrainingjobs", "suspended", {"spec": {"suspend": True}})
+        job.until_condition("Suspended", "True", within=90)
+        assert job.record(1)["ending"] == "Suspended"
+        assert job.status["budgets"]["interruptions"]["used"] == 0
+        world.kube.merge("spottrainingjobs", "suspended", {"spec": {"suspend": False}})
+        job.until_condition("Succeeded", "True", within=180)
+        assert log.repeated({1, 2}) == []
+        assert log.missing({1, 2}) == []
     job.until_condition("LossBoundFeasible", "True", within=30)
     found = job.status["checkpoint"]["interval"]
     assert found["bounds"]["maxLostWork"] == 30.0

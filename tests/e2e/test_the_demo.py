@@ -15,8 +15,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 def test_a_job_loses_its_node_three_times_and_finishes_exactly(world: Stage) -> None:
     claims = Claims()
-    scene = begin(world, Timeline(Console(width=120)), claims)
-    play(scene)
-    scene.log.close()
+    with begin(world, Timeline(Console(width=120)), claims) as scene:
+        play(scene)
     assert claims.hold, [line for line in claims.made if not line[0]]
     assert len(claims.made) == 7

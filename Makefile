@@ -81,7 +81,7 @@ check: static ## static checks, unit and property tests (< 2 min)
 
 .PHONY: test
 test: env-torch toolchain images static ## every tier, on real parts (warm < 25 min, cold < 60 min)
-	$(BIN)/pytest tests/unit tests/properties tests/frameworks tests/simulation tests/integration tests/e2e
+	$(BIN)/pytest tests/unit tests/properties tests/frameworks tests/simulation tests/integration tests/e2e tests/campaigns
 
 .PHONY: frameworks
 frameworks: env-torch ## training with torch: interrupted equals uninterrupted, bit for bit (< 3 min)
@@ -98,6 +98,10 @@ integration: env toolchain ## a real API server and a real object store, no kube
 .PHONY: e2e
 e2e: env-torch images ## the scenarios on the local cluster
 	$(BIN)/pytest -q tests/e2e
+
+.PHONY: campaign
+campaign: env toolchain ## NAME=kill: the full campaign or what is left of it; the report goes to campaigns/$(NAME)
+	nice -n 10 $(BIN)/python hack/campaign $(NAME) $(ARGS)
 
 ##@ Local cluster
 .PHONY: toolchain

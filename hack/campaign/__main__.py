@@ -1,0 +1,54 @@
+"""`python hack/campaign NAME [--fresh]`: runs a campaign, or what is left of it, and its report.
+
+A call lasts at most a chunk of 80 minutes; the next one goes on where it ended. The state is kept
+under $SPOT_CACHE/campaigns; `--fresh` forgets it. The exit code is 1 if a figure does not hold and
+3 if units are left.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / part) for part in ("tests", "hack")]
+NAMES = ("kill",)
+
+
+def main() -> int:
+    """Run a chunk; write the report."""
+    from campaigns.campaign import run_chunk, write_report  # noqa: PLC0415 - needs the path above
+
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("name", choices=NAMES)
+    asked.add_argument("--fresh", action="store_true", help="forget what was done before")
+    options = asked.parse_args()
+    campaign = importlib.import_module(f"campaigns.{options.name}.campaign").CAMPAIGN
+    cache = Path(os.environ.get("SPOT_CACHE", "~/.cache/spot-training-operator")).expanduser()
+    state = cache / "campaigns" / f"{campaign.name}.json"
+    results = run_chunk(campaign, state, commit=_commit(), fresh=options.fresh)
+    found = write_report(campaign, results, ROOT / "campaigns" / campaign.name)
+    for figure in found.figures:
+        held = {None: "", True: "holds", False: "DOES NOT HOLD"}[figure.holds]
+        print(f"{figure.figure}: {figure.value:g} {figure.unit} {figure.limit or ''} {held}")
+    if len(results) < len(campaign.units):
+        print(f"{len(campaign.units) - len(results)} units are left: call it again")
+        return 3
+    return int(any(figure.holds is False for figure in found.figures))
+
+
+def _commit() -> str:
+    """The commit that is run, marked if files differ from it."""
+    said = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return said.stdout.strip()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

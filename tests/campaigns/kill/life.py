@@ -187,7 +187,7 @@ class Life:
         self._judge_beginning()
         attempt = self.world.now
         steps = [line["step"] for line in attempt.lines() if "step" in line]
-        self.world.target.write_text(str(max(steps, default=0) + FINAL_STEPS))
+        self.world.set_target(max(steps, default=0) + FINAL_STEPS)
         line = self._eventually("the job completes", lambda: attempt.said("complete"))
         self._eventually("the trainer ends", lambda: attempt.trainer.poll() is not None)
         self.account.counts["lives"] += 1

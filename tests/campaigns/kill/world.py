@@ -116,6 +116,11 @@ class World:
         """The file that tells the trainer at which step to complete."""
         return self.folder / "target"
 
+    def set_target(self, step: int) -> None:
+        draft = self.target.with_suffix(".new")
+        draft.write_text(str(step))
+        draft.replace(self.target)
+
     def next_attempt(self) -> None:
         """The operator's next attempt: a pod, its processes, and at once the grant."""
         number = self.attempt.number + 1 if self.attempt else 1

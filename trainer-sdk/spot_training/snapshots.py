@@ -9,7 +9,7 @@ from typing import Any
 from spot_training.checkpoint import codec, layout
 from spot_training.checkpoint.codec import Array
 from spot_training.checkpoint.layout import STATE, Layout
-from spot_training.checkpoint.records import Damaged
+from spot_training.checkpoint.records import Damaged, UnsupportedSchema
 
 SCHEMA = 1
 
@@ -60,11 +60,20 @@ class Prepared:
 
 
 def read(payload: memoryview) -> tuple[dict[str, Array], dict[str, Any]]:
-    """Arrays (views into `payload`) and plain state; raises Damaged, also for a newer schema."""
+    """Arrays (views into `payload`) and plain state.
+
+    Raises Damaged, or UnsupportedSchema if a newer version laid the state out.
+    """
     parsed = layout.parse(payload)
     plain = codec.parse(parsed.state(payload))
-    if not isinstance(plain, dict) or plain.get("schema") != SCHEMA:
-        raise Damaged(f"the snapshot's state is not of schema {SCHEMA}")
+    schema = plain.get("schema") if isinstance(plain, dict) else None
+    if not isinstance(plain, dict) or not isinstance(schema, int):
+        raise Damaged("the snapshot's state names no schema")
+    if schema > SCHEMA:
+        raise UnsupportedSchema(
+            f"the snapshot's state has schema {schema}, this version reads up to {SCHEMA}: "
+            "upgrade spot-training in the trainer's image, or resume with the version that wrote it"
+        )
     names = (slot.name for slot in parsed.slots if slot.name != STATE)
     return {name: parsed.view(payload, name) for name in names}, plain
 

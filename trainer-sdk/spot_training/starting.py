@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from spot_training import randomness, snapshots
 from spot_training.backends.backend import Backend, Done, Halt, Restore
+from spot_training.checkpoint.records import UnsupportedSchema
 from spot_training.exits import AlreadyCompleted, Refused, StateDiffers, Stopped, leave, tell
 from spot_training.run import NoticeCallback, Run
 from spot_training.state import TrainingState, WrongState
@@ -120,10 +121,10 @@ def _turn_away(backend: Backend, beginning: Done | Halt) -> NoReturn:
 def _restore(
     run: Run, backend: Backend, state: TrainingState, beginning: Restore, began: float
 ) -> None:
-    stored, plain = snapshots.read(beginning.payload)
     try:
+        stored, plain = snapshots.read(beginning.payload)
         state.restore(plain, stored)
-    except WrongState as error:
+    except (WrongState, UnsupportedSchema) as error:
         backend.close()
         refuse(str(error))
     stored.clear()

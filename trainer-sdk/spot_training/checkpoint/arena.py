@@ -94,7 +94,10 @@ class Arena:
         if magic != MAGIC or crc != zlib.crc32(self._view[: _FIELDS.size]):
             return None
         if version != VERSION:
-            raise ArenaError(f"arena layout {version}, this version knows {VERSION}")
+            raise ArenaError(
+                f"the arena has layout {version}, this version knows {VERSION}: use the same "
+                "version of spot-training in the trainer's image and in the sidecar's"
+            )
         return Control(generation, step, size) if size <= self.capacity else None
 
     def begin(self, *, step: int, payload_bytes: int) -> memoryview:

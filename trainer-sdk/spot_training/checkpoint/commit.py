@@ -89,13 +89,20 @@ def commit(store: Store, receipts: Sequence[Receipt], *, committed_at: str) -> M
 def roll_forward(store: Store, *, committed_at: str) -> tuple[Manifest, ...]:
     """Commits every complete set of receipts that has no manifest; returns the new manifests.
 
-    Sets that are incomplete, damaged or quarantined are left alone.
+    Sets that are incomplete, damaged or quarantined are left alone. Raises UnsupportedSchema for
+    receipts of a newer version beyond the newest commit: what they hold must not be passed over.
     """
     committed_ids = (keys.parse_commit(key) for key in store.list(keys.COMMITS))
     buried = (keys.parse_tombstone(key) for key in store.list(keys.TOMBSTONES))
     done = {str(found) for found in (*committed_ids, *buried) if found}
     waiting = _waiting(store.list(keys.RECEIPTS), done)
-    committed = (_committed(store, checkpoint, committed_at) for checkpoint in sorted(waiting))
+    committed = []
+    for checkpoint in sorted(waiting):
+        try:
+            committed.append(_committed(store, checkpoint, committed_at))
+        except records.UnsupportedSchema:
+            if _newer_than_all(checkpoint, done):
+                raise
     return tuple(manifest for manifest in committed if manifest is not None)
 
 
@@ -107,8 +114,13 @@ def _waiting(receipts: Sequence[str], done: set[str]) -> set[str]:
 def _committed(store: Store, checkpoint: str, committed_at: str) -> Manifest | None:
     try:
         return commit(store, read_receipts(store, checkpoint), committed_at=committed_at)
-    except (Incomplete, Disagreement, records.FormatError, NotFound):
+    except (Incomplete, Disagreement, records.Damaged, NotFound):
         return None
+
+
+def _newer_than_all(checkpoint: str, others: set[str]) -> bool:
+    parsed = keys.CheckpointId.parse(checkpoint)
+    return all(parsed > keys.CheckpointId.parse(other) for other in others)
 
 
 def _expect_agreement(receipts: Sequence[Receipt]) -> None:

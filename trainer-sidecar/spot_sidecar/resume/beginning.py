@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from spot_training.checkpoint.records import FormatError
+from spot_training.checkpoint.records import FormatError, UnsupportedSchema
 from spot_training.checkpoint.store import StoreError
 
 from spot_sidecar.arenas import StagingTooSmallError
@@ -101,6 +101,8 @@ class Beginning:
         except StagingTooSmallError as error:
             self._standing.meet("StagingTooSmall", str(error))
             decision = Halt("StartFailed", str(error))
+        except UnsupportedSchema as error:
+            decision = Halt("NoValidCheckpoint", str(error))
         except (FormatError, StoreError) as error:
             # A document of an attempt is damaged: it says nothing about any checkpoint.
             self._standing.meet("CheckpointCorrupt", str(error))

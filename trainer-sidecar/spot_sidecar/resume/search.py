@@ -131,6 +131,9 @@ class Search:
     async def _stopped(self, stop: selection.Stop, facts: Facts) -> Halt:
         if stop.word == "BadNode":
             return Halt("BadNode", stop.reason)
+        if stop.word == "UnsupportedCheckpoint":
+            # Nothing is wrong with it: nothing is quarantined, and nothing older is taken.
+            return Halt("NoValidCheckpoint", stop.reason)
         await self._quarantine(facts, verified_on=frozenset())
         return Halt("NoValidCheckpoint", stop.reason)
 

@@ -1,4 +1,4 @@
-"""A lineage written by the first version: every later version reads it, and writes it the same.
+"""A lineage that a script left behind with the first version: every later version goes on with it.
 
 When this fails the format has changed. Raise the schema, keep these files, and add new ones.
 """
@@ -33,7 +33,7 @@ from spot_training.checkpoint.manifest import (
 from spot_training.checkpoint.selection import Good
 from spot_training.checkpoint.stores.directory import DirectoryStore
 
-GOLDEN = Path(__file__).parent / "golden" / "schema1"
+GOLDEN = Path(__file__).parents[2] / "golden" / "format" / "v1" / "lineage"
 ID = "a00000001-s000000000001-0123abcd"
 DOCUMENTS = {
     keys.FORMAT: Format,

@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from campaigns.kill import trainer
 from campaigns.kill.oracle import Order
 from campaigns.kill.world import WAIT_SECONDS, World, WrongError, a_world, tail
 from kit.zygote import Zygote
-
-from campaigns.kill import trainer
 
 Victim = str
 T = TypeVar("T")

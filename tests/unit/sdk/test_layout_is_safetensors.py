@@ -9,7 +9,7 @@ from safetensors.numpy import load
 from spot_training import snapshots
 from spot_training.checkpoint import layout
 from spot_training.checkpoint.codec import Array
-from spot_training.checkpoint.records import Damaged
+from spot_training.checkpoint.records import Damaged, UnsupportedSchema
 
 ARRAYS: dict[str, Array] = {
     "f4": np.arange(12, dtype="<f4").reshape(3, 4),
@@ -113,5 +113,5 @@ def test_a_typed_state_longer_than_its_tensor_is_damaged() -> None:
 
 def test_a_snapshot_of_another_schema_is_refused() -> None:
     payload = a_payload(plain={"schema": 2, "objects": {}, "extras": {}})
-    with pytest.raises(Damaged, match="schema"):
+    with pytest.raises(UnsupportedSchema, match="upgrade"):
         snapshots.read(payload)

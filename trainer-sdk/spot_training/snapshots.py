@@ -32,7 +32,7 @@ class Writer:
 
     _layout: Layout | None = field(default=None)
 
-    def prepare(self, arrays: Mapping[str, Array], plain: Any) -> Prepared:
+    def prepare(self, arrays: Mapping[str, Any], plain: Any) -> Prepared:
         """Plans (or keeps) the layout; nothing is copied yet. Raises TypeError naming an array
         whose dtype has no place in the format."""
         state = codec.text({"schema": SCHEMA, **plain})
@@ -47,7 +47,7 @@ class Prepared:
     """A snapshot about to be copied: `bytes` is the room that it needs."""
 
     layout: Layout
-    arrays: Mapping[str, Array]
+    arrays: Mapping[str, Any]
     state: bytes
 
     @property
@@ -78,7 +78,7 @@ def read(payload: memoryview) -> tuple[dict[str, Array], dict[str, Any]]:
     return {name: parsed.view(payload, name) for name in names}, plain
 
 
-def _spec(name: str, array: Array) -> layout.Spec:
+def _spec(name: str, array: Any) -> layout.Spec:
     try:
         return layout.spec_of(array)
     except TypeError as error:

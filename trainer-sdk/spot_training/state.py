@@ -8,9 +8,11 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from spot_training import frameworks
 from spot_training.checkpoint import codec
 from spot_training.checkpoint.codec import Array
 from spot_training.checkpoint.digest import algorithm
+from spot_training.checkpoint.tensors import content_of, kind_of
 
 _ARRAYS, _EXTRAS = "arrays", "extras"
 _SHOWN = 5
@@ -31,6 +33,18 @@ class Stateful(Protocol):
         """Takes what `state_dict` returned."""
 
 
+@runtime_checkable
+class Particular(Stateful, Protocol):
+    """A framework's object, which can say beforehand whether a state fits it."""
+
+    @property
+    def borrows(self) -> bool:
+        """Whether loading only reads the tensors it is given, and keeps none of them."""
+
+    def mismatches(self, state: Any) -> Iterator[str]:
+        """Why `state` does not fit; nothing if it does."""
+
+
 class TrainingState:
     """References to everything of the trainer that a checkpoint holds."""
 
@@ -42,13 +56,15 @@ class TrainingState:
         extras: MutableMapping[str, Any] | None = None,
     ) -> None:
         """Checks that everything given can be saved and restored; TypeError says what cannot."""
+        frameworks.imported()
         self._arrays = dict(_flat(arrays or {}, _ARRAYS))
         self._objects = {name: stateful(value, name) for name, value in (objects or {}).items()}
         self.extras: MutableMapping[str, Any] = {} if extras is None else extras
 
-    def capture(self) -> tuple[dict[str, Array], dict[str, Any]]:
-        """Every array by its name (not copied), and the rest as plain data."""
-        found = dict(self._arrays)
+    def capture(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Every array and tensor by its name (not copied), and the rest as plain data."""
+        frameworks.imported()
+        found: dict[str, Any] = dict(self._arrays)
         plain = {
             "objects": {
                 name: codec.to_plain(value.state_dict(), arrays=found, path=name)
@@ -67,9 +83,9 @@ class TrainingState:
         for name, target in self._arrays.items():
             np.copyto(target, stored[name], casting="no")
         for name, value in self._objects.items():
-            value.load_state_dict(codec.from_plain(plain["objects"][name], stored))
+            _load(value, plain["objects"][name], stored)
         for name, item in plain[_EXTRAS].items():
-            self._restore_extra(name, codec.from_plain(item, stored))
+            self._restore_extra(name, item, stored)
 
     def differences(
         self, plain: Mapping[str, Any], digests: Mapping[str, str], algorithm_name: str
@@ -80,18 +96,21 @@ class TrainingState:
         wrong = [
             name
             for name, array in arrays.items()
-            if name in digests and digest.of(_bytes(array)) != digests[name]
+            if name in digests and digest.of(content_of(array)) != digests[name]
         ]
         missing = [name for name in digests if name not in arrays and not name.startswith("__")]
         return sorted(wrong + missing + _differing(plain, codec.parse(codec.text(held))))
 
-    def _restore_extra(self, name: str, value: Any) -> None:
+    def _restore_extra(self, name: str, item: Any, stored: Mapping[str, Array]) -> None:
         current = self.extras.get(name)
+        if _is_stateful(current):
+            _load(stateful(current, name), item, stored)
+            return
+        value = codec.from_plain(item, stored)
+        kind = kind_of(current)
         if isinstance(current, np.ndarray) and _same_spec(current, value):
             np.copyto(current, value)
-        elif _is_stateful(current):
-            stateful(current, name).load_state_dict(value)
-        else:
+        elif kind is None or not kind.put(current, value):
             self.extras[name] = value
 
     def _expect_fitting(self, plain: Mapping[str, Any], stored: Mapping[str, Array]) -> None:
@@ -100,11 +119,33 @@ class TrainingState:
         for name in sorted(set(plain["objects"]) ^ set(self._objects)):
             there = "the checkpoint" if name in plain["objects"] else "the script"
             problems.append(f"only {there} has the object {name!r}")
+        problems.extend(self._misfits(plain, stored))
         if problems:
             more = f" and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
             raise WrongState(
                 "the checkpoint does not fit this script: " + "; ".join(problems[:_SHOWN]) + more
             )
+
+    def _misfits(self, plain: Mapping[str, Any], stored: Mapping[str, Array]) -> Iterator[str]:
+        """What the objects themselves say against the checkpoint."""
+        for name, value in self._objects.items():
+            if name in plain["objects"]:
+                yield from _misfit(name, value, plain["objects"][name], stored)
+        for name, current in self.extras.items():
+            if name in plain[_EXTRAS] and _is_stateful(current):
+                value, item = stateful(current, name), plain[_EXTRAS][name]
+                yield from _misfit(f"{_EXTRAS}/{name}", value, item, stored)
+
+
+def _misfit(name: str, value: Stateful, item: Any, stored: Mapping[str, Array]) -> Iterator[str]:
+    if isinstance(value, Particular):
+        state = codec.from_plain(item, stored, borrow=True)
+        yield from (f"{name}: {problem}" for problem in value.mismatches(state))
+
+
+def _load(value: Stateful, item: Any, stored: Mapping[str, Array]) -> None:
+    borrow = isinstance(value, Particular) and value.borrows
+    value.load_state_dict(codec.from_plain(item, stored, borrow=borrow))
 
 
 def stateful(value: Any, name: str) -> Stateful:
@@ -113,6 +154,9 @@ def stateful(value: Any, name: str) -> Stateful:
         return _NumpyGenerator(value)
     if isinstance(value, random.Random):
         return _PythonGenerator(value)
+    adapted: Stateful | None = frameworks.adapter(value)
+    if adapted is not None:
+        return adapted
     if not isinstance(value, Stateful):
         raise TypeError(
             f"{name}={type(value).__name__} has no state_dict() and load_state_dict(); "
@@ -155,7 +199,8 @@ def _flat(arrays: Mapping[str, Any], path: str) -> Iterator[tuple[str, Array]]:
 
 
 def _is_stateful(value: Any) -> bool:
-    return isinstance(value, np.random.Generator | random.Random | Stateful)
+    own = isinstance(value, np.random.Generator | random.Random | Stateful)
+    return own or frameworks.adapter(value) is not None
 
 
 def _content(value: Any) -> Any:
@@ -178,11 +223,6 @@ def _mismatches(mine: Mapping[str, Array], theirs: Mapping[str, Array]) -> Itera
 
 def _spelled(array: Array) -> str:
     return f"{array.dtype}{list(array.shape)}"
-
-
-def _bytes(array: Array) -> memoryview:
-    flat: Any = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-    return memoryview(flat)
 
 
 def _differing(expected: Mapping[str, Any], held: Mapping[str, Any]) -> list[str]:

@@ -9,10 +9,12 @@ is agreed elsewhere (the sidecar grants an arena, the local backend owns both).
 # ruff: noqa: N818 - errors are named for what happened
 from __future__ import annotations
 
+import ctypes
 import mmap
 import os
 import struct
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +23,8 @@ MAGIC = b"SPOTAREN"
 VERSION = 1
 _FIELDS = struct.Struct("<8sIQQQ")
 _CRC = struct.Struct("<I")
+_mapped: dict[int, int] = {}  # address -> bytes of this process's mapped arenas
+_unmapping: dict[int, Callable[[int], None]] = {}
 
 
 class ArenaError(Exception):
@@ -81,6 +85,8 @@ class Arena:
         finally:
             os.close(descriptor)
         self._view = memoryview(self._map)
+        self._address = ctypes.addressof(ctypes.c_char.from_buffer(self._map))
+        _mapped[self._address] = size
 
     @property
     def capacity(self) -> int:
@@ -127,6 +133,9 @@ class Arena:
 
     def close(self) -> None:
         """Unmaps; a view still in use keeps the memory until it goes."""
+        if self._address in _mapped:
+            del _mapped[self._address]
+            _unmapping.pop(self._address, _nothing)(self._address)
         self._view.release()
         try:
             self._map.close()
@@ -138,3 +147,21 @@ class Arena:
             MAGIC, VERSION, control.generation, control.step, control.payload_bytes
         )
         self._view[: _FIELDS.size + _CRC.size] = fields + _CRC.pack(zlib.crc32(fields))
+
+
+def mapping_around(address: int, size: int) -> tuple[int, int]:
+    """Address and bytes of the mapped arena that [address, address + size) lies in; (0, 0) if
+    none."""
+    for begin, length in _mapped.items():
+        if begin <= address and address + size <= begin + length:
+            return begin, length
+    return 0, 0
+
+
+def before_unmapping(begin: int, call: Callable[[int], None]) -> None:
+    """`call(begin)` once, before the arena mapped at `begin` is unmapped."""
+    _unmapping[begin] = call
+
+
+def _nothing(_: int) -> None:
+    """Nobody asked to be told."""

@@ -1,7 +1,8 @@
 """Typed state <-> plain JSON data, without pickle on any path.
 
 What goes in comes out with the same types: int keys, tuples, bytes, sets, numpy scalars and
-arrays, NaN, Counter and OrderedDict survive. A type that cannot be kept is refused by its path
+arrays, a framework's tensors, NaN, Counter and OrderedDict survive, and what is one tensor in two
+places is stored once and is one tensor again. A type that cannot be kept is refused by its path
 when it is saved, never changed silently. Tagged values are objects with the key `$`.
 """
 
@@ -12,13 +13,15 @@ import base64
 import json
 import math
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Hashable, Mapping, MutableMapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from spot_training.checkpoint import tensors
 from spot_training.checkpoint.records import Damaged
+from spot_training.checkpoint.tensors import FrameworkMissing, Tensors
 
 Array = npt.NDArray[Any]
 MAX_DEPTH = 100
@@ -56,29 +59,36 @@ def parse(body: bytes) -> Any:
 
 
 def to_plain(
-    value: Any, *, arrays: MutableMapping[str, Array] | None = None, path: str = "state"
+    value: Any, *, arrays: MutableMapping[str, Any] | None = None, path: str = "state"
 ) -> Any:
     """Plain JSON data of `value`.
 
-    With `arrays`, every numpy array is put there under its path (`state/m/w`) and only referred
+    With `arrays`, every array or tensor is put there under its path (`state/m/w`) and only referred
     to; else it is written inline. Raises UnsupportedState naming the path of what cannot be kept.
     """
     return _Encoder(arrays).encode(value, path, 0)
 
 
-def from_plain(plain: Any, arrays: Mapping[str, Array] | None = None) -> Any:
-    """The value of `to_plain`, its arrays copied; raises Damaged for what it did not write."""
+def from_plain(
+    plain: Any, arrays: Mapping[str, Array] | None = None, *, borrow: bool = False
+) -> Any:
+    """The value of `to_plain`, its arrays copied; raises Damaged for what it did not write.
+
+    With `borrow` tensors are views of `arrays`: nobody may write or keep them. Raises
+    FrameworkMissing for tensors of a framework that is not installed.
+    """
     try:
-        return _decode(plain, arrays or {})
-    except Damaged:
+        return _decode(plain, _Stored(arrays or {}, borrow=borrow))
+    except (Damaged, FrameworkMissing):
         raise
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise Damaged(f"the typed state cannot be read: {error!r}") from error
 
 
 class _Encoder:
-    def __init__(self, arrays: MutableMapping[str, Array] | None) -> None:
+    def __init__(self, arrays: MutableMapping[str, Any] | None) -> None:
         self._arrays = arrays
+        self._seen: dict[Hashable, str] = {}
 
     def encode(self, value: Any, path: str, depth: int) -> Any:
         if depth > MAX_DEPTH:
@@ -91,6 +101,9 @@ class _Encoder:
             return self._array(value, path)
         if isinstance(value, np.generic):
             return _scalar(value, path)
+        kind = tensors.kind_of(value)
+        if kind is not None:
+            return self._tensor(kind, value, path)
         return self._container(value, path, depth)
 
     def _container(self, value: Any, path: str, depth: int) -> Any:
@@ -137,10 +150,26 @@ class _Encoder:
         if self._arrays is None:
             content = base64.b64encode(np.ascontiguousarray(value).tobytes()).decode("ascii")
             return {_TAG: "ndarray", "t": value.dtype.str, "s": list(value.shape), "v": content}
+        self._keep(value, path)
+        return {_TAG: "array", "v": path}
+
+    def _tensor(self, kind: Tensors, value: Any, path: str) -> Any:
+        if self._arrays is None:
+            raise UnsupportedState(f"{path}: a tensor cannot be written inline; convert it")
+        try:
+            dtype = kind.spec(value).dtype
+        except TypeError as error:
+            raise UnsupportedState(f"{path}: {error}") from error
+        where = self._seen.setdefault((kind.name, kind.identity(value)), path)
+        if where == path:
+            self._keep(value, path)
+        return {_TAG: "tensor", "k": kind.name, "t": dtype, "v": where}
+
+    def _keep(self, value: Any, path: str) -> None:
+        assert self._arrays is not None  # noqa: S101 - for the type checker
         if path in self._arrays:
             raise UnsupportedState(f"{path}: two arrays have this path; rename one")
         self._arrays[path] = value
-        return {_TAG: "array", "v": path}
 
 
 def _number(value: float) -> Any:
@@ -161,21 +190,38 @@ def _expect_plain_dtype(dtype: np.dtype[Any], path: str) -> None:
         raise UnsupportedState(f"{path}: arrays of dtype {dtype} cannot be saved exactly")
 
 
-def _decode(plain: Any, arrays: Mapping[str, Array]) -> Any:
+class _Stored:
+    """The arrays that typed state refers to."""
+
+    def __init__(self, arrays: Mapping[str, Array], *, borrow: bool) -> None:
+        self.arrays = arrays
+        self._borrow = borrow
+        self._made: dict[str, Any] = {}
+
+    def tensor(self, kind_name: str, dtype: str, path: str) -> Any:
+        """One tensor for each path, however often it is referred to."""
+        if path not in self._made:
+            kind = tensors.kind_named(kind_name)
+            view = kind.view(self.arrays[path], dtype)
+            self._made[path] = view if self._borrow else kind.copy(view)
+        return self._made[path]
+
+
+def _decode(plain: Any, stored: _Stored) -> Any:
     if isinstance(plain, list):
-        return [_decode(item, arrays) for item in plain]
+        return [_decode(item, stored) for item in plain]
     if not isinstance(plain, dict):
         return plain
     if _TAG not in plain:
-        return {key: _decode(item, arrays) for key, item in plain.items()}
+        return {key: _decode(item, stored) for key, item in plain.items()}
     decoder = _DECODERS.get(plain[_TAG])
     if decoder is None:
         raise Damaged(f"the typed state has an unknown tag {plain[_TAG]!r}: upgrade spot-training")
-    return decoder(plain, arrays)
+    return decoder(plain, stored)
 
 
-def _pairs(plain: Any, arrays: Mapping[str, Array]) -> list[tuple[Any, Any]]:
-    return [(_decode(key, arrays), _decode(item, arrays)) for key, item in plain["v"]]
+def _pairs(plain: Any, stored: _Stored) -> list[tuple[Any, Any]]:
+    return [(_decode(key, stored), _decode(item, stored)) for key, item in plain["v"]]
 
 
 def _inline(plain: Any) -> Array:
@@ -183,24 +229,25 @@ def _inline(plain: Any) -> Array:
     return content.reshape(plain.get("s", ())).copy()
 
 
-def _counter(plain: Any, arrays: Mapping[str, Array]) -> Counter[Any]:
+def _counter(plain: Any, stored: _Stored) -> Counter[Any]:
     counter: Counter[Any] = Counter()
-    counter.update(dict(_pairs(plain, arrays)))
+    counter.update(dict(_pairs(plain, stored)))
     return counter
 
 
-_DECODERS: dict[str, Callable[[Any, Mapping[str, Array]], Any]] = {
-    "dict": lambda plain, arrays: dict(_pairs(plain, arrays)),
-    "ordered": lambda plain, arrays: OrderedDict(_pairs(plain, arrays)),
+_DECODERS: dict[str, Callable[[Any, _Stored], Any]] = {
+    "dict": lambda plain, stored: dict(_pairs(plain, stored)),
+    "ordered": lambda plain, stored: OrderedDict(_pairs(plain, stored)),
     "counter": _counter,
-    "tuple": lambda plain, arrays: tuple(_decode(item, arrays) for item in plain["v"]),
-    "set": lambda plain, arrays: {_decode(item, arrays) for item in plain["v"]},
-    "frozenset": lambda plain, arrays: frozenset(_decode(item, arrays) for item in plain["v"]),
+    "tuple": lambda plain, stored: tuple(_decode(item, stored) for item in plain["v"]),
+    "set": lambda plain, stored: {_decode(item, stored) for item in plain["v"]},
+    "frozenset": lambda plain, stored: frozenset(_decode(item, stored) for item in plain["v"]),
     "bytes": lambda plain, _: base64.b64decode(plain["v"], validate=True),
     "bytearray": lambda plain, _: bytearray(base64.b64decode(plain["v"], validate=True)),
     "int": lambda plain, _: int(plain["v"], 16),
     "float": lambda plain, _: float(plain["v"]),
     "scalar": lambda plain, _: _inline(plain)[()],
     "ndarray": lambda plain, _: _inline(plain),
-    "array": lambda plain, arrays: arrays[plain["v"]].copy(),
+    "array": lambda plain, stored: stored.arrays[plain["v"]].copy(),
+    "tensor": lambda plain, stored: stored.tensor(plain["k"], plain["t"], plain["v"]),
 }

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from spot_training.checkpoint import tensors
 from spot_training.checkpoint.records import Damaged
 
 Array = npt.NDArray[Any]
@@ -90,17 +91,23 @@ class Layout:
         slot = {slot.name: slot for slot in self.slots}[name]
         return _view(payload, slot)
 
-    def write(self, payload: memoryview, arrays: Mapping[str, Array], state: bytes) -> None:
+    def write(self, payload: memoryview, arrays: Mapping[str, Any], state: bytes) -> None:
         """Writes a whole snapshot into `payload` (at least `size` bytes).
 
-        `arrays` must have the planned specs (call `fits` before); `state` is the typed state.
+        `arrays` (numpy's, or a framework's tensors) must have the planned specs (call `fits`
+        before); `state` is the typed state.
         """
         payload[: len(self.header)] = self.header
+        foreign: dict[str, list[tuple[Any, Slot]]] = {}
         for slot in self.slots:
             if slot.name == STATE:
                 _write_state(payload[slot.start : slot.end], state)
-            else:
-                np.copyto(_view(payload, slot), arrays[slot.name], casting="no")
+            elif isinstance(array := arrays[slot.name], np.ndarray):
+                np.copyto(_view(payload, slot), array, casting="no")
+            elif kind := tensors.kind_of(array):
+                foreign.setdefault(kind.name, []).append((array, slot))
+        for name, placed in foreign.items():
+            tensors.kind_named(name).write(payload, placed)
 
     def state(self, payload: memoryview) -> bytes:
         """The typed state inside `payload`; raises Damaged if its length is impossible."""
@@ -114,8 +121,11 @@ class Layout:
         return bytes(content[_LENGTH.size : _LENGTH.size + length])
 
 
-def spec_of(array: Array) -> Spec:
-    """The spec of a numpy array; TypeError for a dtype that safetensors does not have."""
+def spec_of(array: Any) -> Spec:
+    """The spec of an array or tensor; TypeError for a dtype that safetensors does not have."""
+    kind = None if isinstance(array, np.ndarray) else tensors.kind_of(array)
+    if kind is not None:
+        return kind.spec(array)
     name = _NAMES.get(array.dtype.str)
     if name is None:
         raise TypeError(

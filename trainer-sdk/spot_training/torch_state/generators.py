@@ -1,0 +1,18 @@
+"""A `torch.Generator` as state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class GeneratorState:
+    """Goes on with the very next draw."""
+
+    def __init__(self, generator: Any) -> None:
+        self._generator = generator
+
+    def state_dict(self) -> Any:
+        return self._generator.get_state()
+
+    def load_state_dict(self, state: Any) -> None:
+        self._generator.set_state(state)

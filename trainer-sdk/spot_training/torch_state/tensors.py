@@ -1,0 +1,114 @@
+"""Torch tensors as bytes: one memory copy into an arena, views of what was stored on the way back.
+
+A contiguous tensor on the CPU is one memmove. Any other CPU tensor is copied by torch, which
+gathers while it writes. A tensor on a GPU goes by asynchronous copies into the arena, whose
+memory is pinned once; `write` returns after the copies' event, because optimizers change
+tensors in place.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import warnings
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from spot_training.checkpoint.layout import Slot, Spec
+from spot_training.checkpoint.tensors import Array
+from spot_training.torch_state.pinning import pinned
+
+_NAMES: dict[Any, str] = {
+    torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
+    torch.complex64: "C64", torch.int64: "I64", torch.int32: "I32", torch.int16: "I16",
+    torch.int8: "I8", torch.uint64: "U64", torch.uint32: "U32", torch.uint16: "U16",
+    torch.uint8: "U8", torch.bool: "BOOL", torch.float8_e4m3fn: "F8_E4M3",
+    torch.float8_e5m2: "F8_E5M2",
+}  # fmt: skip
+_DTYPES = {name: dtype for dtype, name in _NAMES.items()}
+_PLAIN = (torch.Tensor, torch.nn.Parameter)
+
+
+class TorchTensors:
+    """How the core sees torch's tensors."""
+
+    name = "torch"
+
+    def owns(self, value: object) -> bool:
+        return isinstance(value, torch.Tensor)
+
+    def spec(self, tensor: Any) -> Spec:
+        """Raises TypeError for dtypes that safetensors lacks, and for what is no plain memory."""
+        name = _NAMES.get(tensor.dtype)
+        if name is None:
+            raise TypeError(f"{tensor.dtype} has no safetensors name; convert the tensor")
+        if type(tensor) not in _PLAIN or tensor.layout is not torch.strided or tensor.is_meta:
+            raise TypeError(
+                f"a {type(tensor).__name__} of layout {tensor.layout} on {tensor.device} is no "
+                "plain tensor; keep a dense one"
+            )
+        return Spec(name, tuple(tensor.shape))
+
+    def identity(self, tensor: Any) -> Hashable:
+        if not tensor.numel():
+            return id(tensor)
+        return (tensor.data_ptr(), tensor.device, tensor.dtype, tensor.shape, tensor.stride(),
+                tensor.is_conj(), tensor.is_neg())  # fmt: skip
+
+    def write(self, payload: memoryview, placed: Sequence[tuple[Any, Slot]]) -> None:
+        raw = (ctypes.c_char * len(payload)).from_buffer(payload)
+        base = ctypes.addressof(raw)
+        devices: set[Any] = set()
+        with torch.no_grad():
+            for tensor, slot in placed:
+                if _is_flat(tensor):
+                    ctypes.memmove(base + slot.start, tensor.data_ptr(), slot.end - slot.start)
+                elif tensor.numel():
+                    if tensor.is_cuda and tensor.device not in devices:
+                        devices.add(tensor.device)
+                        pinned(base, len(payload))
+                    _over(payload[slot.start : slot.end], tensor.dtype).view(tensor.shape).copy_(
+                        tensor, non_blocking=tensor.is_cuda
+                    )
+        for device in devices:
+            torch.cuda.current_stream(device).synchronize()
+
+    def content(self, tensor: Any) -> memoryview:
+        dense = tensor.detach().to("cpu").resolve_conj().resolve_neg().contiguous()
+        return memoryview(dense.reshape(-1).view(torch.uint8).numpy())
+
+    def view(self, array: Array, dtype: str) -> Any:
+        bits: Any = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+        return _over(memoryview(bits), _DTYPES[dtype]).view(array.shape)
+
+    def copy(self, tensor: Any) -> Any:
+        return tensor.clone()
+
+    def put(self, target: Any, value: Any) -> bool:
+        if not isinstance(value, torch.Tensor) or self.spec(value) != self.spec(target):
+            return False
+        with torch.no_grad():
+            target.copy_(value)
+        return True
+
+
+def _is_flat(tensor: Any) -> bool:
+    """Whether its bytes lie in the CPU's memory as they are to be written."""
+    return (
+        tensor.device.type == "cpu"
+        and tensor.is_contiguous()
+        and not tensor.is_conj()
+        and not tensor.is_neg()
+    )
+
+
+def _over(content: memoryview, dtype: Any) -> Any:
+    """A flat tensor over memory that stays as long as the tensor does."""
+    if not len(content):
+        return torch.empty(0, dtype=dtype)
+    with warnings.catch_warnings():
+        # Stored bits are read-only memory; torch warns of writing, which nobody does.
+        warnings.simplefilter("ignore", UserWarning)
+        return torch.from_numpy(np.frombuffer(content, np.uint8)).view(dtype)

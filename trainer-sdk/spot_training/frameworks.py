@@ -9,19 +9,20 @@ from typing import Any
 _PACKAGES = {"torch": "spot_training.torch_state"}
 
 
-def imported() -> list[Any]:
-    """Our package for each framework that this process has imported."""
-    return [
-        importlib.import_module(package)
-        for framework, package in _PACKAGES.items()
-        if framework in sys.modules
-    ]
+def imported() -> dict[str, Any]:
+    """Our package for each framework that this process has imported, by the framework's name."""
+    return {name: package(name) for name in _PACKAGES if name in sys.modules}
+
+
+def package(framework: str) -> Any:
+    """Our package for this framework; imports both. Raises ModuleNotFoundError without it."""
+    return importlib.import_module(_PACKAGES[framework])
 
 
 def adapter(value: object) -> Any:
     """A framework's own object as something with exact state; None if no framework knows it."""
-    for package in imported():
-        found = package.adapter(value)
+    for known in imported().values():
+        found = known.adapter(value)
         if found is not None:
             return found
     return None

@@ -1,4 +1,5 @@
-"""Random state of this process: python's and numpy's global generators, and the run's own."""
+"""Random state of this process: global generators of python, numpy and what else is imported
+(torch), and the run's own."""
 
 from __future__ import annotations
 
@@ -7,26 +8,31 @@ from typing import Any
 
 import numpy as np
 
+from spot_training import frameworks
 from spot_training.checkpoint import codec
 
 
 def capture(rng: np.random.Generator) -> Any:
-    """All three states as plain data."""
+    """All states as plain data."""
+    imported = frameworks.imported().items()
     return codec.to_plain(
         {
             "python": random.getstate(),
             "numpy": np.random.get_state(legacy=False),
             "run": rng.bit_generator.state,
         }
+        | {name: package.randomness.capture() for name, package in imported}
     )
 
 
 def restore(plain: Any, rng: np.random.Generator) -> None:
-    """Puts all three back; raises Damaged, or ValueError for another kind of generator."""
+    """Puts all back; raises Damaged, or ValueError for another kind of generator."""
     states = codec.from_plain(plain)
-    random.setstate(states["python"])
-    np.random.set_state(states["numpy"])
-    rng.bit_generator.state = states["run"]
+    random.setstate(states.pop("python"))
+    np.random.set_state(states.pop("numpy"))
+    rng.bit_generator.state = states.pop("run")
+    for name, state in states.items():
+        frameworks.package(name).randomness.restore(state)
 
 
 def generator(seed: int | None, rank: int) -> np.random.Generator:
@@ -35,7 +41,9 @@ def generator(seed: int | None, rank: int) -> np.random.Generator:
 
 
 def seed_globals(seed: int, rank: int) -> None:
-    """Seeds python's and numpy's global generators at a fresh start."""
+    """Seeds the global generators at a fresh start."""
     (derived,) = np.random.SeedSequence([seed, rank]).generate_state(1)
     random.seed(int(derived))
     np.random.seed(int(derived))
+    for package in frameworks.imported().values():
+        package.randomness.seed(int(derived))

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from spot_training.checkpoint.tensors import announce
+from spot_training.torch_state import randomness as randomness  # read by the core, by name
 from spot_training.torch_state.generators import GeneratorState
 from spot_training.torch_state.modules import ModuleState
 from spot_training.torch_state.optimizers import OptimizerState

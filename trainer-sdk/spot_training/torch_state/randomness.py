@@ -1,0 +1,34 @@
+"""Torch's global generators: the CPU's and, once CUDA is in use, every device's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+
+def capture() -> dict[str, Any]:
+    """The states as bytes; devices in their order. Does not wake CUDA where it sleeps."""
+    devices = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    return {"cpu": _bytes(torch.get_rng_state()), "cuda": [_bytes(state) for state in devices]}
+
+
+def restore(states: dict[str, Any]) -> None:
+    """Puts them back, as far as this machine has the devices."""
+    torch.set_rng_state(_tensor(states["cpu"]))
+    here = torch.cuda.device_count() if states["cuda"] else 0
+    for device, state in enumerate(states["cuda"][:here]):
+        torch.cuda.set_rng_state(_tensor(state), device)
+
+
+def seed(value: int) -> None:
+    """Seeds all of them."""
+    torch.manual_seed(value)
+
+
+def _bytes(state: Any) -> bytes:
+    return bytes(state.numpy())
+
+
+def _tensor(state: bytes) -> Any:
+    return torch.frombuffer(bytearray(state), dtype=torch.uint8)

@@ -15,6 +15,8 @@ from kit.trainer_process import a_trainer
 from spot_training.checkpoint import keys, selection, verify
 
 STEPS = 30
+LONG = 500
+"""Steps of a trainer that is not done before a loaded machine has started a sidecar four times."""
 
 
 def preempt(pod: PodFolder, seconds: float = 60.0) -> None:
@@ -156,17 +158,17 @@ def test_killed_again_and_again_the_sidecar_loses_no_step(
     with a_pod(folder, s3=s3, interval=0.1) as pod, contextlib.ExitStack() as stack:
         pod.grant()
         sidecar = stack.enter_context(pod.sidecar())
-        trainer = stack.enter_context(a_trainer(pod, steps=250, size=200_000))
+        trainer = stack.enter_context(a_trainer(pod, steps=LONG, size=200_000))
         for _ in range(4):
             trainer.reached(len(trainer.steps()) + chance.randint(1, 25))
             sidecar.kill()
             sidecar = stack.enter_context(pod.sidecar())
         assert trainer.ended() == 0
-        assert trainer.steps() == list(range(1, 251))
+        assert trainer.steps() == list(range(1, LONG + 1))
         assert sidecar.terminate() == 0
         report = pod.operator.reports[-1] if pod.operator else {}
     assert pod.last_word()["word"] == "Finished"
-    assert report["commit"]["step"] == 250
+    assert report["commit"]["step"] == LONG
     store = lineage_store(s3)
     for key in store.list(keys.COMMITS):
         verdict = verify.verdict(store, str(keys.parse_commit(key)), node="any")

@@ -189,7 +189,7 @@ def test_rotation_during_the_upload_loses_nothing(folder: Path, s3: S3Server) ->
         with pod.sidecar():
             write(pod.script_files, files)
             spool = pod.folder / "directory/spool"
-            eventually("the set is held", lambda: len(list(spool.iterdir())) == 2)
+            eventually("the set is held", lambda: len(list(spool.glob("*"))) == 2)
             shutil.rmtree(pod.script_files / "s-1")
             manifest = committed(s3, 1)
     assert sum(item.size for item in manifest.objects) == LARGE
@@ -203,7 +203,7 @@ def test_a_set_that_is_written_to_during_the_upload_is_never_committed_as_it_was
         with pod.sidecar() as sidecar:
             write(pod.script_files, {"s-1/w": os.urandom(3 * LARGE)})
             path, spool = pod.script_files / "s-1/w", pod.folder / "directory/spool"
-            eventually("the set is held", lambda: any(spool.iterdir()))
+            eventually("the set is held", lambda: any(spool.glob("*")))
             with frozen(s3), path.open("r+b") as stream:
                 stream.seek(LARGE)
                 stream.write(b"written in place")

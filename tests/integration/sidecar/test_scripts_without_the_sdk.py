@@ -224,7 +224,7 @@ def test_killed_during_the_upload_the_sidecar_begins_it_anew(
         pod.grant()
         with pod.sidecar() as first:
             write(pod.script_files, files)
-            eventually("an upload begins", lambda: any((pod.folder / "directory/spool").iterdir()))
+            eventually("an upload begins", lambda: any((pod.folder / "directory/spool").glob("*")))
             time.sleep(killed_after)
             first.kill()
         with pod.sidecar():

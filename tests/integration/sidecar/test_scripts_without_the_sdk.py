@@ -329,7 +329,7 @@ def test_a_checkpoint_of_the_sdk_is_refused_with_the_reason(folder: Path, s3: S3
     id_ = commit_checkpoint(store, attempt=1, step=7).id
     with a_pod(folder, s3=s3, attempt=2, directory=directory()) as pod:
         pod.grant(newest={"attempt": 1, "step": 7, "id": id_})
-        report = refused_start(pod, "StartFailed")
+        report = refused_start(pod, "NoValidCheckpoint")
     assert "was made by the SDK" in report["word"]["reason"]
 
 

@@ -134,6 +134,20 @@ class Unreachable(Model):
     )
 
 
+class Discipline(Model):
+    """What the administrator asks of the checkpoints of a kind of work."""
+
+    max_lost_work: Duration | None = Field(
+        default=None,
+        description=(
+            "The most work that a loss without warning may cost a job of this policy, from "
+            '"10s" to "24h"; a job\'s own checkpoint.maxLostWork holds where it is less. '
+            "Adaptive intervals keep to it; condition LossBoundFeasible of the job says whether "
+            "it can be kept. A change takes effect with the next attempt."
+        ),
+    )
+
+
 class PolicySpec(Model):
     """What an administrator grants to a kind of work."""
 
@@ -182,6 +196,10 @@ class PolicySpec(Model):
     backoff: Backoff = Field(
         default_factory=Backoff,
         description="How long to wait before the next attempt.",
+    )
+    checkpoint: Discipline = Field(
+        default_factory=Discipline,
+        description="What is asked of the jobs' checkpoints.",
     )
     unreachable: Unreachable = Field(
         default_factory=Unreachable,

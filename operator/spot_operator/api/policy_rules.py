@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from spot_operator.api import names, policy
+from spot_operator.api import job, names, policy
 from spot_operator.api.durations import PATTERN
 from spot_operator.api.rules import LABEL, Rule, duration, subdomain
 
@@ -32,6 +32,7 @@ POLICY: Final[tuple[Rule, ...]] = (
         message="write a longest wait that is not below backoff.initial",
         field=".max",
     ),
+    duration("spec.checkpoint.maxLostWork", job.MIN_LOST_WORK, job.MAX_INTERVAL),
     duration("spec.unreachable.after", policy.MIN_UNREACHABLE, policy.MAX_UNREACHABLE),
 )
 """Every rule of the kind."""

@@ -53,6 +53,7 @@ def _creations(scene: Scene, ledger: Ledger) -> Iterator[CreatePod]:
                 high_water=ledger.progress.step,
                 hazard=hazard(history(ledger), scene.now),
                 interval=ledger.checkpoint.interval,
+                max_lost_work=scene.max_lost_work,
             )
 
 

@@ -35,6 +35,8 @@ class CreatePod:
     """What is known of interruptions."""
     interval: Interval | None = None
     """What the attempts before measured and decided."""
+    max_lost_work: timedelta | None = None
+    """The most work a loss without warning may cost, by the job and its policy."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,9 +27,11 @@ class BoundFound:
 
 @dataclass(frozen=True, slots=True)
 class _Figures:
-    """Seconds, but for `size`."""
+    """Seconds, but for `asked_by` and `size`."""
 
     asked: float
+    asked_by: str
+    """Whose bound it is, where it is not the job's own."""
     interval: float
     stall: float
     latency: float
@@ -56,8 +58,8 @@ class _Figures:
 
 def loss_bound(scene: Scene, ledger: Ledger) -> BoundFound:
     """Whether `maxLostWork` can be kept, as far as is known of the job's saves."""
-    if scene.job.spec.checkpoint.max_lost_work is None:
-        message = "checkpoint.maxLostWork is not set"
+    if scene.max_lost_work is None:
+        message = "neither the job nor its policy sets checkpoint.maxLostWork"
         return BoundFound("Unknown", Reason.NO_BOUND_ASKED, message)
     figures = _figures(scene, ledger)
     if figures is None:
@@ -70,14 +72,15 @@ def loss_bound(scene: Scene, ledger: Ledger) -> BoundFound:
 
 def _figures(scene: Scene, ledger: Ledger) -> _Figures | None:
     spec, known = scene.job.spec.checkpoint, ledger.checkpoint.interval
-    if known is None or spec.max_lost_work is None:
+    if known is None or scene.max_lost_work is None:
         return None
     inputs = known.inputs
     if inputs.stall_seconds is None or inputs.commit_latency_seconds is None:
         return None
     fixed = spec.interval if isinstance(spec.interval, timedelta) else None
     return _Figures(
-        asked=spec.max_lost_work.total_seconds(),
+        asked=scene.max_lost_work.total_seconds(),
+        asked_by="" if _own(scene) else f" of SpotPolicy {scene.policy_name}",
         interval=known.seconds if fixed is None else fixed.total_seconds(),
         stall=inputs.stall_seconds,
         latency=inputs.commit_latency_seconds,
@@ -88,19 +91,24 @@ def _figures(scene: Scene, ledger: Ledger) -> _Figures | None:
     )
 
 
+def _own(scene: Scene) -> bool:
+    return scene.job.spec.checkpoint.max_lost_work == scene.max_lost_work
+
+
 def _within(found: _Figures) -> str:
     worst = min(found.worst, found.asked) if found.adaptive else found.worst
     return (
-        f"at most {_up(worst)} of work is lost without warning, maxLostWork is "
-        f"{_span(found.asked)}: a checkpoint every {_span(found.interval)}, {_costs(found)}"
+        f"at most {_up(worst)} of work is lost without warning, maxLostWork"
+        f"{found.asked_by} is {_span(found.asked)}: a checkpoint every "
+        f"{_span(found.interval)}, {_costs(found)}"
     )
 
 
 def _beyond(found: _Figures) -> str:
     worst = found.least if found.adaptive else found.worst
     says = (
-        f"up to {_up(worst)} of work can be lost without warning, maxLostWork is "
-        f"{_span(found.asked)}: {_costs(found)}"
+        f"up to {_up(worst)} of work can be lost without warning, maxLostWork"
+        f"{found.asked_by} is {_span(found.asked)}: {_costs(found)}"
     )
     if found.least <= found.asked:
         shorter = f"{floor(found.asked - found.behind)} s"

@@ -36,6 +36,12 @@ class Scene:
         return self.policy.unreachable.after
 
     @property
+    def max_lost_work(self) -> timedelta | None:
+        """The most work a loss without warning may cost: what the job or its policy asks for."""
+        asked = (self.job.spec.checkpoint.max_lost_work, self.policy.checkpoint.max_lost_work)
+        return min((one for one in asked if one is not None), default=None)
+
+    @property
     def persisted(self) -> Ledger:
         """The ledger as it stands in the API server."""
         return self.snapshot.ledger

@@ -34,7 +34,7 @@ def start_interval(checkpoint: CheckpointSpec, action: CreatePod) -> float:
     """Seconds: the fixed interval, or the one to begin with."""
     if isinstance(checkpoint.interval, timedelta):
         return checkpoint.interval.total_seconds()
-    known, asked = action.interval, checkpoint.max_lost_work
+    known, asked = action.interval, action.max_lost_work
     if known is not None and _measured(known.inputs) is not None:
         return known.seconds
     return FIRST_INTERVAL if asked is None else min(FIRST_INTERVAL, asked.total_seconds() / 2)
@@ -42,7 +42,7 @@ def start_interval(checkpoint: CheckpointSpec, action: CreatePod) -> float:
 
 def pacing(checkpoint: CheckpointSpec, action: CreatePod) -> Json:
     """How the interval is found; durations in seconds."""
-    asked, known = checkpoint.max_lost_work, action.interval
+    asked, known = action.max_lost_work, action.interval
     return {
         "adaptive": not isinstance(checkpoint.interval, timedelta),
         "maxLostWork": None if asked is None else asked.total_seconds(),

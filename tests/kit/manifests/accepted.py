@@ -116,6 +116,8 @@ POLICIES: Final[tuple[Changes, ...]] = (
     *_each("spec.backoff", {"initial": "24h", "max": "24h"}, {"initial": "1s", "max": "1s"}),
     *_each("spec.backoff.factor", 1, 1.5, 10),
     *_each("spec.backoff.jitter", "None"),
+    *_each("spec.checkpoint.maxLostWork", "10s", "24h", ABSENT),
+    *_each("spec.checkpoint", {}, ABSENT),
     *_each("spec.unreachable.after", "5s", "1h", "60m"),
     *_each("spec.unreachable", {}, ABSENT),
 )

@@ -110,6 +110,7 @@ def a_full_policy() -> Json:
             "failures": {"max": 3, "refundAfterProgress": True},
             "maxAttemptsWithoutProgress": 6,
             "backoff": {"initial": "10s", "factor": 2, "max": "5m", "jitter": "Full"},
+            "checkpoint": {"maxLostWork": "30m"},
             "unreachable": {"after": "40s"},
         },
     }

@@ -227,6 +227,7 @@ POLICIES: Final[tuple[Refused, ...]] = (
     *_duration("spec.interruptions.window", "", "59s", "720h1s", "1d"),
     *_duration("spec.backoff.initial", "", "0s", "10"),
     *_duration("spec.backoff.max", "", "500ms", "25h"),
+    *_duration("spec.checkpoint.maxLostWork", "", "9s", "24h1s", "1d"),
     *_duration("spec.unreachable.after", "", "4s", "61m"),
     Refused("backoff grows", "spec.backoff.max", "9s", "not below backoff.initial"),
     Refused(

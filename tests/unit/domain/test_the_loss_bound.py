@@ -1,12 +1,14 @@
 """Condition LossBoundFeasible: its numbers, its advice, and the Event at its change."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from kit.builders import (
     a_job,
     a_pod,
+    a_policy,
     a_report,
     a_snapshot,
     exited,
@@ -47,7 +49,7 @@ def training(inputs: IntervalInputs = INPUTS, /, shortest: float = 20.0, **spec:
 
 
 CASES: dict[str, tuple[dict[str, Any], str, str, str]] = {
-    "not asked": ({}, "Unknown", "NoBoundAsked", "is not set"),
+    "not asked": ({}, "Unknown", "NoBoundAsked", "neither the job nor its policy sets"),
     "kept": (
         {"maxLostWork": "2m"},
         "True",
@@ -90,6 +92,42 @@ def test_the_condition_has_the_numbers(name: str) -> None:
     found = the_condition(expect_write(training(**spec)), Condition.LOSS_BOUND_FEASIBLE)
     assert (found.status, found.reason) == (status, reason)
     assert says in found.message
+
+
+POLICIES: dict[str, tuple[dict[str, Any], str, str, str]] = {
+    "of the policy": ({}, "30s", "False", "maxLostWork of SpotPolicy gold is 30 s"),
+    "of both, the policy's is less": (
+        {"maxLostWork": "2m"},
+        "30s",
+        "False",
+        "maxLostWork of SpotPolicy gold is 30 s",
+    ),
+    "of both, the job's is less": ({"maxLostWork": "2m"}, "1h", "True", "maxLostWork is 120 s"),
+    "a fixed interval beyond it": (
+        {"interval": "100s"},
+        "110s",
+        "False",
+        "set checkpoint.interval to at most 89 s",
+    ),
+}
+"""The job's checkpoint; the policy's bound; the status and what the message says."""
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_the_less_of_the_two_bounds_holds(name: str) -> None:
+    spec, asked, status, says = POLICIES[name]
+    policy = a_policy(default=True, checkpoint={"maxLostWork": asked})
+    snapshot = replace(training(**spec), policies=(policy,))
+    found = the_condition(expect_write(snapshot), Condition.LOSS_BOUND_FEASIBLE)
+    assert found.status == status
+    assert says in found.message
+
+
+def test_an_attempt_is_told_the_bound_of_its_policy() -> None:
+    policy = a_policy(default=True, checkpoint={"maxLostWork": "30s"})
+    creating = persisted(persisted(a_snapshot(policies=(policy,))))
+    (create,) = [one for one in expect_actions(creating) if isinstance(one, CreatePod)]
+    assert create.max_lost_work == timedelta(seconds=30)
 
 
 def test_nothing_is_said_before_a_save_was_measured() -> None:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ THIRD = CreatePod(
             interruptions_per_hour=0.1,
         ),
     ),
+    max_lost_work=timedelta(seconds=300),
 )
 
 RICH_TEMPLATE: Json = {
@@ -234,22 +236,23 @@ def test_the_drain_hook_and_the_sidecar_share_the_pods_own_token() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "known", "seconds"),
+    ("interval", "bound", "known", "seconds"),
     [
-        ({}, None, 300.0),
-        ({"maxLostWork": "60s"}, None, 30.0),
-        ({"maxLostWork": "1h"}, None, 300.0),
-        ({"maxLostWork": "60s"}, Interval(200.0, "NotMeasured"), 30.0),
-        ({"maxLostWork": "60s"}, THIRD.interval, 240.0),
-        ({"interval": "90s"}, THIRD.interval, 90.0),
+        ("Adaptive", None, None, 300.0),
+        ("Adaptive", 60.0, None, 30.0),
+        ("Adaptive", 3600.0, None, 300.0),
+        ("Adaptive", 60.0, Interval(200.0, "NotMeasured"), 30.0),
+        ("Adaptive", 60.0, THIRD.interval, 240.0),
+        ("90s", 60.0, THIRD.interval, 90.0),
     ],
 )
 def test_which_interval_an_attempt_begins_with(
-    asked: Json, known: Interval | None, seconds: float
+    interval: str, bound: float | None, known: Interval | None, seconds: float
 ) -> None:
     """Half of what may be lost while nothing was measured; then what the last attempt found."""
     store = {"s3": {"bucket": "checkpoints"}}
-    action = replace(FIRST, interval=known)
-    pod = rendered(action, checkpoint={"store": store, **asked})
+    most = None if bound is None else timedelta(seconds=bound)
+    action = replace(FIRST, interval=known, max_lost_work=most)
+    pod = rendered(action, checkpoint={"store": store, "interval": interval})
     config = json.loads(container_of(pod, "spot-sidecar")["env"][0]["value"])
     assert config["interval"] == seconds

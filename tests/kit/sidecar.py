@@ -71,6 +71,8 @@ class PodFolder:
     operator: FakeOperator | None = None
     uid: str = "pod-uid-1"
     node: str = "node-a"
+    launcher: tuple[str, ...] = ()
+    """What starts the sidecar, before its own command."""
     annotations: dict[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
 
@@ -140,11 +142,15 @@ def a_pod(
     folder: Path,
     *,
     s3: S3Server | None = None,
+    volume: Path | None = None,
     attempt: int = 1,
     with_operator: bool = True,
     **config: Any,
 ) -> Iterator[PodFolder]:
-    """A pod's folders with a configuration; `config` replaces fields of SPOT_CONFIG."""
+    """A pod's folders with a configuration; `config` replaces fields of SPOT_CONFIG.
+
+    The store is `s3`, or the `volume` mounted at that path.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("shared", "private"):
         (folder / name).mkdir(exist_ok=True)
@@ -152,7 +158,10 @@ def a_pod(
     with contextlib.ExitStack() as stack:
         operator = stack.enter_context(fake_operator(folder)) if with_operator else None
         url = operator.url if operator else UNREACHABLE_URL
-        pod = PodFolder(folder, a_config(s3, attempt=attempt, url=url) | config, operator)
+        usual = a_config(s3, attempt=attempt, url=url)
+        if volume is not None:
+            usual["store"] = {"volume": {"mount": str(volume), "path": "teams"}}
+        pod = PodFolder(folder, usual | config, operator)
         if operator:
             pod.annotate(ca=operator.bundle)
         yield pod
@@ -257,7 +266,7 @@ def start_sidecar(pod: PodFolder, environment: Mapping[str, str]) -> SidecarProc
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("SPOT_")}
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "spot_sidecar"],
+            [*pod.launcher, sys.executable, "-m", "spot_sidecar"],
             env={
                 **inherited,
                 "AWS_EC2_METADATA_DISABLED": "true",

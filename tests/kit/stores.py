@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import io
 import os
 import socket
 import subprocess
@@ -12,11 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import urllib3
-from botocore.awsrequest import AWSResponse
-from botocore.exceptions import ConnectionClosedError, EndpointConnectionError
 from spot_training.checkpoint.content import Content
 from spot_training.checkpoint.digest import Digests
 from spot_training.checkpoint.store import (
@@ -95,7 +90,7 @@ def s3_server(folder: Path, *, port: int | None = None) -> Iterator[S3Server]:
 
 def write_credentials(folder: Path, access: str, secret: str) -> None:
     """The files of a mounted Secret."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "AWS_ACCESS_KEY_ID").write_text(access + "\n")
     (folder / "AWS_SECRET_ACCESS_KEY").write_text(secret + "\n")
 
@@ -187,6 +182,12 @@ class FaultyStore:
         self._asked("delete", key)
         self.inner.delete(key)
 
+    def discard_abandoned(
+        self, spare: Callable[[str], bool], *, older_seconds: float
+    ) -> tuple[str, ...]:
+        self._asked("discard_abandoned", "")
+        return self.inner.discard_abandoned(spare, older_seconds=older_seconds)
+
     def _asked(self, method: str, key: str) -> None:
         self.calls.append((method, key))
         error = self.fault(method, key)
@@ -205,68 +206,3 @@ def failing(*methods: str, error: type[StoreError], below: str = "", times: int 
         return error(f"{method} {key}: made to fail by a test")
 
     return fault
-
-
-class FaultyWire:
-    """Between a boto3 client and its server: loses requests and answers, or answers itself.
-
-    `fault(method, url)` returns None, "lose request", "lose answer", or an HTTP status to answer
-    with in the server's place.
-    """
-
-    def __init__(self, client: Any) -> None:
-        self.fault: Callable[[str, str], str | int | None] = lambda _method, _url: None
-        self.sent: list[tuple[str, str]] = []
-        self._inner = client._endpoint.http_session  # botocore has no public place for it
-        client._endpoint.http_session = self
-
-    def send(self, request: Any) -> Any:
-        self.sent.append((request.method, request.url))
-        fault = self.fault(request.method, request.url)
-        if fault == "lose request":
-            raise EndpointConnectionError(endpoint_url=request.url)
-        if isinstance(fault, int):
-            return _answer(request, fault)
-        answer = self._inner.send(request)
-        if fault == "lose answer":
-            answer.raw.close()
-            raise ConnectionClosedError(endpoint_url=request.url)
-        return answer
-
-    def close(self) -> None:
-        self._inner.close()
-
-
-def _answer(request: Any, status: int) -> Any:
-    codes = {503: "SlowDown", 500: "InternalError", 403: "AccessDenied", 400: "ExpiredToken"}
-    body = f"<Error><Code>{codes[status]}</Code><Message>by a test</Message></Error>".encode()
-    raw = urllib3.HTTPResponse(
-        body=io.BytesIO(body), status=status, preload_content=False,
-        headers={"Content-Length": str(len(body))},
-    )  # fmt: skip
-    return AWSResponse(request.url, status, raw.headers, raw)
-
-
-def sometimes(
-    outcome: str | int, *, method: str, containing: str = "", times: int = 1
-) -> Callable[[str, str], str | int | None]:
-    """The outcome for the first `times` requests of this method whose URL contains the text."""
-    left = [times]
-
-    def fault(asked: str, url: str) -> str | int | None:
-        if asked != method or containing not in url or not left[0]:
-            return None
-        left[0] -= 1
-        return outcome
-
-    return fault
-
-
-def ignoring_conditions(client: Any) -> Any:
-    """The client of a server that does not know If-None-Match: the header never gets there."""
-
-    def strip(request: Any, **_: Any) -> None:
-        del request.headers["If-None-Match"]
-
-    client.meta.events.register("before-sign.s3", strip)
-    return client

@@ -24,6 +24,7 @@ from spot_sidecar.drain import Drain
 from spot_sidecar.fence import Fence
 from spot_sidecar.interval.pacing import Pacing, recalled
 from spot_sidecar.keeping import Keeping
+from spot_sidecar.leftovers import clear_leftovers
 from spot_sidecar.lineage import Lineage
 from spot_sidecar.memory import Memory
 from spot_sidecar.metrics import Metrics
@@ -195,6 +196,7 @@ class Sidecar:
             self.intake.open(nonce)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.fence.watch())
+                group.create_task(clear_leftovers(self.lineage, self.clock, self.settings.config))
                 if self.directory:
                     group.create_task(self.directory.run(nonce))
         await asyncio.get_running_loop().create_future()

@@ -9,9 +9,16 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from spot_sidecar.interval.costs import Measured, from_json
@@ -25,6 +32,7 @@ __all__ = [
     "Pod",
     "S3Store",
     "Settings",
+    "VolumeStore",
     "read_settings",
 ]
 
@@ -64,12 +72,29 @@ class S3Store(Model):
     region: str | None = None
     credentials_dir: Path | None = None
     """Files AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN; none: pod identity."""
+    addressing: Literal["auto", "path", "virtual"] = "auto"
+    ca_file: Path | None = None
+    """The store's private authority (PEM); it may change at any time."""
+
+
+class VolumeStore(Model):
+    """A directory in a mounted volume."""
+
+    mount: Path
+    path: str = ""
 
 
 class Store(Model):
     """Exactly one kind of store."""
 
-    s3: S3Store
+    s3: S3Store | None = None
+    volume: VolumeStore | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.s3 is None) == (self.volume is None):
+            raise ValueError("exactly one of s3 and volume must be given")
+        return self
 
 
 class Reports(Model):

@@ -79,6 +79,34 @@ class PodCleanup(StrEnum):
     KEEP_FAILED = "KeepFailed"
 
 
+class Addressing(StrEnum):
+    """How requests name the bucket."""
+
+    AUTO = "Auto"
+    PATH = "Path"
+    VIRTUAL_HOST = "VirtualHost"
+
+
+class CaBundle(Model):
+    """Where the certificate of a private authority lies; exactly one kind of object."""
+
+    secret_name: str | None = Field(
+        default=None,
+        max_length=253,
+        description="Name of a Secret in the job's namespace.",
+    )
+    config_map_name: str | None = Field(
+        default=None,
+        max_length=253,
+        description="Name of a ConfigMap in the job's namespace.",
+    )
+    key: str = Field(
+        default="ca.crt",
+        max_length=253,
+        description="The key in it that holds the certificates, in PEM.",
+    )
+
+
 class S3Store(Model):
     """A bucket of S3, or of a store that speaks its protocol."""
 
@@ -121,12 +149,55 @@ class S3Store(Model):
             "which every container of the pod shares."
         ),
     )
+    addressing: Addressing = Field(
+        default=Addressing.AUTO,
+        description=(
+            "Where requests name the bucket: Path, in the URL's path; VirtualHost, in the "
+            "host's name; Auto, in the path if endpointURL is set, else in the host's name."
+        ),
+    )
+    ca_bundle: CaBundle | None = Field(
+        default=None,
+        description=(
+            "The private authority that signs the store's certificate; it replaces the public "
+            "ones. What it holds may change at any time and is followed within a minute or two."
+        ),
+    )
+
+
+class VolumeStore(Model):
+    """A directory in a PersistentVolumeClaim."""
+
+    claim_name: str = Field(
+        max_length=253,
+        description=(
+            "Name of a PersistentVolumeClaim in the job's namespace. Only the sidecar mounts it, "
+            "as user and group 65532, which must be able to write there: set the pod's fsGroup "
+            "or give that group the directory. Access mode ReadWriteMany lets the next attempt "
+            "start while the volume is still attached to a lost node."
+        ),
+    )
+    path: str = Field(
+        default="",
+        max_length=256,
+        description=(
+            "Directory in the volume below which the job keeps its checkpoints, as "
+            '"teams/vision"; without slash at either end, made if absent. The job adds '
+            "namespace, name and uid to it, so that jobs may share a volume."
+        ),
+    )
 
 
 class Store(Model):
-    """Where checkpoints live."""
+    """Where checkpoints live: exactly one kind of store."""
 
-    s3: S3Store = Field(description="A bucket of S3, or of a store that speaks its protocol.")
+    s3: S3Store | None = Field(
+        default=None, description="A bucket of S3, or of a store that speaks its protocol."
+    )
+    volume: VolumeStore | None = Field(
+        default=None,
+        description="A directory in a PersistentVolumeClaim, with the same guarantees.",
+    )
 
 
 class StagingArea(Model):

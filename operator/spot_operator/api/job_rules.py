@@ -8,7 +8,22 @@ from spot_operator.api.rules import Rule, duration, immutable, subdomain
 from spot_operator.api.script_rules import SCRIPT
 from spot_operator.api.template_rules import TEMPLATE
 
-_S3: Final = "spec.checkpoint.store.s3"
+_STORE: Final = "spec.checkpoint.store"
+_S3: Final = f"{_STORE}.s3"
+_VOLUME: Final = f"{_STORE}.volume"
+
+
+def _inner_path(at: str, what: str) -> Rule:
+    """A path below a bucket or volume that cannot lead out of it."""
+    return Rule(
+        name=f"{what} without stray slashes",
+        at=at,
+        cel=r"self == '' || self.matches('^[A-Za-z0-9!_.*()=-]+(/[A-Za-z0-9!_.*()=-]+)*$')"
+        r" && !self.matches('(^|/)[.][.]?(/|$)')",
+        message=f'write the {what} as "teams/vision": letters, digits and !_.*()=-, '
+        "parts other than . and .. joined by single slashes, none at either end",
+    )
+
 
 JOB: Final[tuple[Rule, ...]] = (
     Rule(
@@ -57,12 +72,35 @@ JOB: Final[tuple[Rule, ...]] = (
         "a path inside the bucket belongs into prefix",
     ),
     Rule(
-        name="prefix without stray slashes",
-        at=f"{_S3}.prefix",
-        cel=r"self == '' || self.matches('^[A-Za-z0-9!_.*()=-]+(/[A-Za-z0-9!_.*()=-]+)*$')"
-        r" && !self.matches('(^|/)[.][.]?(/|$)')",
-        message='write the prefix as "teams/vision": letters, digits and !_.*()=-, '
-        "parts other than . and .. joined by single slashes, none at either end",
+        name="one store",
+        at=_STORE,
+        cel="has(self.s3) != has(self.volume)",
+        message="write exactly one of s3 and volume",
+    ),
+    subdomain(f"{_VOLUME}.claimName", "a PersistentVolumeClaim"),
+    _inner_path(f"{_S3}.prefix", "prefix"),
+    _inner_path(f"{_VOLUME}.path", "path"),
+    Rule(
+        name="one authority",
+        at=f"{_S3}.caBundle",
+        cel="has(self.secretName) != has(self.configMapName)",
+        message="write exactly one of secretName and configMapName",
+    ),
+    subdomain(f"{_S3}.caBundle.secretName", "a Secret"),
+    subdomain(f"{_S3}.caBundle.configMapName", "a ConfigMap"),
+    Rule(
+        name="key of an authority",
+        at=f"{_S3}.caBundle.key",
+        cel="self.matches('^[-._a-zA-Z0-9]+$') && self != '.' && self != '..'",
+        message="write a key of the object, as ca.crt: letters, digits, '-', '_' and '.'",
+    ),
+    Rule(
+        name="authority for https",
+        at=_S3,
+        cel="!has(self.caBundle) || !has(self.endpointURL)"
+        " || self.endpointURL.startsWith('https://')",
+        message="leave caBundle out for an endpoint of plain http, or write https://",
+        field=".caBundle",
     ),
     Rule(
         name="endpoint URL",

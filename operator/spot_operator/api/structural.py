@@ -32,7 +32,7 @@ def structural(model: type[BaseModel], *, defaults: bool) -> Schema:
     """The structural schema of a model, as its JSON is written.
 
     With `defaults` an object without required fields gets its fields' defaults as its own, so
-    that they show in every stored object. Raises KeyError for a construct that no model here uses.
+    that they show in every stored object, unless it may be left out altogether. Raises KeyError for a construct that no model here uses.
     """
     published = model.model_json_schema(by_alias=True, mode="serialization")
     return _walk(published, published.get("$defs", {}), defaults=defaults)
@@ -42,7 +42,8 @@ def _walk(node: Schema, definitions: Mapping[str, Schema], *, defaults: bool) ->
     node = _resolved(node, definitions)
     made = {key: value for key, value in node.items() if key not in _DROPPED}
     made |= KINDS.get(node.get("x-kind", ""), {})
-    if made.get("default", ...) is None:
+    optional = made.get("default", ...) is None
+    if optional:
         del made["default"]
     if "items" in made:
         made["items"] = _walk(made["items"], definitions, defaults=defaults)
@@ -51,7 +52,7 @@ def _walk(node: Schema, definitions: Mapping[str, Schema], *, defaults: bool) ->
             name: _walk(child, definitions, defaults=defaults)
             for name, child in made["properties"].items()
         }
-        if defaults and not made.get("required"):
+        if defaults and not optional and not made.get("required"):
             made |= _default(made["properties"])
     return made
 

@@ -133,7 +133,8 @@ STORE_PROBLEMS: Final = {
     ),
     "StoreDenied": (
         Reason.STORE_DENIED,
-        "the store refuses; check that the credentials may list, get and put below the prefix",
+        "the store refuses; check that the credentials may list, get and put below the prefix, "
+        "or who may write to the volume",
     ),
     "NoValidCheckpoint": (
         Reason.NO_VALID_CHECKPOINT,

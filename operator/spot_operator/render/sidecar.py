@@ -4,7 +4,7 @@ import json
 from typing import Any, Final
 
 from spot_operator.api import names
-from spot_operator.api.job import S3Store
+from spot_operator.api.job import Addressing, S3Store, Store
 from spot_operator.domain.actions import CreatePod
 from spot_operator.domain.snapshot import JobView
 from spot_operator.render.pacing import pacing, start_interval
@@ -19,6 +19,10 @@ Json = dict[str, Any]
 
 CONFIG_VERSION: Final = 1
 _RANKS: Final = 1
+_ADDRESSING: Final = {
+    Addressing.PATH: "path",
+    Addressing.VIRTUAL_HOST: "virtual",
+}
 _STARTUP_SECONDS: Final = 60
 """A sidecar that serves nothing for so long is restarted: the trainer waits for it."""
 _RESTORE_SECONDS: Final = 86_400
@@ -58,7 +62,7 @@ def sidecar_container(
             _field(names.ENV_POD_NAME, "metadata.name"),
             _field(names.ENV_POD_UID, "metadata.uid"),
             _field(names.ENV_NODE_NAME, "spec.nodeName"),
-            *_no_metadata_credentials(checkpoint.store.s3),
+            *_no_metadata_credentials(checkpoint.store),
         ],
         "ports": [
             {
@@ -90,7 +94,7 @@ def sidecar_config(
         "attempt": action.attempt,
         "rank": action.rank,
         "ranks": _RANKS,
-        "store": {"s3": _store(checkpoint.store.s3)},
+        "store": _store(checkpoint.store),
         "interval": start_interval(checkpoint, action),
         "pacing": pacing(checkpoint, action),
         **({"directory": directory_config(directory)} if directory is not None else {}),
@@ -104,13 +108,21 @@ def sidecar_config(
     }
 
 
-def _store(store: S3Store) -> Json:
+def _store(store: Store) -> Json:
+    if store.volume is not None:
+        return {"volume": {"mount": names.PATH_STORE, "path": store.volume.path}}
+    return {"s3": _s3(store.s3)} if store.s3 is not None else {}
+
+
+def _s3(store: S3Store) -> Json:
     known = {
         "bucket": store.bucket,
         "prefix": store.prefix,
         "endpointURL": store.endpoint_url,
         "region": store.region,
         "credentialsDir": names.PATH_CREDENTIALS if store.credentials_secret_name else None,
+        "addressing": _ADDRESSING.get(store.addressing),
+        "caFile": f"{names.PATH_CA}/{names.CA_FILE}" if store.ca_bundle else None,
     }
     return {key: value for key, value in known.items() if value is not None}
 
@@ -119,10 +131,10 @@ def _field(name: str, path: str) -> Json:
     return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
 
 
-def _no_metadata_credentials(store: S3Store) -> list[Json]:
+def _no_metadata_credentials(store: Store) -> list[Json]:
     # With keys from a Secret a look for others at the metadata service can only cost time;
     # with pod identity some providers answer through exactly that service.
-    if store.credentials_secret_name is None:
+    if store.s3 is not None and store.s3.credentials_secret_name is None:
         return []
     return [{"name": "AWS_EC2_METADATA_DISABLED", "value": "true"}]
 

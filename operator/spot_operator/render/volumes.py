@@ -1,9 +1,10 @@
 """The volumes of a pod and who sees which: the trainer sees the shared memory and nothing else."""
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from spot_operator.api import names
-from spot_operator.api.job import CheckpointSpec
+from spot_operator.api.job import CaBundle, CheckpointSpec, Store
 
 __all__ = ["SIDECAR_EXTRA_BYTES", "sidecar_mounts", "trainer_mounts", "volumes"]
 
@@ -20,7 +21,7 @@ _READABLE_BY_ALL: Final = 0o444
 
 def volumes(checkpoint: CheckpointSpec) -> list[Json]:
     """Every volume of ours, for `spec.volumes`."""
-    made: list[Json] = [
+    return [
         _memory(names.VOLUME_SHARED, checkpoint.staging.size_limit + _SHARED_EXTRA_BYTES),
         _memory(names.VOLUME_PRIVATE, MIB),
         {
@@ -48,35 +49,25 @@ def volumes(checkpoint: CheckpointSpec) -> list[Json]:
                 ]
             },
         },
+        *([{"name": names.VOLUME_DIRECTORY, "emptyDir": {}}] if _has_script(checkpoint) else []),
+        *(made for made, _ in _of_store(checkpoint.store)),
     ]
-    if checkpoint.source.directory is not None:
-        made.append({"name": names.VOLUME_DIRECTORY, "emptyDir": {}})
-    secret = checkpoint.store.s3.credentials_secret_name
-    if secret:
-        source = {"secretName": secret, "defaultMode": _READABLE_BY_ALL}
-        made.append({"name": names.VOLUME_CREDENTIALS, "secret": source})
-    return made
 
 
 def sidecar_mounts(checkpoint: CheckpointSpec) -> list[Json]:
     """Where the sidecar sees them."""
-    mounts: list[Json] = [
+    return [
         {"name": names.VOLUME_SHARED, "mountPath": names.PATH_SHARED},
         {"name": names.VOLUME_PRIVATE, "mountPath": names.PATH_PRIVATE},
         {"name": names.VOLUME_PODINFO, "mountPath": names.PATH_PODINFO, "readOnly": True},
         {"name": names.VOLUME_TOKEN, "mountPath": names.PATH_TOKEN, "readOnly": True},
+        *(
+            [{"name": names.VOLUME_DIRECTORY, "mountPath": names.PATH_DIRECTORY}]
+            if _has_script(checkpoint)
+            else []
+        ),
+        *(mount for _, mount in _of_store(checkpoint.store)),
     ]
-    if checkpoint.source.directory is not None:
-        mounts.append({"name": names.VOLUME_DIRECTORY, "mountPath": names.PATH_DIRECTORY})
-    if checkpoint.store.s3.credentials_secret_name:
-        mounts.append(
-            {
-                "name": names.VOLUME_CREDENTIALS,
-                "mountPath": names.PATH_CREDENTIALS,
-                "readOnly": True,
-            }
-        )
-    return mounts
 
 
 def trainer_mounts(checkpoint: CheckpointSpec) -> list[Json]:
@@ -88,6 +79,49 @@ def trainer_mounts(checkpoint: CheckpointSpec) -> list[Json]:
         mount = {"name": names.VOLUME_DIRECTORY, "mountPath": directory.path}
         mounts.append(mount | {"subPath": names.SCRIPT_FILES})
     return mounts
+
+
+def _has_script(checkpoint: CheckpointSpec) -> bool:
+    return checkpoint.source.directory is not None
+
+
+def _of_store(store: Store) -> Iterator[tuple[Json, Json]]:
+    """What the store needs: each volume with the sidecar's mount of it. The trainer has none."""
+    if store.volume is not None:
+        claim = {"persistentVolumeClaim": {"claimName": store.volume.claim_name}}
+        yield (
+            {"name": names.VOLUME_STORE, **claim},
+            {"name": names.VOLUME_STORE, "mountPath": names.PATH_STORE},
+        )
+    if store.s3 is not None and store.s3.credentials_secret_name:
+        secret = {
+            "secretName": store.s3.credentials_secret_name,
+            "defaultMode": _READABLE_BY_ALL,
+        }
+        yield (
+            {"name": names.VOLUME_CREDENTIALS, "secret": secret},
+            _read_only(names.VOLUME_CREDENTIALS, names.PATH_CREDENTIALS),
+        )
+    if store.s3 is not None and store.s3.ca_bundle is not None:
+        yield (
+            {"name": names.VOLUME_CA, **_ca_source(store.s3.ca_bundle)},
+            _read_only(names.VOLUME_CA, names.PATH_CA),
+        )
+
+
+def _ca_source(bundle: CaBundle) -> Json:
+    # No subPath: the kubelet would never follow a change of it.
+    files = {
+        "items": [{"key": bundle.key, "path": names.CA_FILE}],
+        "defaultMode": _READABLE_BY_ALL,
+    }
+    if bundle.secret_name is not None:
+        return {"secret": {"secretName": bundle.secret_name, **files}}
+    return {"configMap": {"name": bundle.config_map_name, **files}}
+
+
+def _read_only(name: str, path: str) -> Json:
+    return {"name": name, "mountPath": path, "readOnly": True}
 
 
 def _memory(name: str, size: int) -> Json:

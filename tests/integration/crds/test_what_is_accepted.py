@@ -8,7 +8,7 @@ from integration.crds.world import JOBS, Api
 from kit.filled import filled
 from kit.manifests import accepted
 from kit.manifests.bounds import Bounded, job_bounds, policy_bounds
-from kit.manifests.good import a_full_job, a_full_policy, a_script_job
+from kit.manifests.good import a_full_job, a_full_policy, a_job_for, a_script_job
 from kit.manifests.paths import ABSENT, changed, value_at
 from spot_operator.api.job import JobSpec
 from spot_operator.api.policy import PolicySpec
@@ -27,17 +27,6 @@ MINIMAL_SPEC = {
 
 def _name(changes: accepted.Changes) -> str:
     return ",".join(f"{path}={'' if value is ABSENT else value}" for path, value in changes.items())
-
-
-def _base(path: str) -> Json:
-    """A good job in which the field at `path` can be changed alone."""
-    source = path.startswith("spec.checkpoint.source")
-    if not source:
-        return a_full_job()
-    job = a_script_job()
-    if path.endswith("marker"):
-        job["spec"]["checkpoint"]["source"]["directory"]["format"] = "Plain"
-    return job
 
 
 def _allowed(bounds: list[Bounded]) -> list[accepted.Changes]:
@@ -69,7 +58,7 @@ async def test_a_change_of_a_job(api: Api, changes: accepted.Changes) -> None:
 
 @pytest.mark.parametrize("changes", _allowed(job_bounds(JOB_CRD)), ids=lambda one: str(one)[:60])
 async def test_a_job_at_a_bound(api: Api, changes: accepted.Changes) -> None:
-    await api.tried(changed(_base(*changes), changes))
+    await api.tried(changed(a_job_for(*changes), changes))
 
 
 @pytest.mark.parametrize("changes", accepted.SCRIPTS, ids=_name)

@@ -5,7 +5,7 @@ from gen_crds import manifests
 from integration.crds.world import JOBS, Api, expect_among_causes, expect_one_cause
 from kit.manifests import refused
 from kit.manifests.bounds import SAYS, Bounded, job_bounds, policy_bounds
-from kit.manifests.good import a_full_job, a_full_policy, a_script_job
+from kit.manifests.good import a_full_job, a_full_policy, a_job_for, a_script_job
 from kit.manifests.paths import changed
 from kit.manifests.refused import Refused
 from spot_operator.control.errors import BadRequest, Invalid
@@ -52,9 +52,7 @@ async def test_a_change_of_what_is_immutable(api: Api, row: Refused) -> None:
 @pytest.mark.parametrize("bound", job_bounds(JOB_CRD), ids=str)
 async def test_a_job_beyond_a_bound(api: Api, bound: Bounded) -> None:
     with pytest.raises(Invalid) as error:
-        script = bound.path.startswith("spec.checkpoint.source.")
-        base = a_script_job() if script else a_full_job()
-        await api.tried(changed(base, {bound.path: bound.refused}))
+        await api.tried(changed(a_job_for(bound.path), {bound.path: bound.refused}))
     expect_among_causes(error.value, bound.path, SAYS[bound.keyword])
 
 

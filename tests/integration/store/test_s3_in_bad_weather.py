@@ -1,8 +1,10 @@
 """Lost answers, refusals, rotations: what reaches the caller is trouble, or nothing at all."""
 
+import contextlib
+import os
+import random
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,103 +12,290 @@ from typing import Any
 
 import pytest
 from kit.checkpoints import random_bytes
-from kit.stores import (
-    ACCESS,
-    SECRET,
-    FaultyWire,
-    S3Server,
-    free_port,
-    ignoring_conditions,
-    s3_server,
+from kit.s3_proxy import (
+    Answer,
+    Asked,
+    Damage,
+    Fault,
+    HalfAnswer,
+    Hang,
+    LoseAnswer,
+    LoseRequest,
+    S3Proxy,
+    s3_proxy,
     sometimes,
-    write_credentials,
 )
-from spot_training.checkpoint.digest import digest_payload
+from kit.stores import ACCESS, SECRET, S3Server, free_port, s3_server, write_credentials
+from spot_training.checkpoint.digest import Digests, digest_payload
 from spot_training.checkpoint.retry import Retry
-from spot_training.checkpoint.store import Denied, Misconfigured, NotFound, StoreError, Unreachable
-from spot_training.checkpoint.stores.s3 import SETTLE_SECONDS, S3Store
+from spot_training.checkpoint.store import Denied, Misconfigured, StoreError, Unreachable
+from spot_training.checkpoint.stores.s3 import S3Store
 from spot_training.checkpoint.stores.s3_client import connect
 
 MIB = 1 << 20
+PART = 5 * MIB  # the smallest that servers take
 RETRY = Retry(attempts=3, initial=0.01)
+KEY = "data/object"
+DATA = random_bytes(3 * PART + 100)
+DIGESTS = digest_payload(DATA, part_size=PART)
+PARTS = [1, 2, 3, 4]
+
+
+@pytest.fixture(scope="module")
+def proxied(server: S3Server) -> Iterator[S3Proxy]:
+    with s3_proxy(server) as found:
+        yield found
 
 
 @pytest.fixture
-def client(server: S3Server, bucket: str) -> Any:
-    return connect(server.settings(bucket))
+def proxy(proxied: S3Proxy) -> Iterator[S3Proxy]:
+    yield proxied
+    proxied.fault = lambda _asked: None
 
 
 @pytest.fixture
-def wire(client: Any) -> FaultyWire:
-    return FaultyWire(client)
-
-
-@pytest.fixture
-def store(server: S3Server, bucket: str, client: Any, wire: FaultyWire) -> Iterator[S3Store]:
-    found = S3Store(server.settings(bucket), client=client, retry=RETRY)
+def store(proxy: S3Proxy, bucket: str) -> Iterator[S3Store]:
+    found = S3Store(proxy.settings(bucket), retry=RETRY)
     found.probe()
+    proxy.forget()
     yield found
     found.close()
 
 
-def uploads_in_progress(client: Any, bucket: str) -> list[Any]:
-    answer: dict[str, list[Any]] = client.list_multipart_uploads(Bucket=bucket)
+def downloaded(store: S3Store, digests: Digests = DIGESTS) -> memoryview:
+    into = memoryview(bytearray(digests.size))
+    store.download(KEY, into, digests)
+    return into
+
+
+def open_uploads(server: S3Server, bucket: str) -> list[Any]:
+    answer: dict[str, list[Any]] = connect(server.settings(bucket)).list_multipart_uploads(
+        Bucket=bucket
+    )
     return answer.get("Uploads", [])
 
 
-@pytest.mark.parametrize("fault", ["lose request", "lose answer", 503, 500])
+TROUBLE: list[Fault] = [
+    LoseRequest(), LoseAnswer(), HalfAnswer(),
+    Answer(503, "SlowDown"), Answer(500, "InternalError"),
+    Answer(400, "RequestTimeout"), Answer(409, "ConditionalRequestConflict"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", TROUBLE, ids=str)
 def test_a_create_survives_trouble_and_knows_its_own_write(
-    store: S3Store, wire: FaultyWire, fault: str | int
+    store: S3Store, proxy: S3Proxy, fault: Fault
 ) -> None:
-    wire.fault = sometimes(fault, method="PUT", containing="claim")
+    proxy.fault = sometimes(fault, "PutObject")
     assert store.create("claim", b"mine")
     assert store.read("claim") == b"mine"
-    wire.fault = sometimes(fault, method="PUT", containing="claim")
+    proxy.fault = sometimes(fault, "PutObject")
     assert not store.create("claim", b"theirs")
 
 
-@pytest.mark.parametrize("fault", ["lose request", "lose answer", 503])
-@pytest.mark.parametrize(("method", "containing"), [
-    ("POST", "uploads"), ("PUT", "partNumber=2"), ("POST", "uploadId"), ("HEAD", "data"),
+@pytest.mark.parametrize("fault", TROUBLE, ids=str)
+@pytest.mark.parametrize("operation", [
+    "CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload", "HeadObject",
+    "ListMultipartUploads",
 ])  # fmt: skip
-def test_a_multipart_upload_survives_trouble_at_every_request(
-    store: S3Store, wire: FaultyWire, fault: str | int, method: str, containing: str
+def test_an_upload_survives_trouble_at_every_request(
+    store: S3Store, proxy: S3Proxy, fault: Fault, operation: str
 ) -> None:
-    data = random_bytes(36 * MIB)
-    wire.fault = sometimes(fault, method=method, containing=containing)
-    store.upload("data/object", data, digest_payload(data))
-    into = memoryview(bytearray(len(data)))
-    wire.fault = sometimes(fault, method="GET", containing="data", times=2)
-    store.download("data/object", into, digest_payload(data))
-    assert into == data
+    proxy.fault = sometimes(fault, operation)
+    store.upload(KEY, DATA, DIGESTS)
+    proxy.fault = lambda _asked: None
+    assert downloaded(store) == DATA
 
 
-def test_only_the_part_that_failed_is_sent_again(store: S3Store, wire: FaultyWire) -> None:
-    data = random_bytes(36 * MIB)
-    wire.fault = sometimes("lose answer", method="PUT", containing="partNumber=2")
-    wire.sent.clear()
-    store.upload("data/object", data, digest_payload(data))
-    parts = [url for method, url in wire.sent if method == "PUT"]
-    assert len(parts) == 4
+@pytest.mark.parametrize("fault", [*TROUBLE, Damage()], ids=str)
+def test_a_download_survives_trouble(store: S3Store, proxy: S3Proxy, fault: Fault) -> None:
+    store.upload(KEY, DATA, DIGESTS)
+    proxy.fault = sometimes(fault, "GetObject", times=2)
+    assert downloaded(store) == DATA
 
 
-def test_a_store_that_stays_away_is_unreachable_and_leaves_no_upload(
-    store: S3Store, wire: FaultyWire, client: Any, bucket: str
+def test_a_server_that_does_not_answer_is_asked_again(proxy: S3Proxy, bucket: str) -> None:
+    store = S3Store(replace(proxy.settings(bucket), read_seconds=1.0), retry=RETRY)
+    store.probe()
+    proxy.forget()
+    proxy.fault = sometimes(Hang(), "UploadPart", "CompleteMultipartUpload", times=2)
+    store.upload(KEY, DATA, DIGESTS)
+    assert len(proxy.parts_sent()) <= len(PARTS) + 2
+    assert downloaded(store) == DATA
+    store.close()
+
+
+def test_only_the_part_that_failed_is_sent_again(store: S3Store, proxy: S3Proxy) -> None:
+    proxy.fault = sometimes(LoseAnswer(), "UploadPart", part=2)
+    store.upload(KEY, DATA, DIGESTS)
+    assert proxy.parts_sent() == [1, 2, 2, 3, 4]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_goes_wrong_the_object_is_there_or_the_caller_knows(
+    store: S3Store, proxy: S3Proxy, seed: int
 ) -> None:
-    data = random_bytes(36 * MIB)
-    wire.fault = sometimes(503, method="PUT", containing="partNumber=3", times=99)
+    """And no part is sent more often than it failed, over all the calls that it takes."""
+    chance = random.Random(seed)
+    lock = threading.Lock()
+    failed_parts: list[int] = []
+
+    def fault(asked: Asked) -> Fault | None:
+        with lock:
+            if chance.random() > 0.25:
+                return None
+            if asked.operation == "UploadPart":
+                failed_parts.append(asked.part)
+            return chance.choice(TROUBLE)
+
+    proxy.fault = fault
+    for _ in range(8):
+        with contextlib.suppress(Unreachable):
+            store.upload(KEY, DATA, DIGESTS)
+            break
+    else:
+        proxy.fault = lambda _asked: None
+        store.upload(KEY, DATA, DIGESTS)
+    proxy.fault = lambda _asked: None
+    assert proxy.parts_sent() == sorted(PARTS + failed_parts) or _fewer(proxy, failed_parts)
+    assert downloaded(store) == DATA
+
+
+def _fewer(proxy: S3Proxy, failed_parts: list[int]) -> bool:
+    """A part whose answer was lost may be there already when the next call looks."""
+    allowed = sorted(PARTS + failed_parts)
+    for part in proxy.parts_sent():
+        if part not in allowed:
+            return False
+        allowed.remove(part)
+    return set(proxy.parts_sent()) == set(PARTS)
+
+
+# -- uploads that were interrupted -----------------------------------------------------------------
+
+
+def test_what_trouble_left_is_gone_on_with(
+    store: S3Store, proxy: S3Proxy, server: S3Server, bucket: str
+) -> None:
+    proxy.fault = sometimes(Answer(503, "SlowDown"), "UploadPart", part=3, times=99)
     with pytest.raises(Unreachable, match="SlowDown"):
-        store.upload("data/object", data, digest_payload(data))
-    assert uploads_in_progress(client, bucket) == []
+        store.upload(KEY, DATA, DIGESTS)
     assert store.list("data/") == ()
+    there = set(proxy.parts_sent()) - {3}
+    proxy.forget()
+    proxy.fault = lambda _asked: None
+    store.upload(KEY, DATA, DIGESTS)
+    assert not there & set(proxy.parts_sent())
+    assert downloaded(store) == DATA
+    assert open_uploads(server, bucket) == []
 
 
-@pytest.mark.parametrize(("status", "error"), [(403, Denied), (400, Denied), (503, Unreachable)])
+def test_another_process_goes_on_with_the_upload_of_one_that_died(
+    store: S3Store, proxy: S3Proxy, bucket: str
+) -> None:
+    """A restarted sidecar knows nothing but the digests: the parts are found at the server."""
+    proxy.fault = sometimes(Answer(503, "SlowDown"), "CompleteMultipartUpload", times=99)
+    with pytest.raises(Unreachable):
+        store.upload(KEY, DATA, DIGESTS)
+    proxy.fault = lambda _asked: None
+    proxy.forget()
+    restarted = S3Store(proxy.settings(bucket), retry=RETRY)
+    restarted.upload(KEY, DATA, DIGESTS)
+    assert proxy.parts_sent() == []
+    assert downloaded(restarted) == DATA
+    restarted.close()
+
+
+def test_a_completed_upload_whose_process_died_is_not_sent_again(
+    store: S3Store, proxy: S3Proxy
+) -> None:
+    store.upload(KEY, DATA, DIGESTS)
+    proxy.forget()
+    store.upload(KEY, DATA, DIGESTS)
+    assert proxy.parts_sent() == []
+
+
+def test_parts_of_other_bytes_are_sent_again(store: S3Store, proxy: S3Proxy) -> None:
+    other = bytearray(DATA)
+    other[PART + 5] ^= 1
+    proxy.fault = sometimes(Answer(503, "SlowDown"), "CompleteMultipartUpload", times=99)
+    with pytest.raises(Unreachable):
+        store.upload(KEY, memoryview(other), digest_payload(other, part_size=PART))
+    proxy.fault = lambda _asked: None
+    proxy.forget()
+    store.upload(KEY, DATA, DIGESTS)
+    assert proxy.parts_sent() == [2]
+    assert downloaded(store) == DATA
+
+
+def test_an_upload_that_somebody_aborted_is_begun_anew(
+    store: S3Store, proxy: S3Proxy, server: S3Server, bucket: str
+) -> None:
+    def abort_once(asked: Asked) -> Fault | None:
+        if asked.operation == "CompleteMultipartUpload":
+            proxy.fault = lambda _asked: None
+            client = connect(server.settings(bucket))
+            (upload,) = open_uploads(server, bucket)
+            client.abort_multipart_upload(
+                Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"]
+            )
+        return None
+
+    proxy.fault = abort_once
+    store.upload(KEY, DATA, DIGESTS)
+    assert downloaded(store) == DATA
+
+
+@pytest.mark.parametrize("code", ["NoSuchUpload", "InvalidPart"])
+def test_a_server_that_loses_every_upload_is_told_as_trouble(
+    store: S3Store, proxy: S3Proxy, server: S3Server, bucket: str, code: str
+) -> None:
+    proxy.fault = sometimes(Answer(404, code), "CompleteMultipartUpload", times=99)
+    with pytest.raises(Unreachable, match="lost the upload"):
+        store.upload(KEY, DATA, DIGESTS)
+    assert open_uploads(server, bucket) == []
+
+
+def test_abandoned_uploads_go_and_others_stay(
+    store: S3Store, proxy: S3Proxy, server: S3Server, bucket: str
+) -> None:
+    client = connect(server.settings(bucket))
+    prefix = server.settings(bucket).prefix
+    for key in (f"{prefix}data/old", f"{prefix}data/spared", "another/lineage/data/old"):
+        client.create_multipart_upload(Bucket=bucket, Key=key)
+    discard = store.discard_abandoned
+    assert discard(lambda _key: False, older_seconds=3600) == ()
+    assert discard(lambda key: key == "data/spared", older_seconds=0) == ("data/old",)
+    left = {upload["Key"] for upload in open_uploads(server, bucket)}
+    assert left == {f"{prefix}data/spared", "another/lineage/data/old"}
+
+
+def test_an_upload_under_way_is_never_taken_for_abandoned(store: S3Store, proxy: S3Proxy) -> None:
+    discarded: list[tuple[str, ...]] = []
+
+    def meanwhile(asked: Asked) -> Fault | None:
+        if asked.operation == "CompleteMultipartUpload" and not discarded:
+            discarded.append(store.discard_abandoned(lambda _key: False, older_seconds=0))
+        return None
+
+    proxy.fault = meanwhile
+    store.upload(KEY, DATA, DIGESTS)
+    assert discarded == [()]
+
+
+# -- refusals --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("fault", "error"), [
+    (Answer(403, "AccessDenied"), Denied),
+    (Answer(400, "ExpiredToken"), Denied),
+    (Answer(503, "SlowDown"), Unreachable),
+])  # fmt: skip
 @pytest.mark.parametrize("call", ["read", "stat", "list", "create", "delete"])
 def test_refusals_are_told_from_absence(
-    store: S3Store, wire: FaultyWire, call: str, status: int, error: type[StoreError]
+    store: S3Store, proxy: S3Proxy, call: str, fault: Fault, error: type[StoreError]
 ) -> None:
-    wire.fault = lambda _method, _url: status
+    proxy.fault = lambda _asked: fault
     calls: dict[str, Callable[[], object]] = {
         "read": lambda: store.read("x"), "stat": lambda: store.stat("x"),
         "list": lambda: store.list("x"), "create": lambda: store.create("x", b""),
@@ -130,7 +319,7 @@ def test_a_missing_bucket_is_a_setting_not_an_absence(server: S3Server) -> None:
     store.close()
 
 
-def test_a_wrong_region_or_endpoint_is_no_absence(server: S3Server, bucket: str) -> None:
+def test_a_wrong_endpoint_is_no_absence(server: S3Server, bucket: str) -> None:
     nobody = f"http://127.0.0.1:{free_port()}"
     store = S3Store(replace(server.settings(bucket), endpoint_url=nobody), retry=RETRY)
     with pytest.raises(Unreachable):
@@ -138,13 +327,48 @@ def test_a_wrong_region_or_endpoint_is_no_absence(server: S3Server, bucket: str)
     store.close()
 
 
+def test_long_lists_are_read_to_their_end(store: S3Store, server: S3Server, bucket: str) -> None:
+    folder = server.object_path(bucket, "many")
+    folder.mkdir(parents=True)
+    for number in range(1203):
+        (folder / f"{number:05d}").write_bytes(b"")
+    assert store.list("many/") == tuple(f"many/{number:05d}" for number in range(1203))
+
+
+def test_a_server_that_dies_and_returns_costs_retries_only(tmp_path: Path) -> None:
+    port = free_port()
+    with s3_server(tmp_path, port=port) as first:
+        first.make_bucket("bucket")
+        store = S3Store(first.settings("bucket"), retry=Retry(attempts=40, initial=0.2, cap=0.5))
+        store.probe()
+    done: list[BaseException | None] = []
+
+    def upload() -> None:
+        try:
+            store.upload(KEY, DATA, DIGESTS)
+        except BaseException as error:  # noqa: BLE001 - told to the main thread
+            done.append(error)
+        else:
+            done.append(None)
+
+    thread = threading.Thread(target=upload)
+    thread.start()
+    with s3_server(tmp_path, port=port):
+        thread.join(timeout=60)
+        assert done == [None]
+        assert downloaded(store) == DATA
+    store.close()
+
+
+# -- credentials -----------------------------------------------------------------------------------
+
+
 def test_rotated_credentials_work_from_the_next_request_on(
-    tmp_path: Path, server: S3Server
+    tmp_path: Path, server: S3Server, bucket: str
 ) -> None:
-    server.make_bucket("rotating")
     folder = tmp_path / "credentials"
     write_credentials(folder, ACCESS, SECRET)
-    settings = replace(server.settings("rotating"), credentials_dir=folder)
+    settings = replace(server.settings(bucket), credentials_dir=folder)
     store = S3Store(settings, retry=RETRY)
     store.create("x", b"body")
     for access, secret in (("nobody", SECRET), (ACCESS, "wrong")):
@@ -166,41 +390,74 @@ def test_rotated_credentials_work_from_the_next_request_on(
     store.close()
 
 
-def test_long_lists_are_read_to_their_end(store: S3Store, server: S3Server, bucket: str) -> None:
-    folder = server.object_path(bucket, "many")
-    folder.mkdir(parents=True)
-    for number in range(1203):
-        (folder / f"{number:05d}").write_bytes(b"")
-    assert store.list("many/") == tuple(f"many/{number:05d}" for number in range(1203))
-
-
-def test_a_server_that_dies_and_returns_costs_retries_only(tmp_path: Path) -> None:
-    port = free_port()
-    data = random_bytes(64 * MIB)
-    digests = digest_payload(data)
-    with s3_server(tmp_path, port=port) as first:
-        first.make_bucket("bucket")
-        settings = first.settings("bucket")
-        store = S3Store(settings, retry=Retry(attempts=40, initial=0.2, cap=0.5))
+def test_key_and_secret_are_read_of_one_version(
+    tmp_path: Path, server: S3Server, bucket: str
+) -> None:
+    """As the kubelet mounts it: the files are links into `..data`, which is replaced as a whole."""
+    folder = tmp_path / "mounted"
+    for version, access in (("..1", "nobody"), ("..2", ACCESS)):
+        write_credentials(folder / version, access, SECRET)
+    (folder / "..data").symlink_to("..1")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        (folder / name).symlink_to(f"..data/{name}")
+    store = S3Store(replace(server.settings(bucket), credentials_dir=folder), retry=RETRY)
+    with pytest.raises(Denied):
         store.probe()
-    done: list[BaseException | None] = []
+    (folder / "..new").symlink_to("..2")
+    (folder / "..new").replace(folder / "..data")
+    assert store.probe().conditional_create
+    store.close()
 
-    def upload() -> None:
-        try:
-            store.upload("data/object", data, digests)
-        except BaseException as error:  # noqa: BLE001 - told to the main thread
-            done.append(error)
-        else:
-            done.append(None)
 
-    thread = threading.Thread(target=upload)
-    thread.start()
-    with s3_server(tmp_path, port=port):
-        thread.join(timeout=60)
-        assert done == [None]
-        into = memoryview(bytearray(len(data)))
-        store.download("data/object", into, digests)
-        assert into == data
+def test_credentials_that_expire_amid_an_upload_are_replaced_and_it_goes_on(
+    tmp_path: Path, proxy: S3Proxy, bucket: str
+) -> None:
+    folder = tmp_path / "credentials"
+    write_credentials(folder, "before", "anything")
+    proxy.resigned = True
+    store = S3Store(proxy.settings(bucket, credentials_dir=folder), retry=RETRY)
+    store.probe()
+    proxy.forget()
+
+    def expiring(asked: Asked) -> Fault | None:
+        if asked.part == 2:
+            write_credentials(folder, "after", "anything")
+            (folder / "expired").touch()
+        expired = (folder / "expired").exists() and asked.access_key == "before"
+        return Answer(400, "ExpiredToken") if expired else None
+
+    proxy.fault = expiring
+    store.upload(KEY, DATA, DIGESTS)
+    assert set(proxy.parts_sent()) == set(PARTS)
+    begun = [asked for asked in proxy.asked if asked.operation == "CreateMultipartUpload"]
+    assert len(begun) == 1
+    assert downloaded(store) == DATA
+    proxy.resigned = False
+    store.close()
+
+
+def test_credentials_that_stay_expired_cost_no_part_twice(
+    tmp_path: Path, proxy: S3Proxy, bucket: str
+) -> None:
+    """The rotation comes late: the caller is told, tries again, and only the rest is sent."""
+    folder = tmp_path / "credentials"
+    write_credentials(folder, "before", "anything")
+    proxy.resigned = True
+    settings = proxy.settings(bucket, credentials_dir=folder, connections=1)
+    store = S3Store(settings, retry=RETRY)
+    store.probe()
+    proxy.forget()
+    proxy.fault = lambda asked: (
+        Answer(400, "ExpiredToken") if asked.access_key == "before" and asked.part == 3 else None
+    )
+    with pytest.raises(Denied, match="rotate"):
+        store.upload(KEY, DATA, DIGESTS)
+    assert set(proxy.parts_sent()) == {1, 2, 3}
+    write_credentials(folder, "after", "anything")
+    proxy.forget()
+    store.upload(KEY, DATA, DIGESTS)
+    assert proxy.parts_sent() == [3, 4]
+    proxy.resigned = False
     store.close()
 
 
@@ -221,62 +478,4 @@ def test_the_instance_metadata_is_never_asked(
     store.probe()
     store.close()
     assert set(asked) <= {"127.0.0.1"}
-
-
-# -- servers without conditional writes ------------------------------------------------------------
-
-
-@pytest.fixture
-def simple(server: S3Server, bucket: str) -> Iterator[list[S3Store]]:
-    """Several writers on a server that ignores If-None-Match; they settle for a moment only."""
-    stores = [
-        S3Store(
-            server.settings(bucket),
-            client=ignoring_conditions(connect(server.settings(bucket))),
-            retry=RETRY,
-            settle=time.sleep,
-        )
-        for _ in range(4)
-    ]
-    yield stores
-    for store in stores:
-        store.close()
-
-
-def test_a_server_that_ignores_conditions_is_found_out(simple: list[S3Store]) -> None:
-    assert not simple[0].probe().conditional_create
-
-
-def test_creating_stays_create_only_without_conditions(simple: list[S3Store]) -> None:
-    threads_done = threading.Barrier(4)
-    won: dict[int, bool] = {}
-
-    def create(number: int) -> None:
-        simple[number].probe()
-        threads_done.wait(30)
-        won[number] = simple[number].create("claim", f"writer {number}".encode())
-
-    threads = [threading.Thread(target=create, args=(number,)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=4 * SETTLE_SECONDS + 30)
-    assert sum(won.values()) == 1
-    (winner,) = (number for number, result in won.items() if result)
-    body = f"writer {winner}".encode()
-    assert {store.read("claim") for store in simple} == {body}
-    assert simple[winner].create("claim", body)
-    assert not simple[0].create("claim", b"late")
-
-
-def test_a_writer_that_died_before_its_key_is_adopted(simple: list[S3Store]) -> None:
-    """Its ballot stands: whoever comes next writes the earlier body, and says it did not win."""
-    simple[0].probe()
-    simple[0]._calls.put(".ballots/claim/00000000", b"died")
-    assert not simple[1].create("claim", b"later")
-    assert simple[2].read("claim") == b"died"
-
-
-def test_absence_is_still_absence(simple: list[S3Store]) -> None:
-    with pytest.raises(NotFound):
-        simple[0].read("claim")
+    assert os.environ.get("AWS_EC2_METADATA_DISABLED") is None

@@ -63,6 +63,7 @@ def a_full_job() -> Json:
                         "endpointURL": "https://minio.storage.svc:9000",
                         "region": "eu-central-1",
                         "credentialsSecretName": "store-keys",
+                        "addressing": "Path",
                     }
                 },
                 "interval": "5m",
@@ -93,6 +94,24 @@ def a_script_job() -> Json:
         }
     }
     job["spec"]["template"]["spec"]["containers"][0]["command"] = ["python3", "train.py"]
+    return job
+
+
+def a_job_for(path: str) -> Json:
+    """A good job in which the field at `path` can be changed alone."""
+    if path.startswith("spec.checkpoint.source"):
+        job = a_script_job()
+        if path.endswith("marker"):
+            job["spec"]["checkpoint"]["source"]["directory"]["format"] = "Plain"
+        return job
+    job = a_full_job()
+    store = job["spec"]["checkpoint"]["store"]
+    if path.startswith("spec.checkpoint.store.volume"):
+        job["spec"]["checkpoint"]["store"] = {"volume": {"claimName": "ckpt", "path": "teams"}}
+    elif path.endswith("caBundle.secretName"):
+        store["s3"]["caBundle"] = {"secretName": "store-ca"}
+    elif ".caBundle." in path:
+        store["s3"]["caBundle"] = {"configMapName": "store-ca", "key": "ca.crt"}
     return job
 
 

@@ -11,7 +11,8 @@ from kit.manifests.good import a_pod_template
 from kit.manifests.paths import ABSENT
 
 POD: Final = "spec.template.spec"
-S3: Final = "spec.checkpoint.store.s3"
+STORE: Final = "spec.checkpoint.store"
+S3: Final = f"{STORE}.s3"
 _CONTAINERS: Final = f"{POD}.containers"
 _PLAIN: Final = {"path": "/out", "format": "Plain"}
 
@@ -130,6 +131,69 @@ JOBS: Final[tuple[Refused, ...]] = (
             "https://",
         )
     ),
+    Refused("one store", STORE, {}, "exactly one of s3 and volume"),
+    Refused(
+        "one store",
+        STORE,
+        {"s3": {"bucket": "ckpt"}, "volume": {"claimName": "ckpt"}},
+        "exactly one of s3 and volume",
+    ),
+    Refused(
+        f"name in {STORE}.volume.claimName",
+        STORE,
+        {"volume": {"claimName": "My Claim"}},
+        "the name of a PersistentVolumeClaim",
+        blames=f"{STORE}.volume.claimName",
+    ),
+    *(
+        Refused(
+            "path without stray slashes",
+            STORE,
+            {"volume": {"claimName": "ckpt", "path": path}},
+            "parts other than . and .. joined by single slashes",
+            blames=f"{STORE}.volume.path",
+        )
+        for path in ("/teams", "teams/", "a//b", "..", "a/../b", "a b", "a/.")
+    ),
+    *(
+        Refused("one authority", f"{S3}.caBundle", value, "exactly one of secretName")
+        for value in ({}, {"secretName": "a", "configMapName": "a"})
+    ),
+    Refused(
+        f"name in {S3}.caBundle.secretName",
+        f"{S3}.caBundle",
+        {"secretName": "store_ca"},
+        "the name of a Secret",
+        blames=f"{S3}.caBundle.secretName",
+    ),
+    Refused(
+        f"name in {S3}.caBundle.configMapName",
+        f"{S3}.caBundle",
+        {"configMapName": ""},
+        "the name of a ConfigMap",
+        blames=f"{S3}.caBundle.configMapName",
+    ),
+    *(
+        Refused(
+            "key of an authority",
+            f"{S3}.caBundle",
+            {"secretName": "a", "key": key},
+            "write a key of the object",
+            blames=f"{S3}.caBundle.key",
+        )
+        for key in ("", "..", "a/b")
+    ),
+    Refused(
+        "authority for https",
+        S3,
+        {
+            "bucket": "checkpoints",
+            "endpointURL": "http://minio:9000",
+            "caBundle": {"secretName": "a"},
+        },
+        "or write https://",
+        blames=f"{S3}.caBundle",
+    ),
     Refused("region", f"{S3}.region", "", "write the region's name"),
     Refused("region", f"{S3}.region", "eu central", "write the region's name"),
     *(
@@ -197,6 +261,7 @@ JOB_UPDATES: Final[tuple[Refused, ...]] = tuple(
         ("spec.checkpoint.store", f"{S3}.prefix", ABSENT),
         ("spec.checkpoint.store", f"{S3}.endpointURL", ABSENT),
         ("spec.checkpoint.store", f"{S3}.credentialsSecretName", "other-keys"),
+        ("spec.checkpoint.store", STORE, {"volume": {"claimName": "ckpt"}}),
         ("spec.checkpoint.staging", "spec.checkpoint.staging.sizeLimit", "8Gi"),
         ("spec.checkpoint.staging", "spec.checkpoint.staging", ABSENT),
         ("spec.completion", "spec.completion", "ExitCode"),

@@ -15,6 +15,7 @@ MINIMAL = {"template": {"spec": {}}, "checkpoint": {"store": {"s3": {"bucket": "
 def test_a_full_job() -> None:
     spec = JobSpec.model_validate(a_full_job()["spec"])
     s3 = spec.checkpoint.store.s3
+    assert s3 is not None
     assert (s3.bucket, s3.prefix, s3.region) == ("checkpoints", "teams/vision", "eu-central-1")
     assert s3.endpoint_url == "https://minio.storage.svc:9000"
     assert s3.credentials_secret_name == "store-keys"

@@ -31,7 +31,7 @@ from spot_training.checkpoint.manifest import (
 )
 from spot_training.checkpoint.selection import Facts, Resume, select
 from spot_training.checkpoint.stores.directory import DirectoryStore
-from spot_training.checkpoint.verify import look, read_evidence, verdict
+from spot_training.checkpoint.verify import look, read_evidence, verdict, write_post
 from spot_training.cli import app
 from spot_training.cli.checkpoints.ls import lines
 from spot_training.cli.states import rows
@@ -50,7 +50,7 @@ def bury(store: DirectoryStore, checkpoint: str) -> None:
 def post(store: DirectoryStore, checkpoint: str, verdict: str, node: str) -> None:
     kind = "content" if verdict == "bad" else ""
     word = Post(attempt=2, k=0, rank=0, id=checkpoint, verdict=verdict, node=node, at=AT, kind=kind)
-    store.create(keys.post(2, 0, 0), records.dump(word))
+    write_post(store, word)
 
 
 def write(store: DirectoryStore, key: str, record: object) -> None:

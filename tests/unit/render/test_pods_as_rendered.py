@@ -256,3 +256,40 @@ def test_which_interval_an_attempt_begins_with(
     pod = rendered(action, checkpoint={"store": store, "interval": interval})
     config = json.loads(container_of(pod, "spot-sidecar")["env"][0]["value"])
     assert config["interval"] == seconds
+
+
+def test_a_volume_is_the_sidecars_alone() -> None:
+    store = {"volume": {"claimName": "ckpt", "path": "teams/vision"}}
+    pod = rendered(template=RICH_TEMPLATE, checkpoint={**RICH_CHECKPOINT, "store": store})
+    volume = {"name": "spot-store", "persistentVolumeClaim": {"claimName": "ckpt"}}
+    assert volume in pod["spec"]["volumes"]
+    sidecar = container_of(pod, names.SIDECAR_CONTAINER)
+    assert mounts_of(sidecar)["spot-store"] == "/spot/store"
+    for name in ("trainer", "logs", "fetch"):
+        assert "spot-store" not in mounts_of(container_of(pod, name))
+    config = json.loads(sidecar["env"][0]["value"])
+    assert config["store"] == {"volume": {"mount": "/spot/store", "path": "teams/vision"}}
+    assert {"name": "AWS_EC2_METADATA_DISABLED", "value": "true"} in sidecar["env"]
+
+
+@pytest.mark.parametrize(
+    ("bundle", "source"),
+    [
+        ({"secretName": "ca"}, {"secret": {"secretName": "ca"}}),
+        ({"configMapName": "ca", "key": "root.pem"}, {"configMap": {"name": "ca"}}),
+    ],
+)
+def test_a_private_authority_is_mounted_as_a_folder_so_that_it_may_change(
+    bundle: Json, source: Json
+) -> None:
+    store = {"s3": {"bucket": "ckpt", "caBundle": bundle, "addressing": "VirtualHost"}}
+    pod = rendered(checkpoint={**RICH_CHECKPOINT, "store": store})
+    (volume,) = (one for one in pod["spec"]["volumes"] if one["name"] == "spot-ca")
+    ((kind, named),) = source.items()
+    items = [{"key": bundle.get("key", "ca.crt"), "path": "ca.crt"}]
+    assert volume == {"name": "spot-ca", kind: {**named, "items": items, "defaultMode": 0o444}}
+    sidecar = container_of(pod, names.SIDECAR_CONTAINER)
+    (mount,) = (one for one in sidecar["volumeMounts"] if one["name"] == "spot-ca")
+    assert mount == {"name": "spot-ca", "mountPath": "/spot/ca", "readOnly": True}
+    s3 = json.loads(sidecar["env"][0]["value"])["store"]["s3"]
+    assert (s3["caFile"], s3["addressing"]) == ("/spot/ca/ca.crt", "virtual")

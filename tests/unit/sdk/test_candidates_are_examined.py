@@ -112,17 +112,46 @@ def test_a_tombstone_carries_the_evidence_once(store: DirectoryStore) -> None:
     assert verify.quarantine(store, facts, attempt=5, at=AT) == ()
 
 
-def test_posts_of_earlier_attempts_are_evidence(store: DirectoryStore) -> None:
-    def post(attempt: int, verdict: str) -> None:
-        body = Post(attempt=attempt, k=0, rank=0, id=an_id(), verdict=verdict, node="n1", at=AT,
-                    kind="content" if verdict == "bad" else "", detail="differs")  # fmt: skip
-        store.create(keys.post(attempt, 0, 0), records.dump(body))
+def a_post(attempt: int, verdict: str) -> Post:
+    kind = "content" if verdict == "bad" else ""
+    return Post(attempt=attempt, k=0, rank=0, id=an_id(), verdict=verdict, node=f"n{attempt}",
+                at=AT, kind=kind, detail="differs")  # fmt: skip
 
-    post(1, "bad")
-    post(2, "verified")
-    (store.root / "post/00000003/000").mkdir(parents=True)
-    (store.root / keys.post(3, 0, 0)).write_bytes(b"damaged")
+
+def test_posts_of_earlier_attempts_are_evidence(store: DirectoryStore) -> None:
+    verify.write_post(store, a_post(1, "bad"))
+    verify.write_post(store, a_post(2, "verified"))
+    key = keys.evidence(an_id(), 3, 0, 0)
+    store.create(key, b"damaged")
     assert verify.read_evidence(store) == (Evidence(an_id(), Kind.CONTENT, "n1", "differs"),)
+
+
+def test_what_stands_is_the_word_of_a_rank_and_its_evidence_is_there_before_it(
+    store: DirectoryStore,
+) -> None:
+    def no_posts(method: str, key: str) -> StoreError | None:
+        return Unreachable("down") if method == "create" and key.startswith("post/") else None
+
+    with pytest.raises(Unreachable):
+        verify.write_post(FaultyStore(store, no_posts), a_post(1, "bad"))
+    assert len(verify.read_evidence(store)) == 1
+    assert verify.write_post(store, a_post(1, "verified")).verdict == "verified"
+    assert verify.write_post(store, a_post(1, "bad")).verdict == "verified"
+
+
+def test_looking_for_evidence_costs_no_more_after_hundreds_of_attempts(
+    store: DirectoryStore,
+) -> None:
+    for attempt in range(1, 300):
+        verify.write_post(store, a_post(attempt, "bad" if attempt == 7 else "verified"))
+    watched = FaultyStore(store)
+    assert [item.node for item in verify.read_evidence(watched)] == ["n7"]
+    assert len(watched.calls) == 3
+    facts = Facts(
+        node="n7", commits=(an_id(),), evidence=verify.read_evidence(store), verified_on={"n7"}
+    )
+    verify.quarantine(store, facts, attempt=300, at=AT)
+    assert verify.read_evidence(store) == ()
 
 
 def test_a_new_lineage_is_opened_once(store: DirectoryStore) -> None:

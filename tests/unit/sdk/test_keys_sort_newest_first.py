@@ -30,6 +30,8 @@ def test_a_later_attempt_outranks_a_larger_step() -> None:
          "a00000001-s000000000002-0000000a"),
         (keys.choice(3, 1), keys.parse_choice, (3, 1)),
         (keys.post(3, 1, 9), keys.parse_post, (3, 1, 9)),
+        (keys.evidence("a00000001-s000000000002-0000000a", 3, 1, 9), keys.parse_evidence,
+         "a00000001-s000000000002-0000000a"),
         (keys.marker(12), keys.parse_marker, 12),
     ],
 )  # fmt: skip

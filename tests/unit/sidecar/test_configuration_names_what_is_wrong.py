@@ -29,6 +29,7 @@ def test_what_the_operator_renders_is_read(tmp_path: Path) -> None:
     with a_pod(tmp_path, attempt=3, with_operator=False) as pod:
         settings = pod.settings()
     assert settings.config.attempt == 3
+    assert settings.config.store.s3 is not None
     assert settings.config.store.s3.bucket == "checkpoints"
     assert settings.config.staging_bytes == 64 * 2**20
     assert settings.pod.node == "node-a"
@@ -48,6 +49,9 @@ def test_fields_of_a_newer_operator_are_left_alone() -> None:
         (changed(version=2), "version 2"),
         (changed(store__s3__bucket=...), "store.s3.bucket"),
         (changed(store=...), "store"),
+        (changed(store={}), "exactly one of s3 and volume"),
+        (changed(store__volume={"mount": "/x"}), "exactly one of s3 and volume"),
+        (changed(store__s3__addressing="host"), "store.s3.addressing"),
         (changed(attempt=0), "attempt"),
         (changed(rank=1), "rank 1 of 1"),
         (changed(graceSeconds=0), "graceSeconds"),

@@ -25,7 +25,7 @@ from spot_training.checkpoint.manifest import Claim, Marker
 from spot_training.checkpoint.records import FormatError
 from spot_training.checkpoint.retention import discard_orphans
 from spot_training.checkpoint.store import Corrupt, Store
-from spot_training.checkpoint.stores.directory import DirectoryStore, discard_temporary
+from spot_training.checkpoint.stores.directory import DirectoryStore
 from spot_training.exits import tell
 from spot_training.notices import DEFAULT_GRACE, Notice, NoticeFile, SigtermTrap, Watch
 from spot_training.progress import Progress
@@ -50,7 +50,7 @@ class LocalBackend:
         self._directory = directory
         self._store = store or DirectoryStore.prepare(directory)
         self._lock = _locked(directory)
-        discard_temporary(directory)
+        self._store.discard_abandoned(lambda _: False, older_seconds=0)  # the lock is ours
         self._nonce = secrets.token_hex(4)
         self._arenas: list[Arena] = []
         self._busy: set[int] = set()

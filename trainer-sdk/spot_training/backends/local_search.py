@@ -94,7 +94,7 @@ class _Search:
             kind=str(evidence.kind) if evidence else "",
             detail=evidence.detail if evidence else "",
         )
-        self.store.create(keys.post(self.attempt, k, 0), records.dump(post))
+        verify.write_post(self.store, post)
 
 
 def _walk(context: _Search, pause: Callable[[float], None]) -> Beginning:

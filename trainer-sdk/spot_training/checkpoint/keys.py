@@ -26,6 +26,7 @@ PINS = "pins/"
 EXPIRED = "expired/"
 CHOICES = "choice/"
 POSTS = "post/"
+EVIDENCE = "evidence/"
 MARKERS = "complete/"
 
 _ID = re.compile(r"a(\d{8})-s(\d{12})-([0-9a-f]{8})")
@@ -39,6 +40,7 @@ _EXPIRED = re.compile(r"expired/(a\d{8}-s\d{12}-[0-9a-f]{8})\.json")
 _VERIFIED = re.compile(r"verified/(a\d{8}-s\d{12}-[0-9a-f]{8})\.json")
 _CHOICE = re.compile(r"choice/(\d{8})/(\d{3})\.json")
 _POST = re.compile(r"post/(\d{8})/(\d{3})/(\d{5})\.json")
+_EVIDENCE = re.compile(r"evidence/(a\d{8}-s\d{12}-[0-9a-f]{8})/(\d{8})-(\d{3})-(\d{5})\.json")
 _MARKER = re.compile(r"complete/(\d{8})\.json")
 
 
@@ -154,6 +156,18 @@ def posts(attempt: int, k: int) -> str:
     return f"{POSTS}{_digits(attempt, ATTEMPT_DIGITS)}/{_digits(k, CHOICE_DIGITS)}/"
 
 
+def evidence(checkpoint: str, attempt: int, k: int, rank: int) -> str:
+    """Key of a post that found the checkpoint bad, once more where the next attempts look."""
+    return (
+        f"{evidence_of(checkpoint)}{_digits(attempt, ATTEMPT_DIGITS)}-{_digits(k, CHOICE_DIGITS)}"
+        f"-{_digits(rank, RANK_DIGITS)}.json"
+    )
+
+
+def evidence_of(checkpoint: str) -> str:
+    return f"{EVIDENCE}{checkpoint}/"
+
+
 def marker(attempt: int) -> str:
     return f"{MARKERS}{_digits(attempt, ATTEMPT_DIGITS)}.json"
 
@@ -216,6 +230,12 @@ def parse_post(key: str) -> tuple[int, int, int] | None:
     """(attempt, k, rank) of a post's key."""
     match = _POST.fullmatch(key)
     return (int(match[1]), int(match[2]), int(match[3])) if match else None
+
+
+def parse_evidence(key: str) -> str | None:
+    """The checkpoint id that a key of evidence is about."""
+    match = _EVIDENCE.fullmatch(key)
+    return match[1] if match else None
 
 
 def parse_marker(key: str) -> int | None:

@@ -46,7 +46,7 @@ def pause(seconds: float, cancel: Cancel | None) -> None:
         cancel.wait(seconds)
 
 
-def expect_going_on(cancel: Cancel | None) -> None:
-    """Raises Cancelled once the event is set."""
+def expect_going_on(cancel: Cancel | None, what: str = "the transfer") -> None:
+    """Raises Cancelled once the event is set; `what` is given up then."""
     if cancel is not None and cancel.is_set():
-        raise Cancelled("given up by its caller")
+        raise Cancelled(f"{what}: given up by its caller")

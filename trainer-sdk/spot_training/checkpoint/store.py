@@ -14,7 +14,7 @@ Only NotFound and Corrupt say anything about a checkpoint; the rest is about the
 # ruff: noqa: N818 - errors are named for what happened
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -174,3 +174,12 @@ class Store(Protocol):
 
     def delete(self, key: str) -> None:
         """Deletes the key; nothing happens if it is not there."""
+
+    def discard_abandoned(
+        self, spare: Callable[[str], bool], *, older_seconds: float
+    ) -> tuple[str, ...]:
+        """Removes what writers that died left of unfinished uploads; returns their keys.
+
+        Only what is at least `older_seconds` old by the store's own clock, whose key is not
+        spared, and which this process is not working on.
+        """

@@ -127,10 +127,29 @@ def quarantine(store: Store, facts: Facts, *, attempt: int, at: str) -> tuple[To
     return tuple(tombstones)
 
 
+def write_post(store: Store, post: Post) -> Post:
+    """Posts a rank's verdict; returns the one that stands, which is final.
+
+    A bad one is first written where `read_evidence` looks: nothing that stands is overlooked.
+    """
+    body = records.dump(post)
+    if post.verdict == "bad":
+        store.create(keys.evidence(post.id, post.attempt, post.k, post.rank), body)
+    key = keys.post(post.attempt, post.k, post.rank)
+    if store.create(key, body):
+        return post
+    return records.load(Post, store.read(key))
+
+
 def read_evidence(store: Store) -> tuple[Evidence, ...]:
-    """What every post of every attempt found bad: a later node confirms an earlier one's."""
-    found = [key for key in store.list(keys.POSTS) if keys.parse_post(key)]
-    return tuple(evidence for key in found if (evidence := _evidence(store.read(key))))
+    """What posts of every attempt found bad: a later node confirms an earlier one's.
+
+    Only what is not quarantined yet is read, so hundreds of attempts cost no more than one.
+    """
+    buried = {keys.parse_tombstone(key) for key in store.list(keys.TOMBSTONES)}
+    found = [(key, keys.parse_evidence(key)) for key in store.list(keys.EVIDENCE)]
+    wanted = [key for key, checkpoint in found if checkpoint and checkpoint not in buried]
+    return tuple(evidence for key in wanted if (evidence := _evidence(store.read(key))))
 
 
 def _evidence(body: bytes) -> Evidence | None:

@@ -7,7 +7,7 @@ start once all posted `verified`. What stands is final: a restarted sidecar adop
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from spot_training.checkpoint import keys, records
+from spot_training.checkpoint import keys, records, verify
 from spot_training.checkpoint.manifest import Choice, Post
 from spot_training.checkpoint.selection import Evidence
 from spot_training.checkpoint.store import NotFound, Store
@@ -68,10 +68,7 @@ class Ballot:
             kind=str(evidence.kind) if evidence else "",
             detail=evidence.detail[:1024] if evidence else "",
         )
-        key = keys.post(self.attempt, choice.k, self.rank)
-        if store.create(key, records.dump(post)):
-            return post
-        return records.load(Post, store.read(key))
+        return verify.write_post(store, post)
 
     def posted(self, store: Store, choice: Choice) -> Post | None:
         """What this rank has posted for the choice before."""

@@ -1,37 +1,43 @@
-"""A lineage in a local directory (or a mounted volume with hard links).
+"""A lineage in a local directory, or in a mounted volume that several nodes write to.
 
-Everything is written beside its place, fsynced, then linked or renamed there, then the directory
-is fsynced: after a power cut a file is whole or absent. Creating never overwrites because a hard
-link to an existing name fails. A missing root is Unreachable (a volume not mounted), not NotFound.
+Everything is written beside its place, fsynced, put there in one step, and the folder is fsynced:
+after a power cut or a SIGKILL a file is whole or absent, and what a killed writer left lies in
+`.tmp/` until `discard_abandoned`. A missing root is Unreachable (a volume not mounted), not
+NotFound. Large objects are read back and compared after they were written.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
+import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
-from spot_training.checkpoint.content import Content, has_digests
+from spot_training.checkpoint.content import Content
 from spot_training.checkpoint.digest import Digests, algorithm
+from spot_training.checkpoint.parallel import Group, together
+from spot_training.checkpoint.retry import expect_going_on
 from spot_training.checkpoint.store import (
     Cancel,
-    Cancelled,
     Capabilities,
     Corrupt,
-    Denied,
-    Misconfigured,
     NotFound,
     Stat,
-    StoreError,
     Throttle,
     Unreachable,
     Written,
 )
+from spot_training.checkpoint.stores import files
 
 _TEMPORARY = ".tmp"
+_SLASH = "~"
+"""Stands for a slash in the name of a draft, which so says what it was to become."""
+_READERS = 4
+_TRIES = 3
 
 
 class DirectoryStore:
@@ -41,10 +47,20 @@ class DirectoryStore:
         self.root = root
 
     @classmethod
-    def prepare(cls, root: Path) -> DirectoryStore:
-        """Makes the root if it is absent; raises Denied or Unreachable if that fails."""
-        with _explained(str(root)):
-            root.mkdir(parents=True, exist_ok=True)
+    def prepare(cls, root: Path, *, within: Path | None = None) -> DirectoryStore:
+        """Makes the root, durably, if it is absent.
+
+        `within` must exist (a mount point): from there down to the root symbolic links are
+        refused, because in a volume that others can write to they could lead out of it.
+        Raises Denied, Misconfigured or Unreachable.
+        """
+        try:
+            with files.explained(str(root)):
+                if within is None:
+                    root.parent.mkdir(parents=True, exist_ok=True)
+                files.make_folders(root, within or root.parent)
+        except NotFound as error:
+            raise Unreachable(f"{within} is not there: is its volume mounted?") from error
         return cls(root)
 
     def probe(self) -> Capabilities:
@@ -56,24 +72,20 @@ class DirectoryStore:
 
     def create(self, key: str, body: bytes) -> bool:
         path = self._path(key)
-        with self._explained(key), self._temporary() as temporary:
-            _write_durably(temporary, memoryview(body))
-            _make_parents(path, self.root)
-            try:
-                os.link(temporary, path)
-            except FileExistsError:
-                return path.read_bytes() == body
-            _sync_directory(path.parent)
-        return True
+        with self._explained(key), self._draft(key) as draft:
+            files.write_durably(draft, memoryview(body))
+            placed = self._put(lambda: files.place_new(draft, path), path)
+            # Also when it stood already: its writer may have died before it synced the folder.
+            files.sync_folder(path.parent)
+            return placed or files.read_whole(path) == body
 
     def read(self, key: str) -> bytes:
         with self._explained(key):
-            return self._path(key).read_bytes()
+            return files.read_whole(self._path(key))
 
     def read_range(self, key: str, start: int, size: int) -> bytes:
-        with self._explained(key), self._path(key).open("rb") as file:
-            file.seek(start)
-            return file.read(size)
+        with self._explained(key), files.opened(self._path(key)) as descriptor:
+            return os.pread(descriptor, size, start)
 
     def list(self, prefix: str) -> tuple[str, ...]:
         self._expect_root()
@@ -81,8 +93,8 @@ class DirectoryStore:
         with self._explained(prefix):
             names = (
                 str((Path(folder) / name).relative_to(self.root))
-                for folder, _, files in os.walk(top, onerror=_raise_unless_absent)
-                for name in files
+                for folder, _, found in os.walk(top, onerror=_raise_unless_absent)
+                for name in found
             )
             return tuple(
                 sorted(n for n in names if n.startswith(prefix) and not n.startswith(_TEMPORARY))
@@ -90,9 +102,9 @@ class DirectoryStore:
 
     def written(self, prefix: str) -> Written:
         """By modification times, which a file server sets; a new file's is its time now."""
-        with self._explained(prefix), self._temporary() as temporary:
-            temporary.touch()
-            now = temporary.stat().st_mtime
+        with self._explained(prefix), self._draft("clock") as clock:
+            clock.touch()
+            now = clock.stat().st_mtime  # by the clock of whoever keeps the files
         at: dict[str, float] = {}
         for key in self.list(prefix):
             with contextlib.suppress(FileNotFoundError):  # deleted since
@@ -108,7 +120,7 @@ class DirectoryStore:
 
     def stat(self, key: str) -> Stat:
         with self._explained(key):
-            return Stat(size=self._path(key).stat().st_size)
+            return Stat(size=self._path(key).stat(follow_symlinks=False).st_size)
 
     def upload(
         self,
@@ -120,18 +132,18 @@ class DirectoryStore:
         cancel: Cancel | None = None,
     ) -> None:
         path = self._path(key)
-        with self._explained(key), self._temporary() as temporary:
-            with temporary.open("xb", buffering=0) as file:
+        with self._explained(key), self._draft(key) as draft:
+            with draft.open("xb+", buffering=0) as file:
                 for start, end in digests.part_ranges():
-                    _expect_going_on(key, cancel)
+                    expect_going_on(cancel, key)
                     if throttle is not None:
                         throttle.take(end - start, cancel)
-                    _write_all(file.fileno(), data[start:end])
+                    files.write_all(file.fileno(), data[start:end])
                 os.fsync(file.fileno())
-            _expect_unchanged(key, data, digests)
-            _make_parents(path, self.root)
-            temporary.rename(path)
-            _sync_directory(path.parent)
+                files.forget_cached(file.fileno())
+                _expect_written(file.fileno(), key, digests, cancel)
+            self._put(lambda: draft.rename(path), path)
+            files.sync_folder(path.parent)
 
     def download(
         self,
@@ -141,14 +153,18 @@ class DirectoryStore:
         *,
         cancel: Cancel | None = None,
     ) -> None:
-        with self._explained(key), self._path(key).open("rb", buffering=0) as file:
-            size = os.fstat(file.fileno()).st_size
+        with self._explained(key), files.opened(self._path(key)) as descriptor:
+            size = os.fstat(descriptor).st_size
             if size != digests.size:
                 raise Corrupt(f"{key} has {size} bytes, its manifest says {digests.size}")
-            for (start, end), expected in zip(digests.part_ranges(), digests.parts, strict=True):
-                _expect_going_on(key, cancel)
-                _read_part(
-                    file.fileno(), start, into[start:end], expected, digests=digests, key=key
+            group = Group(cancel, threading.Event())
+            parts = zip(digests.part_ranges(), digests.parts, strict=True)
+            read = partial(_read_part, descriptor, key, group, digests.algorithm)
+            with ThreadPoolExecutor(_READERS, thread_name_prefix="spot-read") as pool:
+                together(
+                    pool,
+                    group,
+                    (partial(read, into[a:b], a, expected) for (a, b), expected in parts),
                 )
 
     def delete(self, key: str) -> None:
@@ -156,13 +172,41 @@ class DirectoryStore:
         with self._explained(key):
             path.unlink(missing_ok=True)
             if path.parent.exists():
-                _sync_directory(path.parent)
+                files.sync_folder(path.parent)
+            with contextlib.suppress(OSError):  # not empty, or removed by another
+                if path.parent != self.root:
+                    path.parent.rmdir()
+
+    def discard_abandoned(
+        self, spare: Callable[[str], bool], *, older_seconds: float
+    ) -> tuple[str, ...]:
+        """See `Store.discard_abandoned`; a draft's age counts from its last write."""
+        discarded = []
+        with self._explained(_TEMPORARY), self._draft("clock") as clock:
+            clock.touch()
+            now = clock.stat().st_mtime
+            for path in clock.parent.iterdir():
+                key = path.name.rpartition(".")[0].replace(_SLASH, "/")
+                with contextlib.suppress(FileNotFoundError):
+                    old = now - path.stat().st_mtime >= older_seconds
+                    if path != clock and old and not spare(key):
+                        path.unlink()
+                        discarded.append(key)
+        return tuple(sorted(discarded))
 
     def _path(self, key: str) -> Path:
         parts = key.split("/")
         if key.startswith("/") or any(part in ("", ".", "..") for part in parts):
             raise ValueError(f"{key!r} is no key of a lineage")
         return self.root.joinpath(*parts)
+
+    def _put(self, put: Callable[[], object], path: Path) -> bool:
+        """Runs `put`, making the folders of `path`; another writer may remove them as empty."""
+        for _ in range(_TRIES):
+            files.make_folders(path.parent, self.root)
+            with contextlib.suppress(FileNotFoundError):
+                return bool(put())
+        raise Unreachable(f"{path}: its folder or its draft was removed while it was written")
 
     def _expect_root(self) -> None:
         if not self.root.is_dir():
@@ -171,53 +215,26 @@ class DirectoryStore:
     @contextlib.contextmanager
     def _explained(self, key: str) -> Iterator[None]:
         try:
-            with _explained(f"{self.root}/{key}"):
+            with files.explained(f"{self.root}/{key}"):
                 yield
         except NotFound:
             self._expect_root()
             raise
 
     @contextlib.contextmanager
-    def _temporary(self) -> Iterator[Path]:
+    def _draft(self, key: str) -> Iterator[Path]:
         self._expect_root()
         folder = self.root / _TEMPORARY
-        folder.mkdir(exist_ok=True)
-        path = folder / uuid.uuid4().hex
+        files.make_folders(folder, self.root)
+        path = folder / f"{key.replace('/', _SLASH)}.{uuid.uuid4().hex}"
         try:
             yield path
         finally:
             path.unlink(missing_ok=True)
 
 
-def discard_temporary(root: Path) -> None:
-    """Removes what killed writers left; only for the one process that writes below `root`."""
-    folder = root / _TEMPORARY
-    for path in folder.iterdir() if folder.is_dir() else ():
-        path.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _explained(what: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise _translated(error, what) from error
-
-
-def _translated(error: OSError, what: str) -> StoreError:
-    if isinstance(error, FileNotFoundError):
-        return NotFound(f"{what} does not exist")
-    if isinstance(error, PermissionError):
-        if error.errno == errno.EPERM and error.filename2:
-            return Misconfigured(f"{what}: this file system has no hard links; use another one")
-        return Denied(f"{what}: {error.strerror}; the process needs to read and write there")
-    if error.errno == errno.ENOSPC:
-        return Unreachable(f"{what}: the disk is full; make room")
-    return Unreachable(f"{what}: {error}")
-
-
 def _holds_any(folder: Path) -> bool:
-    return any(files for _, _, files in os.walk(folder))
+    return any(found for _, _, found in os.walk(folder))
 
 
 def _raise_unless_absent(error: OSError) -> None:
@@ -225,59 +242,31 @@ def _raise_unless_absent(error: OSError) -> None:
         raise error
 
 
-def _write_durably(path: Path, body: memoryview) -> None:
-    with path.open("xb", buffering=0) as file:
-        _write_all(file.fileno(), body)
-        os.fsync(file.fileno())
-
-
-def _write_all(descriptor: int, data: memoryview) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]
-
-
-def _make_parents(path: Path, root: Path) -> None:
-    """Makes the folders of `path`, each durable in the one above it."""
-    missing = [folder for folder in path.parents if folder != root and not folder.exists()]
-    for folder in reversed([folder for folder in missing if folder.is_relative_to(root)]):
-        folder.mkdir(exist_ok=True)
-        _sync_directory(folder.parent)
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _expect_going_on(key: str, cancel: Cancel | None) -> None:
-    if cancel is not None and cancel.is_set():
-        raise Cancelled(f"{key}: given up")
-
-
-def _expect_unchanged(key: str, data: Content, digests: Digests) -> None:
-    """The server of an object store checks every part; here we have to look ourselves."""
-    if not has_digests(data, digests):
-        raise Corrupt(f"{key}: the snapshot changed while it was written")
+def _expect_written(descriptor: int, key: str, digests: Digests, cancel: Cancel | None) -> None:
+    """The server of an object store checks what arrives; here what was written is read back."""
+    chosen = algorithm(digests.algorithm)
+    buffer = memoryview(bytearray(min(files.SLICE, digests.size)))
+    value = done = 0
+    while done < digests.size:
+        expect_going_on(cancel, key)
+        piece = buffer[: min(len(buffer), digests.size - done)]
+        files.read_into(descriptor, done, piece, key)
+        value = chosen.update(piece, value)
+        done += len(piece)
+    if chosen.hex(value) != digests.whole or os.fstat(descriptor).st_size != digests.size:
+        raise Corrupt(
+            f"{key}: what was written differs from its digest: the snapshot changed meanwhile, "
+            "or the volume does not keep what it is given"
+        )
 
 
 def _read_part(
-    descriptor: int, start: int, into: memoryview, expected: str, *, digests: Digests, key: str
+    descriptor: int, key: str, group: Group, name: str, into: memoryview, start: int, expected: str
 ) -> None:
-    digest = algorithm(digests.algorithm)
+    digest = algorithm(name)
     for _ in range(2):
-        _read_all(descriptor, start, into, key)
+        expect_going_on(group, key)
+        files.read_into(descriptor, start, into, key)
         if digest.of(into) == expected:
             return
     raise Corrupt(f"{key}: bytes {start} to {start + len(into)} do not match their digest")
-
-
-def _read_all(descriptor: int, start: int, into: memoryview, key: str) -> None:
-    done = 0
-    while done < len(into):
-        count = os.preadv(descriptor, [into[done:]], start + done)
-        if count == 0:
-            raise Corrupt(f"{key}: ends at byte {start + done}")
-        done += count

@@ -3,8 +3,8 @@
 Uploads are our own multipart loop over low-level calls: parts are slices of the mapping, each sent
 with its precomputed CRC64NVME, which the server checks; the whole is checked on completion.
 Downloads are ranged GETs straight into the target, hashed part by part. Creates are conditional
-(`If-None-Match: *`); on 412 our own earlier write is recognised by its body. A server that was
-seen to ignore the condition gets the slower protocol of `_create_unconditionally`.
+(`If-None-Match: *`); on 412 our own earlier write is recognised by its body. What a server was seen
+not to do at the probe is done here instead: see `s3_probe` and `_create_unconditionally`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
-from typing import Any
 
 from spot_training.checkpoint.content import Content
-from spot_training.checkpoint.digest import Digests, digest_payload
+from spot_training.checkpoint.digest import Digests
 from spot_training.checkpoint.retry import Retry
 from spot_training.checkpoint.store import (
     Cancel,
@@ -29,17 +28,18 @@ from spot_training.checkpoint.store import (
     Misconfigured,
     NotFound,
     Stat,
-    StoreError,
     Throttle,
     Written,
 )
-from spot_training.checkpoint.stores.s3_calls import Calls, Page
-from spot_training.checkpoint.stores.s3_client import S3Settings, connect
-from spot_training.checkpoint.stores.s3_errors import NotImplementedThere, Precondition
+from spot_training.checkpoint.stores.s3_calls import Calls, OpenUpload, Page
+from spot_training.checkpoint.stores.s3_client import Connection, S3Settings
+from spot_training.checkpoint.stores.s3_errors import Precondition
+from spot_training.checkpoint.stores.s3_probe import FRAMING, Ability, look
 from spot_training.checkpoint.stores.s3_transfer import Transfer
 
 SETTLE_SECONDS = 2.0  # twice the resolution of LastModified
 _BALLOTS = ".ballots/"
+_PEEK = 128
 
 
 class S3Store:
@@ -49,27 +49,25 @@ class S3Store:
         self,
         settings: S3Settings,
         *,
-        client: Any = None,
         retry: Retry | None = None,
         settle: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`client` overrides the boto3 client; `settle` waits (only without conditional writes)."""
-        self._calls = Calls(client or connect(settings), settings.bucket, settings.prefix)
+        """`settle` waits (only without conditional writes)."""
+        self._connection = Connection(settings)
+        self._calls = Calls(self._connection)
         self._retry = retry or Retry()
         self._pool = ThreadPoolExecutor(settings.connections, thread_name_prefix="spot-s3")
         self._transfer = Transfer(self._calls, self._pool, self._retry)
         self._settle = settle
-        self._capabilities: Capabilities | None = None
+        self._seen: Ability | None = None
         self._probing = threading.Lock()
 
     def probe(self) -> Capabilities:
-        with self._probing:
-            if self._capabilities is None:
-                self._capabilities = self._retry.call(self._look)
-            return self._capabilities
+        ability = self._ability()
+        return Capabilities(ability.conditional_create, ability.checksums)
 
     def create(self, key: str, body: bytes) -> bool:
-        if self.probe().conditional_create:
+        if self._ability().conditional_create:
             return self._create_conditionally(key, body)
         return self._create_unconditionally(key, body)
 
@@ -114,8 +112,11 @@ class S3Store:
         cancel: Cancel | None = None,
     ) -> None:
         _expect_room(key, data, digests)
+        ability = self._ability()
         self._transfer.upload(key, data, digests, throttle=throttle, cancel=cancel)
         self._expect_stored(key, digests)
+        if not ability.verifies:
+            self._transfer.read_back(key, digests, cancel)
 
     def download(
         self,
@@ -137,25 +138,24 @@ class S3Store:
         """Ends the transfer threads; transfers under way finish first."""
         self._pool.shutdown()
 
-    def _look(self) -> Capabilities:
-        key = f"probe/{uuid.uuid4().hex}"
-        body = memoryview(b"probe")
-        try:
-            self._calls.put_data(key, body, digest_payload(body), None)
-            keeps = self._calls.head(key).checksum is not None
-            return Capabilities(conditional_create=self._refuses(key), checksums=keeps)
-        finally:
-            with contextlib.suppress(StoreError):
-                self._calls.delete(key)
+    def discard_abandoned(
+        self, spare: Callable[[str], bool], *, older_seconds: float
+    ) -> tuple[str, ...]:
+        """See `Store.discard_abandoned`; an upload's age counts from its beginning."""
+        now = self.written("probe/").now
 
-    def _refuses(self, key: str) -> bool:
-        try:
-            self._calls.put(key, b"overwritten", only_new=True)
-        except Precondition:
-            return True
-        except NotImplementedThere:
-            return False
-        return False
+        def spared(upload: OpenUpload) -> bool:
+            young = now + 1 - upload.initiated.timestamp() < older_seconds  # Date has whole seconds
+            return young or spare(upload.key)
+
+        return self._transfer.discard_abandoned(spared)
+
+    def _ability(self) -> Ability:
+        with self._probing:
+            if self._seen is None:
+                self._seen = self._retry.call(partial(look, self._calls, self._connection))
+                self._calls.md5 = not self._seen.checksums
+            return self._seen
 
     def _create_conditionally(self, key: str, body: bytes) -> bool:
         """A refused retry may have met its own write, and not every server is as good as its word:
@@ -198,10 +198,20 @@ class S3Store:
 
     def _expect_stored(self, key: str, digests: Digests) -> None:
         stat = self.stat(key)
+        if stat.size > digests.size and FRAMING.match(self._peek(key, stat.size)):
+            raise Misconfigured(
+                f"{key}: the store, or a proxy before it, keeps the aws-chunked framing of uploads "
+                "inside the objects; nothing can be saved there: upgrade it, or use another"
+            )
         if stat.size != digests.size:
             raise Corrupt(f"{key}: the server holds {stat.size} bytes of {digests.size}")
         if stat.algorithm == digests.algorithm and stat.checksum != digests.whole:
             raise Corrupt(f"{key}: the server holds {stat.checksum}, not {digests.whole}")
+
+    def _peek(self, key: str, size: int) -> bytes:
+        into = memoryview(bytearray(min(_PEEK, size)))
+        self._retry.call(partial(self._calls.get_range, key, 0, into, size, None))
+        return bytes(into)
 
 
 def _expect_room(key: str, memory: Content, digests: Digests) -> None:

@@ -1,16 +1,20 @@
-"""One S3 request per method, in the words of `checkpoint.store`; nothing is tried twice here."""
+"""One S3 request per method, in the words of `checkpoint.store`.
+
+Nothing is tried twice here, but for a request whose credentials turn out to have expired.
+"""
 
 from __future__ import annotations
 
 import base64
 import contextlib
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from spot_training.checkpoint.digest import Digests
+from spot_training.checkpoint.digest import Digests, algorithm, digest_payload
 from spot_training.checkpoint.retry import expect_going_on
 from spot_training.checkpoint.store import (
     Cancel,
@@ -20,7 +24,8 @@ from spot_training.checkpoint.store import (
     Stat,
     StoreError,
 )
-from spot_training.checkpoint.stores.s3_errors import explained
+from spot_training.checkpoint.stores.s3_client import Connection
+from spot_training.checkpoint.stores.s3_errors import Expired, explained
 
 _CHECKSUMS = {"crc64nvme": "ChecksumCRC64NVME", "crc32": "ChecksumCRC32"}
 _SLICE = 1 << 20  # bytes between two looks at the cancel event
@@ -35,40 +40,67 @@ class Page:
     date: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class SentPart:
+    """A part that the server has; `digest` is what it keeps of it, in hex, if it keeps any."""
+
+    number: int
+    size: int
+    etag: str
+    digest: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenUpload:
+    """A multipart upload that was begun."""
+
+    key: str
+    id: str
+    initiated: datetime
+
+
 class Calls:
     """Requests about keys below one prefix of one bucket."""
 
-    def __init__(self, client: Any, bucket: str, prefix: str) -> None:
-        self._client = client
-        self._bucket = bucket
-        self._prefix = prefix
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._bucket = connection.settings.bucket
+        self._prefix = connection.settings.prefix
+        self.md5 = False
+        """Protect what is sent by Content-MD5: the server does not check the digests."""
 
     def put(self, key: str, body: bytes, *, only_new: bool = False) -> None:
         """Writes a document; with `only_new` raises Precondition if the key exists."""
         condition = {"IfNoneMatch": "*"} if only_new else {}
-        with explained(self._name(key)):
-            self._client.put_object(**self._at(key), Body=body, **condition)
+        self._ask(key, "put_object", Body=body, **condition)
 
     def put_data(self, key: str, data: memoryview, digests: Digests, cancel: Cancel | None) -> None:
         """Writes an object of one part; the server checks its digest."""
-        with _noticing(cancel), explained(self._name(key)):
-            self._client.put_object(
-                **self._at(key),
+        with _noticing(cancel):
+            self._ask(
+                key,
+                "put_object",
                 Body=_Body(data, cancel),
                 ContentLength=len(data),
-                **_checksum(digests.algorithm, digests.whole),
+                **self._check(data, digests.algorithm, digests.whole),
             )
+
+    def put_with_wrong_digest(self, key: str, data: memoryview, other: memoryview) -> None:
+        """Writes `data` with the digest of `other`; a server that compares raises."""
+        digests = digest_payload(other)
+        check = self._check(other, digests.algorithm, digests.whole)
+        self._ask(key, "put_object", Body=_Body(data, None), ContentLength=len(data), **check)
 
     def get(self, key: str) -> bytes:
         with explained(self._name(key)):
-            body: bytes = self._client.get_object(**self._at(key))["Body"].read()
+            body: bytes = self._ask(key, "get_object")["Body"].read()
             return body
 
     def get_some(self, key: str, start: int, size: int) -> bytes:
         """Up to `size` bytes from byte `start`, fewer where the object ends."""
         end = start + size - 1
         with explained(self._name(key)):
-            answer = self._client.get_object(**self._at(key), Range=f"bytes={start}-{end}")
+            answer = self._ask(key, "get_object", Range=f"bytes={start}-{end}")
             body: bytes = answer["Body"].read()
             return body
 
@@ -76,19 +108,27 @@ class Calls:
         self, key: str, start: int, into: memoryview, size: int, cancel: Cancel | None
     ) -> None:
         """Fills `into` from byte `start`; raises Corrupt if the object has another size."""
-        end = start + len(into) - 1
-        with _noticing(cancel), explained(self._name(key)):
-            answer = self._client.get_object(**self._at(key), Range=f"bytes={start}-{end}")
-            with contextlib.closing(answer["Body"]) as body:  # unread, its connection is no use
-                total = str(answer.get("ContentRange", "")).rpartition("/")[2]
-                if total.isdigit() and int(total) != size:
-                    raise Corrupt(f"{key} has {total} bytes, its manifest says {size}")
-                _read_into(body, into, cancel)
+        with self._range(key, start, len(into), size, cancel) as body:
+            _read_into(body, into, cancel)
+
+    def hash_range(
+        self, key: str, start: int, length: int, digests: Digests, cancel: Cancel | None
+    ) -> str:
+        """The digest of `length` bytes from byte `start`, as the server now gives them."""
+        chosen = algorithm(digests.algorithm)
+        piece = memoryview(bytearray(min(_SLICE, length)))
+        value = done = 0
+        with self._range(key, start, length, digests.size, cancel) as body:
+            while done < length:
+                part = piece[: min(_SLICE, length - done)]
+                _read_into(body, part, cancel)
+                value = chosen.update(part, value)
+                done += len(part)
+        return chosen.hex(value)
 
     def head(self, key: str) -> Stat:
         try:
-            with explained(self._name(key)):
-                answer = self._client.head_object(**self._at(key), ChecksumMode="ENABLED")
+            answer = self._ask(key, "head_object", ChecksumMode="ENABLED")
         except NotFound:
             self._expect_bucket()  # a HEAD has no body to say which of the two is missing
             raise
@@ -115,20 +155,15 @@ class Calls:
 
     def _list(self, prefix: str, token: str | None, **options: str) -> Any:
         more = {"ContinuationToken": token} if token else {}
-        with explained(self._name(prefix)):
-            return self._client.list_objects_v2(
-                Bucket=self._bucket, Prefix=self._prefix + prefix, **options, **more
-            )
+        return self._ask_bucket(prefix, "list_objects_v2", **options, **more)
 
     def delete(self, key: str) -> None:
-        with explained(self._name(key)), contextlib.suppress(NotFound):
-            self._client.delete_object(**self._at(key))
+        with contextlib.suppress(NotFound):
+            self._ask(key, "delete_object")
 
-    def start_upload(self, key: str, algorithm: str) -> str:
-        with explained(self._name(key)):
-            answer = self._client.create_multipart_upload(
-                **self._at(key), ChecksumAlgorithm=algorithm.upper(), ChecksumType="FULL_OBJECT"
-            )
+    def start_upload(self, key: str, algorithm_name: str) -> str:
+        kind = {"ChecksumAlgorithm": algorithm_name.upper(), "ChecksumType": "FULL_OBJECT"}
+        answer = self._ask(key, "create_multipart_upload", **({} if self.md5 else kind))
         return str(answer["UploadId"])
 
     def put_part(
@@ -140,49 +175,128 @@ class Calls:
         digests: Digests,
         *,
         cancel: Cancel | None,
-    ) -> dict[str, Any]:
-        """Sends part `number` (from 1); returns what `finish_upload` needs of it."""
-        checksum = _checksum(digests.algorithm, digests.parts[number - 1])
-        with _noticing(cancel), explained(self._name(key)):
-            answer = self._client.upload_part(
-                **self._at(key),
+    ) -> SentPart:
+        """Sends part `number` (from 1)."""
+        digest = digests.parts[number - 1]
+        with _noticing(cancel):
+            answer = self._ask(
+                key,
+                "upload_part",
                 UploadId=upload,
                 PartNumber=number,
                 Body=_Body(data, cancel),
                 ContentLength=len(data),
-                **checksum,
+                **self._check(data, digests.algorithm, digest),
             )
-        return {"PartNumber": number, "ETag": answer["ETag"], **checksum}
+        return SentPart(number, len(data), answer["ETag"], None if self.md5 else digest)
 
     def finish_upload(
-        self, key: str, upload: str, parts: list[dict[str, Any]], digests: Digests
+        self, key: str, upload: str, parts: Iterable[SentPart], digests: Digests
     ) -> None:
-        with explained(self._name(key)):
-            self._client.complete_multipart_upload(
-                **self._at(key),
-                UploadId=upload,
-                MultipartUpload={"Parts": parts},
-                ChecksumType="FULL_OBJECT",
-                MpuObjectSize=digests.size,
-                **_checksum(digests.algorithm, digests.whole),
-            )
+        field = _CHECKSUMS[digests.algorithm]
+        listed = [
+            {"PartNumber": part.number, "ETag": part.etag}
+            | ({field: _base64(part.digest)} if part.digest and not self.md5 else {})
+            for part in parts
+        ]
+        whole = {
+            "ChecksumType": "FULL_OBJECT",
+            "MpuObjectSize": digests.size,
+            field: _base64(digests.whole),
+        }
+        self._ask(
+            key,
+            "complete_multipart_upload",
+            UploadId=upload,
+            MultipartUpload={"Parts": listed},
+            **({} if self.md5 else whole),
+        )
 
     def abort_upload(self, key: str, upload: str) -> None:
-        with explained(self._name(key)):
-            self._client.abort_multipart_upload(**self._at(key), UploadId=upload)
+        self._ask(key, "abort_multipart_upload", UploadId=upload)
+
+    def uploads(self, prefix: str) -> list[OpenUpload]:
+        """The multipart uploads of keys that begin with `prefix`, neither completed nor aborted."""
+        found: list[OpenUpload] = []
+        more: dict[str, str] = {}
+        while True:
+            answer = self._ask_bucket(prefix, "list_multipart_uploads", **more)
+            found += [
+                OpenUpload(item["Key"][len(self._prefix) :], item["UploadId"], item["Initiated"])
+                for item in answer.get("Uploads", ())
+            ]
+            if not answer.get("IsTruncated"):
+                return found
+            more = {
+                "KeyMarker": answer["NextKeyMarker"],
+                "UploadIdMarker": answer["NextUploadIdMarker"],
+            }
+
+    def parts(self, key: str, upload: str, algorithm_name: str) -> list[SentPart]:
+        """What the server has of an upload."""
+        found: list[SentPart] = []
+        more: dict[str, Any] = {}
+        field = _CHECKSUMS[algorithm_name]
+        while True:
+            answer = self._ask(key, "list_parts", UploadId=upload, **more)
+            found += [
+                SentPart(
+                    item["PartNumber"], item["Size"], item["ETag"],
+                    _hex(item[field]) if field in item else None,
+                )
+                for item in answer.get("Parts", ())
+            ]  # fmt: skip
+            if not answer.get("IsTruncated"):
+                return found
+            more = {"PartNumberMarker": answer["NextPartNumberMarker"]}
+
+    @contextlib.contextmanager
+    def _range(
+        self, key: str, start: int, length: int, size: int, cancel: Cancel | None
+    ) -> Iterator[Any]:
+        with _noticing(cancel), explained(self._name(key)):
+            answer = self._ask(key, "get_object", Range=f"bytes={start}-{start + length - 1}")
+            with contextlib.closing(answer["Body"]) as body:  # unread, its connection is no use
+                total = str(answer.get("ContentRange", "")).rpartition("/")[2]
+                if total.isdigit() and int(total) != size:
+                    raise Corrupt(f"{key} has {total} bytes, its manifest says {size}")
+                yield body
+
+    def _check(self, data: memoryview, algorithm_name: str, digest: str) -> dict[str, str]:
+        if self.md5:
+            told = hashlib.md5(data, usedforsecurity=False).digest()
+            return {"ContentMD5": base64.b64encode(told).decode("ascii")}
+        return {_CHECKSUMS[algorithm_name]: _base64(digest)}
+
+    def _ask(self, key: str, operation: str, **parameters: Any) -> Any:
+        return self._send(self._name(key), operation, Key=self._prefix + key, **parameters)
+
+    def _ask_bucket(self, prefix: str, operation: str, **parameters: Any) -> Any:
+        return self._send(self._name(prefix), operation, Prefix=self._prefix + prefix, **parameters)
+
+    def _send(self, what: str, operation: str, **parameters: Any) -> Any:
+        """One request; once more with new credentials if the server says that these expired."""
+        client = self._connection.client()
+        try:
+            with explained(what):
+                return getattr(client, operation)(Bucket=self._bucket, **parameters)
+        except Expired:
+            self._connection.renew(client)
+            if isinstance(parameters.get("Body"), _Body):
+                parameters["Body"].seek(0)
+            with explained(what):
+                return getattr(self._connection.client(), operation)(
+                    Bucket=self._bucket, **parameters
+                )
 
     def _expect_bucket(self) -> None:
         try:
-            with explained(self._bucket):
-                self._client.head_bucket(Bucket=self._bucket)
+            self._send(self._bucket, "head_bucket")
         except NotFound as error:
             raise Misconfigured(
                 f"the bucket {self._bucket} does not exist: create it, or correct "
                 "checkpoint.store.s3.bucket"
             ) from error
-
-    def _at(self, key: str) -> dict[str, str]:
-        return {"Bucket": self._bucket, "Key": self._prefix + key}
 
     def _name(self, key: str) -> str:
         return f"s3://{self._bucket}/{self._prefix}{key}"
@@ -249,8 +363,8 @@ def _noticing(cancel: Cancel | None) -> Iterator[None]:
         raise
 
 
-def _checksum(algorithm: str, digest: str) -> dict[str, str]:
-    return {_CHECKSUMS[algorithm]: base64.b64encode(bytes.fromhex(digest)).decode("ascii")}
+def _base64(digest: str) -> str:
+    return base64.b64encode(bytes.fromhex(digest)).decode("ascii")
 
 
 def _hex(checksum: str) -> str:

@@ -18,7 +18,9 @@ from botocore.exceptions import (
     NoCredentialsError,
     ParamValidationError,
     PartialCredentialsError,
+    SSLError,
 )
+from urllib3.exceptions import HTTPError
 
 from spot_training.checkpoint.store import (
     Corrupt,
@@ -42,6 +44,18 @@ class NoSuchUpload(StoreError):
     """The multipart upload is gone: completed by a lost answer, or aborted."""
 
 
+class PartsLost(StoreError):
+    """The server does not know parts that it was sent."""
+
+
+class Expired(Denied):
+    """The credentials were good and are not any more: newer ones may be there."""
+
+
+class Refused(Misconfigured):
+    """The server does not take the request as it is (4xx); says nothing about the key."""
+
+
 _MISSING = {"NoSuchKey", "404", "NotFound"}
 _SETTINGS = {
     "NoSuchBucket": "the bucket does not exist: create it, or correct checkpoint.store.s3.bucket",
@@ -52,11 +66,28 @@ _SETTINGS = {
 }
 _CREDENTIALS = {
     "AccessDenied", "AllAccessDisabled", "InvalidAccessKeyId", "SignatureDoesNotMatch",
-    "ExpiredToken", "ExpiredTokenException", "InvalidToken", "TokenRefreshRequired",
-    "RequestTimeTooSkewed", "XAdminUserNotFound", "AccountProblem",
+    "InvalidToken", "RequestTimeTooSkewed", "XAdminUserNotFound", "AccountProblem",
     "InvalidSecurity", "NotSignedUp", "401", "403",
 }  # fmt: skip
+_EXPIRED = {
+    "ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired",
+    "400",  # a HEAD has no body that could say so
+}  # fmt: skip
+_LOST_PARTS = {"InvalidPart", "InvalidPartOrder"}
+_AGAIN = {408, 409, 425, 429}
+_BUSY = {"RequestTimeout", "IncompleteBody", "SlowDown", "OperationAborted", "Throttling"}
 _DIGEST = {"BadDigest", "InvalidDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch"}
+
+
+_MEANINGS: tuple[tuple[set[str], type[StoreError], str], ...] = (
+    (_MISSING, NotFound, ""),
+    (_EXPIRED, Expired, "; rotate the keys in the Secret, or look at the pod's identity"),
+    (_CREDENTIALS, Denied, "; check the credentials and what they permit on the bucket"),
+    (_DIGEST, Corrupt, "; the server received other bytes than were digested"),
+    ({"NoSuchUpload"}, NoSuchUpload, ""),
+    (_LOST_PARTS, PartsLost, ""),
+    (_BUSY, Unreachable, ""),
+)
 
 
 @contextlib.contextmanager
@@ -73,7 +104,9 @@ def explained(what: str) -> Iterator[None]:
         ) from error
     except ParamValidationError as error:
         raise Misconfigured(f"{what}: {error}") from error
-    except BotoCoreError as error:
+    except SSLError as error:
+        raise _untrusted(what, error) from error
+    except (BotoCoreError, HTTPError, OSError) as error:
         raise Unreachable(f"{what}: {error}") from error
 
 
@@ -83,14 +116,9 @@ def _by_code(response: Any, what: str) -> StoreError:
     said = f"{what}: {code} {response.get('Error', {}).get('Message', '')}".rstrip()
     if code in _SETTINGS:
         return Misconfigured(f"{said}; {_SETTINGS[code]}")
-    if code in _MISSING:
-        return NotFound(said)
-    if code in _CREDENTIALS:
-        return Denied(f"{said}; check the credentials and what they permit on the bucket")
-    if code in _DIGEST:
-        return Corrupt(f"{said}; the server received other bytes than were digested")
-    if code == "NoSuchUpload":
-        return NoSuchUpload(said)
+    for codes, kind, remedy in _MEANINGS:
+        if code in codes:
+            return kind(said + remedy)
     return _by_status(status, said)
 
 
@@ -103,4 +131,15 @@ def _by_status(status: int, said: str) -> StoreError:
         return Corrupt(f"{said}; the object is shorter than its manifest says")
     if status == 403:
         return Denied(said)
+    if 400 <= status < 500 and status not in _AGAIN:
+        return Refused(said)
     return Unreachable(said)
+
+
+def _untrusted(what: str, error: SSLError) -> StoreError:
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return Misconfigured(
+            f"{what}: {error}; if a private authority signs the store's certificate, name the "
+            "Secret or ConfigMap that holds it in checkpoint.store.s3.caBundle"
+        )
+    return Unreachable(f"{what}: {error}")

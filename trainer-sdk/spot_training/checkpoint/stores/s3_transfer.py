@@ -1,41 +1,47 @@
-"""Moves large objects: parts in parallel, each retried by itself, given up as one."""
+"""Moves large objects: parts in parallel, each retried by itself, given up as one.
+
+An upload that was interrupted, by trouble or with its process, is continued: the server is asked
+which uploads of the key are open and which parts they have, and what matches the digests is not
+sent again. So a transfer keeps no state of its own.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import threading
-from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from spot_training.checkpoint.content import Content
+from spot_training.checkpoint.content import Content, CutShortError
 from spot_training.checkpoint.digest import Digests, algorithm
+from spot_training.checkpoint.parallel import Group, together
 from spot_training.checkpoint.retry import Retry, expect_going_on
-from spot_training.checkpoint.store import Cancel, Cancelled, Corrupt, StoreError, Throttle
-from spot_training.checkpoint.stores.s3_calls import Calls
-from spot_training.checkpoint.stores.s3_errors import NoSuchUpload
+from spot_training.checkpoint.store import (
+    Cancel,
+    Cancelled,
+    Corrupt,
+    Denied,
+    NotFound,
+    StoreError,
+    Throttle,
+    Unreachable,
+)
+from spot_training.checkpoint.stores.s3_calls import Calls, OpenUpload, SentPart
+from spot_training.checkpoint.stores.s3_errors import (
+    NoSuchUpload,
+    NotImplementedThere,
+    PartsLost,
+    Refused,
+)
 
 Result = TypeVar("Result")
-_POLL = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """The parts of one transfer: they stop together when one fails or the caller gives up."""
-
-    caller: Cancel | None
-    failed: threading.Event
-
-    def is_set(self) -> bool:
-        return self.failed.is_set() or (self.caller is not None and self.caller.is_set())
-
-    def wait(self, timeout: float) -> bool:
-        while timeout > 0 and not self.is_set():
-            self.failed.wait(min(_POLL, timeout))
-            timeout -= _POLL
-        return self.is_set()
+Parts = dict[int, SentPart]
+_ROUNDS = 4
+"""How often an upload is looked at anew after the server lost it, or parts of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,8 @@ class Transfer:
     calls: Calls
     pool: ThreadPoolExecutor
     retry: Retry
+    active: set[str] = field(default_factory=set)
+    """Keys that are being uploaded by this process."""
 
     def upload(
         self,
@@ -55,99 +63,207 @@ class Transfer:
         throttle: Throttle | None,
         cancel: Cancel | None,
     ) -> None:
-        """Sends the object; the server has checked every part and the whole on return."""
+        """Sends the object; the server has checked every part and the whole on return.
+
+        After trouble (Unreachable, Denied, Misconfigured) the parts stay at the server and the
+        next call goes on with them; after anything else they are removed.
+        """
         if len(digests.parts) <= 1:
             _throttled(throttle, len(data), cancel)
             put = partial(self.calls.put_data, key, data[0 : len(data)], digests, cancel)
             twice_if_corrupt(partial(self.retry.call, put, cancel))
             return
-        upload = self.retry.call(partial(self.calls.start_upload, key, digests.algorithm), cancel)
-        try:
-            self._upload_parts(key, upload, data, digests, throttle=throttle, cancel=cancel)
-        except BaseException:
-            with contextlib.suppress(StoreError):
-                self.calls.abort_upload(key, upload)
-            raise
+        with self._active(key):
+            for _ in range(_ROUNDS):
+                with contextlib.suppress(NoSuchUpload, PartsLost):
+                    self._go_on(key, data, digests, throttle, cancel)
+                    return
+                expect_going_on(cancel, key)
+            for found in self._open_uploads(key):
+                self._abort(found.key, found.id)  # the next call begins anew
+            raise Unreachable(f"{key}: the server lost the upload, or parts of it, {_ROUNDS} times")
 
     def download(self, key: str, into: memoryview, digests: Digests, cancel: Cancel | None) -> None:
         """Fills `into`; raises Corrupt if a part differs twice."""
         group = Group(cancel, threading.Event())
-        parts = zip(digests.part_ranges(), digests.parts, strict=True)
+
+        def fetch(start: int, part: memoryview, expected: str) -> None:
+            digest = algorithm(digests.algorithm)
+
+            def get() -> None:
+                self.calls.get_range(key, start, part, digests.size, group)
+                _expect_digest(key, start, len(part), digest.of(part), expected)
+
+            twice_if_corrupt(partial(self.retry.call, get, group))
+
         self._together(
             group,
             (
-                partial(
-                    self._download_part,
-                    key,
-                    start,
-                    into[start:end],
-                    expected,
-                    digests=digests,
-                    group=group,
-                )
-                for (start, end), expected in parts
+                partial(fetch, start, into[start:end], expected)
+                for (start, end), expected in zip(digests.part_ranges(), digests.parts, strict=True)
             ),
         )
 
-    def _upload_parts(
+    def read_back(self, key: str, digests: Digests, cancel: Cancel | None) -> None:
+        """Compares what the server holds with its digests; raises Corrupt if it differs twice."""
+        group = Group(cancel, threading.Event())
+
+        def look(start: int, length: int, expected: str) -> None:
+            def hashed() -> None:
+                found = self.calls.hash_range(key, start, length, digests, group)
+                _expect_digest(key, start, length, found, expected)
+
+            twice_if_corrupt(partial(self.retry.call, hashed, group))
+
+        self._together(
+            group,
+            (
+                partial(look, start, end - start, expected)
+                for (start, end), expected in zip(digests.part_ranges(), digests.parts, strict=True)
+            ),
+        )
+
+    def discard_abandoned(self, spare: Callable[[OpenUpload], bool]) -> tuple[str, ...]:
+        """Aborts the uploads that are neither spared nor this process's own; returns their keys."""
+        discarded = []
+        for upload in self._open_uploads(""):
+            if upload.key not in self.active and not spare(upload):
+                with contextlib.suppress(NoSuchUpload):
+                    self.retry.call(partial(self.calls.abort_upload, upload.key, upload.id))
+                    discarded.append(upload.key)
+        return tuple(sorted(discarded))
+
+    def _go_on(
+        self,
+        key: str,
+        data: Content,
+        digests: Digests,
+        throttle: Throttle | None,
+        cancel: Cancel | None,
+    ) -> None:
+        upload, parts = self._begun(key, data, digests)
+        if not upload:
+            if self._is_there(key, digests):
+                return
+            start = partial(self.calls.start_upload, key, digests.algorithm)
+            upload = self.retry.call(start, cancel)
+        try:
+            self._send_missing(key, upload, data, digests, parts, throttle=throttle, cancel=cancel)
+            self._finish(key, upload, parts, digests, cancel)
+        except (Corrupt, Cancelled, CutShortError, ValueError):
+            with contextlib.suppress(StoreError):
+                self.calls.abort_upload(key, upload)
+            raise
+
+    def _begun(self, key: str, data: Content, digests: Digests) -> tuple[str, Parts]:
+        """The open upload of this key that has most of the object; the others are aborted."""
+        best, most = "", Parts()
+        for found in self._open_uploads(key):
+            if found.key != key:
+                continue
+            with contextlib.suppress(NoSuchUpload):
+                parts = self._usable(key, found.id, data, digests)
+                if best and len(parts) <= len(most):
+                    self._abort(key, found.id)
+                    continue
+                if best:
+                    self._abort(key, best)
+                best, most = found.id, parts
+        return best, most
+
+    def _usable(self, key: str, upload: str, data: Content, digests: Digests) -> Parts:
+        list_parts = partial(self.calls.parts, key, upload, digests.algorithm)
+        ranges = digests.part_ranges()
+        return {
+            part.number: part
+            for part in self.retry.call(list_parts)
+            if part.number <= len(ranges) and self._is_part(part, data, digests)
+        }
+
+    def _is_part(self, part: SentPart, data: Content, digests: Digests) -> bool:
+        start, end = digests.part_ranges()[part.number - 1]
+        if part.size != end - start:
+            return False
+        if self.calls.md5:
+            told = hashlib.md5(data[start:end], usedforsecurity=False).hexdigest()
+            return part.etag.strip('"') == told
+        return part.digest == digests.parts[part.number - 1]
+
+    def _send_missing(
         self,
         key: str,
         upload: str,
         data: Content,
         digests: Digests,
+        parts: Parts,
         *,
         throttle: Throttle | None,
         cancel: Cancel | None,
     ) -> None:
+        """Sends what is not in `parts` and enters it there."""
         group = Group(cancel, threading.Event())
 
-        def send(number: int, start: int, end: int) -> dict[str, Any]:
+        def send(number: int, start: int, end: int) -> None:
             _throttled(throttle, end - start, group)
-            expect_going_on(group)
+            expect_going_on(group, key)
             part = data[start:end]  # only now: a file's parts are read into memory
             put = partial(self.calls.put_part, key, upload, number, part, digests, cancel=group)
-            return twice_if_corrupt(partial(self.retry.call, put, group))
+            parts[number] = twice_if_corrupt(partial(self.retry.call, put, group))
 
-        numbered = enumerate(digests.part_ranges(), 1)
-        jobs = (partial(send, number, start, end) for number, (start, end) in numbered)
-        parts = self._together(group, jobs)
-        expect_going_on(cancel)
-        # Gone: the answer to an earlier completion was lost. The caller looks at the object next.
-        with contextlib.suppress(NoSuchUpload):
-            self.retry.call(partial(self.calls.finish_upload, key, upload, parts, digests), cancel)
+        self._together(
+            group,
+            (
+                partial(send, number, start, end)
+                for number, (start, end) in enumerate(digests.part_ranges(), 1)
+                if number not in parts
+            ),
+        )
+        expect_going_on(cancel, key)
 
-    def _download_part(
-        self,
-        key: str,
-        start: int,
-        into: memoryview,
-        expected: str,
-        *,
-        digests: Digests,
-        group: Group,
+    def _finish(
+        self, key: str, upload: str, parts: Parts, digests: Digests, cancel: Cancel | None
     ) -> None:
-        digest = algorithm(digests.algorithm)
+        """Completes the upload; if it is gone, an earlier completion's answer may be lost."""
+        ordered = [parts[number] for number in sorted(parts)]
+        finish = partial(self.calls.finish_upload, key, upload, ordered, digests)
+        try:
+            self.retry.call(finish, cancel)
+        except NoSuchUpload:
+            if not self._is_there(key, digests, any_checksum=True):
+                raise
 
-        def fetch() -> None:
-            self.calls.get_range(key, start, into, digests.size, group)
-            if digest.of(into) != expected:
-                raise Corrupt(
-                    f"{key}: bytes {start} to {start + len(into)} do not match their digest"
-                )
+    def _is_there(self, key: str, digests: Digests, *, any_checksum: bool = False) -> bool:
+        """Whether the object stands; by its size alone only if we have just completed it."""
+        try:
+            stat = self.retry.call(partial(self.calls.head, key))
+        except NotFound:
+            return False
+        told = stat.checksum if stat.algorithm == digests.algorithm else None
+        return stat.size == digests.size and (
+            told == digests.whole or (told is None and any_checksum)
+        )
 
-        twice_if_corrupt(partial(self.retry.call, fetch, group))
+    def _open_uploads(self, prefix: str) -> list[OpenUpload]:
+        """None where the server cannot list them or does not let us."""
+        try:
+            return self.retry.call(partial(self.calls.uploads, prefix))
+        except (Denied, NotImplementedThere, NotFound, Refused):
+            return []
+
+    def _abort(self, key: str, upload: str) -> None:
+        with contextlib.suppress(StoreError):
+            self.calls.abort_upload(key, upload)
+
+    @contextlib.contextmanager
+    def _active(self, key: str) -> Iterator[None]:
+        self.active.add(key)
+        try:
+            yield
+        finally:
+            self.active.discard(key)
 
     def _together(self, group: Group, jobs: Iterable[Callable[[], Result]]) -> list[Result]:
-        """Runs the jobs in the pool; after the first failure the others give up."""
-        futures = [self.pool.submit(job) for job in jobs]
-        try:
-            wait(futures, return_when=FIRST_EXCEPTION)
-        finally:
-            if not all(_succeeded(future) for future in futures):
-                group.failed.set()
-                wait(futures)
-        _raise_first(futures)
-        return [future.result() for future in futures]
+        return together(self.pool, group, jobs)
 
 
 def twice_if_corrupt(action: Callable[[], Result]) -> Result:
@@ -158,18 +274,11 @@ def twice_if_corrupt(action: Callable[[], Result]) -> Result:
         return action()
 
 
+def _expect_digest(key: str, start: int, length: int, found: str, expected: str) -> None:
+    if found != expected:
+        raise Corrupt(f"{key}: bytes {start} to {start + length} do not match their digest")
+
+
 def _throttled(throttle: Throttle | None, size: int, cancel: Cancel | None) -> None:
     if throttle is not None:
         throttle.take(size, cancel)
-
-
-def _succeeded(future: Future[Any]) -> bool:
-    return future.done() and future.exception() is None
-
-
-def _raise_first(futures: list[Future[Any]]) -> None:
-    """Raises what went wrong first; that others gave up for it is no cause."""
-    errors = [error for future in futures if (error := future.exception()) is not None]
-    causes = [error for error in errors if not isinstance(error, Cancelled)]
-    for error in causes or errors:
-        raise error

@@ -40,7 +40,8 @@ def handle(options: argparse.Namespace) -> int:
             f"{short(checkpoint)} stays in quarantine: it does not verify; restore its objects "
             "from a copy, or give --force (see --help for what that means)"
         )
-    for key in found.bad_posts.get(checkpoint, ()):  # else the next attempt would bury it again
+    against = (*found.bad_posts.get(checkpoint, ()), *store.list(keys.evidence_of(checkpoint)))
+    for key in against:  # else the next attempt would bury it again
         store.delete(key)
     store.delete(keys.tombstone(checkpoint))
     print(f"{short(checkpoint)} may be chosen again")

@@ -45,7 +45,7 @@ def connect(bucket: str, path: str, access: Access, suspects: tuple[str, ...] = 
         raise unseen(f"{error}; check --profile, --region and --endpoint-url") from error
     title = f"s3://{bucket}/{path}"
     if path and _exists(client, bucket, settings.prefix + keys.FORMAT):
-        return Place(title, s3.S3Store(settings, client=client, retry=_TRIES), suspects)
+        return Place(title, s3.S3Store(settings, retry=_TRIES), suspects)
     raise name_one_of(title, [f"s3://{bucket}/{found}" for found in _below(client, settings)])
 
 

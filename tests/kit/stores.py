@@ -38,10 +38,11 @@ class S3Server:
     port: int
     credentials: Path
     process: subprocess.Popen[bytes]
+    scheme: str = "http"
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     def make_bucket(self, name: str) -> None:
         (self.data / name).mkdir()
@@ -67,20 +68,34 @@ class S3Server:
 
 
 @contextlib.contextmanager
-def s3_server(folder: Path, *, port: int | None = None) -> Iterator[S3Server]:
-    """Runs versitygw over `folder` on loopback; killed and reaped on exit."""
+def s3_server(
+    folder: Path,
+    *,
+    port: int | None = None,
+    tls: tuple[Path, Path] | None = None,
+    virtual_domain: str | None = None,
+) -> Iterator[S3Server]:
+    """Runs versitygw over `folder` on loopback; killed and reaped on exit.
+
+    `tls` are files of a certificate and its key; with `virtual_domain` it also takes the bucket
+    from the host's name below that domain.
+    """
     data, credentials = folder / "data", folder / "credentials"
     data.mkdir(exist_ok=True)
     write_credentials(credentials, ACCESS, SECRET)
     port = port or free_port()
-    command = [str(_TOOLCHAIN / "versitygw"), "--port", f"127.0.0.1:{port}", "--quiet",
-               "posix", str(data)]  # fmt: skip
+    options = ["--port", f"127.0.0.1:{port}", "--quiet"]
+    if tls is not None:
+        options += ["--cert", str(tls[0]), "--key", str(tls[1])]
+    if virtual_domain is not None:
+        options += ["--virtual-domain", virtual_domain]
+    command = [str(_TOOLCHAIN / "versitygw"), *options, "posix", str(data)]
     environment = {
         "PATH": os.environ["PATH"], "ROOT_ACCESS_KEY": ACCESS, "ROOT_SECRET_KEY": SECRET
     }  # fmt: skip
     with (folder / "versitygw.log").open("ab") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-    server = S3Server(data, port, credentials, process)
+    server = S3Server(data, port, credentials, process, "https" if tls else "http")
     try:
         _wait_until_answering(server, folder / "versitygw.log")
         yield server
@@ -108,13 +123,20 @@ def _wait_until_answering(server: S3Server, log: Path) -> None:
         if server.process.poll() is not None:
             raise RuntimeError(f"versitygw ended: {log.read_text()}")
         with contextlib.suppress(OSError, http.client.HTTPException):
-            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=1)
-            connection.request("GET", "/")
-            connection.getresponse().read()
-            connection.close()
+            _ask_for_anything(server)
             return
         time.sleep(0.02)
     raise RuntimeError(f"versitygw did not answer within {_START_SECONDS} s: {log.read_text()}")
+
+
+def _ask_for_anything(server: S3Server) -> None:
+    if server.scheme == "https":
+        with socket.create_connection(("127.0.0.1", server.port), timeout=1):
+            return  # who listens has its certificate read
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=1)
+    connection.request("GET", "/")
+    connection.getresponse().read()
+    connection.close()
 
 
 Fault = Callable[[str, str], StoreError | None]

@@ -32,7 +32,8 @@ def structural(model: type[BaseModel], *, defaults: bool) -> Schema:
     """The structural schema of a model, as its JSON is written.
 
     With `defaults` an object without required fields gets its fields' defaults as its own, so
-    that they show in every stored object, unless it may be left out altogether. Raises KeyError for a construct that no model here uses.
+    that they show in every stored object, unless it may be left out altogether. Raises KeyError
+    for a construct that no model here uses.
     """
     published = model.model_json_schema(by_alias=True, mode="serialization")
     return _walk(published, published.get("$defs", {}), defaults=defaults)

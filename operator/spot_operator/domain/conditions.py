@@ -133,8 +133,7 @@ STORE_PROBLEMS: Final = {
     ),
     "StoreDenied": (
         Reason.STORE_DENIED,
-        "the store refuses; check that the credentials may list, get and put below the prefix, "
-        "or who may write to the volume",
+        "the store refuses; check what the credentials, or user 65532 in a volume, may do there",
     ),
     "NoValidCheckpoint": (
         Reason.NO_VALID_CHECKPOINT,

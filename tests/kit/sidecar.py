@@ -26,6 +26,7 @@ from kit.stores import S3Server, free_port
 from spot_sidecar.config import Settings, read_settings
 from spot_training.backends.socket_http import Answer, SocketClient
 from spot_training.checkpoint import keys
+from spot_training.checkpoint.stores.directory import DirectoryStore
 from spot_training.checkpoint.stores.s3 import S3Store
 
 T = TypeVar("T")
@@ -34,6 +35,7 @@ Json = dict[str, Any]
 JOB = {"namespace": "team", "name": "digits", "uid": "uid-of-digits"}
 LINEAGE = keys.lineage_prefix("", JOB["namespace"], JOB["name"], JOB["uid"])
 BUCKET = "checkpoints"
+VOLUME_PATH = "teams"
 DRAIN_TOKEN = "token-of-this-pod"
 UNREACHABLE_URL = "https://127.0.0.1:1"
 
@@ -160,7 +162,7 @@ def a_pod(
         url = operator.url if operator else UNREACHABLE_URL
         usual = a_config(s3, attempt=attempt, url=url)
         if volume is not None:
-            usual["store"] = {"volume": {"mount": str(volume), "path": "teams"}}
+            usual["store"] = {"volume": {"mount": str(volume), "path": VOLUME_PATH}}
         pod = PodFolder(folder, usual | config, operator)
         if operator:
             pod.annotate(ca=operator.bundle)
@@ -194,6 +196,11 @@ def a_config(s3: S3Server | None = None, *, attempt: int = 1, url: str = UNREACH
 def lineage_store(s3: S3Server) -> S3Store:
     """The job's lineage on a test server, as the sidecar sees it."""
     return S3Store(s3.settings(BUCKET, LINEAGE))
+
+
+def lineage_in(volume: Path) -> DirectoryStore:
+    """The same in a volume."""
+    return DirectoryStore(volume / keys.lineage_prefix(VOLUME_PATH, *JOB.values()).rstrip("/"))
 
 
 @contextlib.contextmanager

@@ -1,5 +1,7 @@
-"""The operator dies after each single write of the demo, comes back empty, and nothing differs."""
+"""The operator dies after each single write of a story, comes back empty, and nothing differs."""
 
+import functools
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -7,7 +9,7 @@ from kit.clock import FakeClock, in_fake_time
 from kit.fakeapi import Call, run
 from kit.simcluster.invariants import expect_invariants, outcome
 from kit.simcluster.replicas import Replica
-from kit.simcluster.stories import demo
+from kit.simcluster.stories import demo, script
 from kit.simcluster.world import World
 from spot_operator.control.resource import LEASES
 
@@ -19,8 +21,12 @@ def matters(call: Call) -> bool:
     return call.is_write and not (call.resource == LEASES and call.verb == "replace")
 
 
-def play(crash_at: int | None) -> tuple[Json, list[str]]:
-    """The outcome of the demo, and the writes of the first life of the operator."""
+Story = Callable[[World], Awaitable[None]]
+STORIES: dict[str, Story] = {"demo": demo, "script": script}
+
+
+def play(story: Story, crash_at: int | None) -> tuple[Json, list[str]]:
+    """The outcome of the story, and the writes of the first life of the operator."""
     writes: list[str] = []
 
     async def scenario(clock: FakeClock) -> Json:
@@ -41,8 +47,8 @@ def play(crash_at: int | None) -> tuple[Json, list[str]]:
             process.client.faults.on(is_the_one, after=run(process.die))
 
         world.replicas.all[0].on_start = watch
-        await demo(world)
-        # The last writes come with the end of the demo: the second life must have its say too.
+        await story(world)
+        # The last writes come with the end of the story: the second life must have its say too.
         await world.clock.sleep(60)
         expect_invariants(world)
         assert lives == (1 if crash_at is None else 2)
@@ -51,9 +57,9 @@ def play(crash_at: int | None) -> tuple[Json, list[str]]:
     return in_fake_time(scenario), writes
 
 
-@pytest.fixture(scope="module")
-def undisturbed() -> tuple[Json, list[str]]:
-    return play(None)
+@functools.cache
+def undisturbed(story: Story) -> tuple[Json, list[str]]:
+    return play(story, None)
 
 
 CHUNKS = 8
@@ -62,10 +68,12 @@ CHUNKS = 8
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("chunk", range(CHUNKS))
-def test_the_world_ends_the_same(undisturbed: tuple[Json, list[str]], chunk: int) -> None:
-    expected, writes = undisturbed
+@pytest.mark.parametrize("name", STORIES)
+def test_the_world_ends_the_same(name: str, chunk: int) -> None:
+    story = STORIES[name]
+    expected, writes = undisturbed(story)
     assert len(writes) > 40
     for number in range(1 + chunk, len(writes) + 1, CHUNKS):
-        found, made = play(number)
+        found, made = play(story, number)
         assert made[-1] == writes[number - 1]
         assert found == expected, f"crashed after write {number}: {writes[number - 1]}"

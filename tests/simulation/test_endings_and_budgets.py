@@ -7,7 +7,7 @@ from typing import Any
 from kit.clock import FakeClock, in_fake_time
 from kit.jobs import a_job_manifest
 from kit.simcluster.invariants import expect_invariants, outcome
-from kit.simcluster.stories import settle_down
+from kit.simcluster.stories import script, settle_down
 from kit.simcluster.world import World
 from spot_operator.control.errors import Forbidden, Invalid
 from spot_operator.control.resource import PODS
@@ -234,6 +234,22 @@ def test_a_name_taken_by_somebody_else_costs_a_number_and_nothing_more() -> None
         assert [pod["metadata"]["name"] for pod in world.pods()] == ["digits-1-0"]
 
     in_a_world(play)
+
+
+def test_a_script_is_started_with_what_the_store_has_and_stopped_in_time_to_save() -> None:
+    async def play(world: World) -> None:
+        await script(world)
+        expect_invariants(world)
+        assert endings(world) == ["NodeLost", "Regranted", "Preempted", "Completed"]
+        assert [one[2] for one in outcome(world)["endings"]][1] is None, "nobody is to blame"
+        assert steps_of(world, 3)[0] == 11, "from the checkpoint the operator had not heard of"
+        assert steps_of(world, 4)[0] == steps_of(world, 3)[-1] + 1, "nothing twice after a notice"
+
+    in_a_world(play)
+
+
+def steps_of(world: World, attempt: int) -> list[int]:
+    return [step for _, made_by, step in world.steps if made_by == attempt]
 
 
 def test_at_rest_nothing_is_written() -> None:

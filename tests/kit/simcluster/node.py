@@ -27,6 +27,7 @@ Start = Callable[[Json, Orders, str], TrainerPod]
 
 LEASE_SECONDS = 10.0
 START_SECONDS = 1.0
+WAITING: Json = {"waiting": {"reason": "PodInitializing"}}
 LEASES_NAMESPACE = "kube-node-lease"
 
 
@@ -34,6 +35,7 @@ LEASES_NAMESPACE = "kube-node-lease"
 class _Running:
     task: "asyncio.Task[Exit]"
     orders: Orders
+    program: TrainerPod
     kill_at: float | None = None
 
 
@@ -145,18 +147,25 @@ class Node:
         nonce = f"{self.name[-1]}{self.boots}{next(self._starts):06d}"
         program = self.start(pod, orders, nonce)
         task = asyncio.get_running_loop().create_task(self._started(pod, program))
-        self._running[pod["metadata"]["uid"]] = _Running(task, orders)
+        self._running[pod["metadata"]["uid"]] = _Running(task, orders, program)
 
     async def _started(self, pod: Json, program: TrainerPod) -> Exit:
         await self.clock.sleep(START_SECONDS)
-        running = {"running": {"startedAt": timestamp(self.clock.now())}}
-        self._write(pod, "Running", running, running)
+        if program.ready:
+            self._write(pod, "Running", self._running_now(), self._running_now())
+        else:
+            self._write(pod, "Pending", WAITING, self._running_now())
         return await program.run()
+
+    def _running_now(self) -> Json:
+        return {"running": {"startedAt": timestamp(self.clock.now())}}
 
     def _attend(self, pod: Json, running: _Running, *, deleting: bool) -> None:
         if running.task.done():
             self._finish(pod, running.task.result(), deleting=deleting)
             return
+        if running.program.ready and pod["status"].get("phase") == "Pending":
+            self._write(pod, "Running", self._running_now(), self._running_now())
         annotation = (pod["metadata"].get("annotations") or {}).get(names.ANNOTATION_NOTICE)
         heard = self.notice or (json.loads(annotation) if annotation else None)
         running.orders.notice = running.orders.notice or heard
@@ -173,12 +182,15 @@ class Node:
         del self._running[uid]
         self._ended.add(uid)
         now = timestamp(self.clock.now())
-        trainer = {"exitCode": ended.code, "finishedAt": now, "startedAt": now}
-        trainer["reason"] = "Completed" if ended.code == 0 else "Error"
+        reason = "Completed" if ended.code == 0 else "Error"
+        trainer = WAITING
+        if ended.code is not None:
+            end = {"exitCode": ended.code, "finishedAt": now, "startedAt": now, "reason": reason}
+            trainer = {"terminated": end}
         message = json.dumps(ended.last_word) if ended.last_word else ""
         sidecar = {"exitCode": 0, "reason": "Completed", "message": message, "finishedAt": now}
         phase = "Succeeded" if ended.code == 0 else "Failed"
-        self._write(pod, phase, {"terminated": trainer}, {"terminated": sidecar})
+        self._write(pod, phase, trainer, {"terminated": sidecar})
         if deleting:
             self._let_go(pod)
 

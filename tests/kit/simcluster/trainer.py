@@ -18,7 +18,7 @@ from spot_sidecar.config import Pacing as PacingSettings
 from spot_sidecar.interval.costs import Save
 from spot_sidecar.interval.pacing import Pacing
 
-__all__ = ["Exit", "Network", "Orders", "Plan", "TrainerPod"]
+__all__ = ["Exit", "Network", "Orders", "Plan", "TrainerPod", "reference"]
 
 Json = dict[str, Any]
 
@@ -62,7 +62,8 @@ class Plan:
 class Exit:
     """How the trainer container ended, and the sidecar's termination message."""
 
-    code: int
+    code: int | None
+    """None: it was never started."""
     last_word: Json
 
 
@@ -94,6 +95,8 @@ class TrainerPod:
     commit: Json | None = None
     commits: int = 0
     word: Json | None = None
+    found: Json | None = None
+    """A checkpoint that the operator did not know of."""
     quarantined: list[Json] = field(default_factory=list)
     state: str = "Waiting"
     sequence: int = 0
@@ -102,6 +105,8 @@ class TrainerPod:
     last_step_at: str | None = None
     pacing: Pacing | None = None
     """The sidecar's own code: what a save costs, and the interval that follows."""
+    ready: bool = True
+    """Whether the trainer's container may start."""
     seconds: dict[str, float] = field(default_factory=dict)
     """What the time of this attempt went into, cumulative."""
 
@@ -123,6 +128,9 @@ class TrainerPod:
             return await self._end(names.EXIT_REFUSED, "Refused", "the data set is empty")
         if self.lineage.complete:
             return await self._end(0, "Finished", "completed by an earlier attempt")
+        return await self._begin()
+
+    async def _begin(self) -> Exit:
         return await self._train() if await self._resume() else await self._no_checkpoint()
 
     async def _no_checkpoint(self) -> Exit:
@@ -139,7 +147,7 @@ class TrainerPod:
         self.model = Model() if newest is None else newest.model
         self.resume = {
             "decision": "fresh" if newest is None else "checkpoint",
-            "from": newest and _ref(newest),
+            "from": newest and reference(newest),
             "seconds": 1.0,
             "at": timestamp(self.clock.now()),
         }
@@ -200,7 +208,7 @@ class TrainerPod:
                 Save(0.1, self.plan.latency, self.plan.latency, STATE, throttled=False)
             )
         self.commit = {
-            **_ref(checkpoint),
+            **reference(checkpoint),
             "bytes": STATE,
             "committedAt": timestamp(self.clock.now()),
             "writeSeconds": COMMIT_SECONDS,
@@ -233,19 +241,24 @@ class TrainerPod:
     async def _end(self, code: int, word: str, reason: str) -> Exit:
         self.state = "Ended"
         if word:
-            now = timestamp(self.clock.now())
-            self.word = {"word": word, "reason": reason, "at": now}
+            self._say(word, reason)
         await self._report()
-        last = {
+        return Exit(code, self._last_word())
+
+    def _say(self, word: str, reason: str) -> None:
+        self.word = {"word": word, "reason": reason, "at": timestamp(self.clock.now())}
+
+    def _last_word(self) -> Json:
+        word = self.word or {"word": None, "reason": ""}
+        return {
             "version": 1,
-            "word": word or None,
-            "reason": reason,
+            "word": word["word"],
+            "reason": word["reason"],
             "step": self.model.step,
             "commit": self.commit and {k: self.commit[k] for k in ("attempt", "step", "id")},
             "problem": None,
             "notice": self._heard_notice(),
         }
-        return Exit(code, last)
 
     def _heard_notice(self) -> Json | None:
         if self.orders.notice is not None:
@@ -305,12 +318,14 @@ class TrainerPod:
             "seconds": self.seconds,
             "notice": self._heard_notice(),
             "word": self.word,
+            "found": self.found,
             "quarantined": self.quarantined,
         }
         await self.network.report(f"token-of-{meta['uid']}", json.dumps(body).encode())
 
 
-def _ref(checkpoint: Checkpoint) -> Json:
+def reference(checkpoint: Checkpoint) -> Json:
+    """How reports name a checkpoint."""
     return {
         "attempt": checkpoint.attempt,
         "step": checkpoint.model.step,

@@ -9,6 +9,7 @@ async def scenario(clock):
 """
 
 import asyncio
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -18,6 +19,7 @@ from kit.fakeapi import FakeApiServer, GarbageCollector, custom
 from kit.simcluster.node import LEASES_NAMESPACE, Node
 from kit.simcluster.replicas import NAMESPACE, Replicas
 from kit.simcluster.scheduler import Scheduler
+from kit.simcluster.script import ScriptPod
 from kit.simcluster.store import Lineage
 from kit.simcluster.trainer import Orders, Plan, TrainerPod
 from spot_operator.api import names
@@ -47,6 +49,8 @@ class World:
         self.server.virtual[TOKENREVIEWS] = self._review
         self.replicas = Replicas(self.server, clock, replicas)
         self.plan = Plan()
+        self.mute = False
+        """Whether reports are lost on their way to the operator."""
         self.lineages: dict[str, Lineage] = {}
         self.steps: list[tuple[float, int, int]] = []
         """(time, attempt, step) of every step any trainer made."""
@@ -206,11 +210,13 @@ class World:
     # --- inside ---
 
     def _start(self, pod: Json, orders: Orders, nonce: str) -> TrainerPod:
-        return TrainerPod(
+        config = pod["spec"]["initContainers"][0]["env"][0]["value"]
+        program = ScriptPod if json.loads(config).get("directory") else TrainerPod
+        return program(
             pod=pod,
             lineage=self.lineages[pod["metadata"]["labels"][names.LABEL_JOB_UID]],
             plan=self.plan,
-            network=self.replicas,
+            network=self,
             orders=orders,
             clock=self.clock,
             nonce=nonce,
@@ -218,6 +224,10 @@ class World:
                 (self.clock.monotonic(), attempt, step)
             ),
         )
+
+    async def report(self, token: str, body: bytes) -> int | None:
+        """What a sidecar tells the operator."""
+        return None if self.mute else await self.replicas.report(token, body)
 
     async def _census(self) -> None:
         """Note every pod there ever is."""

@@ -23,6 +23,7 @@ async def api(request: pytest.FixtureRequest) -> AsyncIterator[Api]:
         server.register(custom(SERVICEACCOUNTS))
         yield await prepared(FakeClient(server))
         return
+    request.getfixturevalue("vigil")  # to be judged later
     kubeconfig = cast("str", request.getfixturevalue("api_server_kubeconfig"))
     connection = await load(SystemClock(), kubeconfig=kubeconfig)
     async with HttpClient(connection, user_agent="contract-tests") as client:

@@ -1,6 +1,5 @@
 """What the fake does not model and the code relies on: asked of the real server alone."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,12 +7,11 @@ import pytest
 import yaml
 from integration.contract.world import WIDGETS, Api, define_widgets, pod, prepared, widget
 from spot_operator.control.client import Json, PatchKind
-from spot_operator.control.clock import SystemClock, SystemEntropy
+from spot_operator.control.clock import SystemClock
 from spot_operator.control.credentials import load
 from spot_operator.control.errors import BadRequest, Conflict, Gone, Unauthorized
 from spot_operator.control.http_client import HttpClient
-from spot_operator.control.informer import SILENCE_SECONDS, Informer
-from spot_operator.control.resource import PODS, PRIORITYCLASSES, TOKENREVIEWS
+from spot_operator.control.resource import PODS, TOKENREVIEWS
 
 pytestmark = pytest.mark.apiserver
 
@@ -48,23 +46,6 @@ async def test_a_token_is_reviewed(real: Api) -> None:
     }
     made = await real.client.create(TOKENREVIEWS, body)
     assert not made.object["status"].get("authenticated")
-
-
-async def test_informers_of_quiet_kinds_are_never_silent_for_long(real: Api) -> None:
-    clock, entropy = SystemClock(), SystemEntropy()
-    kinds = (WIDGETS, PODS, PRIORITYCLASSES)
-    informers = [Informer(real.client, kind, clock, entropy) for kind in kinds]
-    running = [asyncio.create_task(informer.run()) for informer in informers]
-    await asyncio.wait_for(asyncio.gather(*(i.synced.wait() for i in informers)), 20)
-    end = clock.monotonic() + SILENCE_SECONDS + 5
-    while clock.monotonic() < end:
-        assert max(informer.silence() for informer in informers) < SILENCE_SECONDS
-        assert all(informer.error is None for informer in informers)
-        await clock.sleep(0.5)
-    for task in running:
-        task.cancel()
-    ended = await asyncio.gather(*running, return_exceptions=True)
-    assert all(isinstance(each, asyncio.CancelledError) for each in ended)
 
 
 async def test_an_unknown_page_is_refused(real: Api) -> None:

@@ -166,9 +166,9 @@ class FaultyStore:
         self._asked("read_range", key)
         return self.inner.read_range(key, start, size)
 
-    def list(self, prefix: str) -> tuple[str, ...]:
+    def list(self, prefix: str, *, after: str = "") -> tuple[str, ...]:
         self._asked("list", prefix)
-        return self.inner.list(prefix)
+        return self.inner.list(prefix, after=after)
 
     def written(self, prefix: str) -> Written:
         self._asked("written", prefix)

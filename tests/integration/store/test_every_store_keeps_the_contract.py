@@ -115,6 +115,16 @@ def test_lists_are_sorted_and_whole(store: Store) -> None:
     assert set(store.list("")) >= {"a", "b/1", "b2/x"}
 
 
+def test_a_list_begins_where_it_is_asked_to(store: Store) -> None:
+    names = ("a", "b-1", "b/0/x", "b/1/x", "b/1/y", "b/1-", "b/10/x", "b/2/x", "c")
+    for name in names:
+        store.create(name, b"x")
+    for prefix in ("", "b", "b/", "b/1", "b/1/"):
+        for after in ("", "a", "b", "b/", "b/0/x", "b/1/x", "b/1/z", "b/1-", "b/9", "c"):
+            wanted = [name for name in names if name.startswith(prefix) and name > after]
+            assert store.list(prefix, after=after) == tuple(sorted(wanted)), (prefix, after)
+
+
 def test_deleted_is_gone(store: Store) -> None:
     store.create("x/y", b"body")
     store.delete("x/y")

@@ -188,6 +188,16 @@ def test_a_writer_that_died_before_its_key_is_adopted(simple: list[S3Store]) -> 
     assert simple[2].read("claim") == b"died"
 
 
+def test_deleted_is_gone_without_conditions_too(simple: list[S3Store]) -> None:
+    """Its ballots go with it: else they would bring the earlier body back."""
+    simple[0].probe()
+    assert simple[0].create("pins/a", b"first")
+    simple[0].delete("pins/a")
+    assert simple[0].list("") == ()
+    assert simple[1].create("pins/a", b"second")
+    assert simple[2].read("pins/a") == b"second"
+
+
 # -- TLS with a private authority ------------------------------------------------------------------
 
 

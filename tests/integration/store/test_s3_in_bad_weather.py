@@ -26,6 +26,7 @@ from kit.s3_proxy import (
     sometimes,
 )
 from kit.stores import ACCESS, SECRET, S3Server, free_port, s3_server, write_credentials
+from spot_training.checkpoint import claim, keys
 from spot_training.checkpoint.digest import Digests, digest_payload
 from spot_training.checkpoint.retry import Retry
 from spot_training.checkpoint.store import Denied, Misconfigured, StoreError, Unreachable
@@ -333,6 +334,19 @@ def test_long_lists_are_read_to_their_end(store: S3Store, server: S3Server, buck
     for number in range(1203):
         (folder / f"{number:05d}").write_bytes(b"")
     assert store.list("many/") == tuple(f"many/{number:05d}" for number in range(1203))
+
+
+def test_looking_for_a_higher_claim_is_one_request_however_many_there_are(
+    store: S3Store, proxy: S3Proxy, server: S3Server, bucket: str
+) -> None:
+    for attempt in range(1, 1203):
+        path = server.object_path(bucket, keys.claim(attempt, 0))
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"{}")
+    proxy.forget()
+    assert claim.superseded_by(store, 1200) == 1202
+    assert claim.superseded_by(store, 1202) is None
+    assert [asked.operation for asked in proxy.asked] == ["ListObjectsV2"] * 2
 
 
 def test_a_server_that_dies_and_returns_costs_retries_only(tmp_path: Path) -> None:

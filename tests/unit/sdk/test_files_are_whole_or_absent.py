@@ -223,15 +223,26 @@ def test_a_draft_that_is_taken_from_its_writer_is_trouble_not_loss(
     def robbed(path: Path) -> None:
         real(path)
 
+    another = DirectoryStore(store.root)
+
     class Robbing:
         def take(self, _size: int, _cancel: object) -> None:
-            store.discard_abandoned(lambda _key: False, older_seconds=-10)
+            another.discard_abandoned(lambda _key: False, older_seconds=-10)
 
     monkeypatch.setattr(files, "sync_folder", robbed)
     with pytest.raises(Unreachable, match="was removed while it was written"):
         store.upload("data/x", DATA, DIGESTS, throttle=Robbing())
     with pytest.raises(NotFound):
         store.stat("data/x")
+
+
+def test_a_draft_of_ones_own_is_never_taken_for_abandoned(store: DirectoryStore) -> None:
+    class Clearing:
+        def take(self, _size: int, _cancel: object) -> None:
+            assert store.discard_abandoned(lambda _key: False, older_seconds=-10) == ()
+
+    store.upload("data/x", DATA, DIGESTS, throttle=Clearing())
+    assert store.stat("data/x").size == len(DATA)
 
 
 WRITER = """

@@ -7,6 +7,7 @@ safety comes from the attempt in every key and from the order (attempt, step).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from spot_training.checkpoint import keys, records
@@ -45,11 +46,16 @@ def read_claim(store: Store, attempt: int, rank: int) -> Claim:
 
 def highest_attempt(store: Store) -> int:
     """The highest attempt that anybody claimed; 0 if none did."""
-    claims = (keys.parse_claim(key) for key in store.list(keys.CLAIMS))
-    return max((parsed[0] for parsed in claims if parsed), default=0)
+    return _highest(store.list(keys.CLAIMS))
 
 
 def superseded_by(store: Store, attempt: int) -> int | None:
-    """The attempt that has superseded this one, if any."""
-    highest = highest_attempt(store)
-    return highest if highest > attempt else None
+    """The highest attempt above this one that anybody claimed, if any.
+
+    Asked again and again: the claims of the attempts before, thousands perhaps, are not listed.
+    """
+    return _highest(store.list(keys.CLAIMS, after=keys.claims_until(attempt))) or None
+
+
+def _highest(claims: Iterable[str]) -> int:
+    return max((parsed[0] for key in claims if (parsed := keys.parse_claim(key))), default=0)

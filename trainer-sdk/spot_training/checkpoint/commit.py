@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from spot_training.checkpoint import keys, records
 from spot_training.checkpoint.manifest import Cost, Manifest, Receipt
+from spot_training.checkpoint.parallel import for_each
 from spot_training.checkpoint.store import NotFound, Store
 from spot_training.checkpoint.union import Conflict, union
 
@@ -68,7 +69,7 @@ def read_receipts(store: Store, checkpoint: str) -> tuple[Receipt, ...]:
     """The receipts that stand for one checkpoint, by rank."""
     found = store.list(keys.receipts(checkpoint))
     wanted = [key for key in found if keys.parse_receipt(key) is not None]
-    return tuple(records.load(Receipt, store.read(key)) for key in wanted)
+    return tuple(records.load(Receipt, body) for body in for_each(wanted, store.read))
 
 
 def commit(store: Store, receipts: Sequence[Receipt], *, committed_at: str) -> Manifest:
@@ -96,19 +97,38 @@ def roll_forward(store: Store, *, committed_at: str) -> tuple[Manifest, ...]:
     buried = (keys.parse_tombstone(key) for key in store.list(keys.TOMBSTONES))
     done = {str(found) for found in (*committed_ids, *buried) if found}
     waiting = _waiting(store.list(keys.RECEIPTS), done)
-    committed = []
-    for checkpoint in sorted(waiting):
+
+    def rolled(checkpoint: str) -> Manifest | None:
         try:
-            committed.append(_committed(store, checkpoint, committed_at))
+            if not _complete(store, checkpoint, waiting[checkpoint]):
+                return None
+            return _committed(store, checkpoint, committed_at)
         except records.UnsupportedSchema:
             if _newer_than_all(checkpoint, done):
                 raise
+            return None
+
+    committed = for_each(sorted(waiting), rolled)
     return tuple(manifest for manifest in committed if manifest is not None)
 
 
-def _waiting(receipts: Sequence[str], done: set[str]) -> set[str]:
-    parsed = (keys.parse_receipt(key) for key in receipts)
-    return {found[0] for found in parsed if found and found[0] not in done}
+def _waiting(receipts: Sequence[str], done: set[str]) -> dict[str, list[int]]:
+    """The ranks whose receipts are there, by checkpoint."""
+    waiting: dict[str, list[int]] = {}
+    for key in receipts:
+        found = keys.parse_receipt(key)
+        if found and found[0] not in done:
+            waiting.setdefault(found[0], []).append(found[1])
+    return waiting
+
+
+def _complete(store: Store, checkpoint: str, ranks: Sequence[int]) -> bool:
+    """Whether all receipts are there, by one of them: what gangs that died left costs one read."""
+    try:
+        first = records.load(Receipt, store.read(keys.receipt(checkpoint, min(ranks))))
+    except (records.Damaged, NotFound):
+        return False
+    return len(ranks) == first.ranks
 
 
 def _committed(store: Store, checkpoint: str, committed_at: str) -> Manifest | None:

@@ -86,6 +86,11 @@ def claim(attempt: int, rank: int) -> str:
     return f"{claims(attempt)}{_digits(rank, RANK_DIGITS)}.json"
 
 
+def claims_until(attempt: int) -> str:
+    """No claim of this attempt or an earlier one is greater, every later one is."""
+    return claim(attempt, 10**RANK_DIGITS - 1)
+
+
 def claims(attempt: int) -> str:
     return f"{CLAIMS}{_digits(attempt, ATTEMPT_DIGITS)}/"
 

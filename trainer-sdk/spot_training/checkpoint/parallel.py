@@ -1,17 +1,32 @@
-"""Runs the parts of one transfer in threads: they stop together."""
+"""Several requests at once: the parts of one transfer, or many small documents."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import Executor, Future, wait
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from spot_training.checkpoint.store import Cancel, Cancelled
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 _POLL = 0.1
+_AT_ONCE = 8
+"""As many connections as a store's client keeps."""
+
+
+def for_each(items: Iterable[Item], action: Callable[[Item], Result]) -> list[Result]:
+    """What `action` returns for each item, in their order, several at once.
+
+    Raises what the first of them raised, once all that were begun have ended.
+    """
+    wanted = list(items)
+    if len(wanted) <= 1:
+        return [action(item) for item in wanted]
+    with ThreadPoolExecutor(min(_AT_ONCE, len(wanted)), thread_name_prefix="spot-each") as pool:
+        return list(pool.map(action, wanted))
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,8 +130,11 @@ class Store(Protocol):
         Nothing is checked against a digest. Raises NotFound.
         """
 
-    def list(self, prefix: str) -> tuple[str, ...]:
-        """Every key that begins with `prefix`, ascending."""
+    def list(self, prefix: str, *, after: str = "") -> tuple[str, ...]:
+        """Every key that begins with `prefix` and is greater than `after`, ascending.
+
+        What comes before `after` costs nothing, however much that is.
+        """
 
     def written(self, prefix: str) -> Written:
         """When every key that begins with `prefix` was last written, and the time there now.

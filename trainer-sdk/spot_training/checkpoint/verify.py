@@ -12,6 +12,7 @@ import dataclasses
 from spot_training.checkpoint import keys, records
 from spot_training.checkpoint.digest import AlgorithmUnavailable, combined
 from spot_training.checkpoint.manifest import Format, Manifest, Post, StoredObject, Tombstone
+from spot_training.checkpoint.parallel import for_each
 from spot_training.checkpoint.selection import (
     Bad,
     Evidence,
@@ -144,12 +145,13 @@ def write_post(store: Store, post: Post) -> Post:
 def read_evidence(store: Store) -> tuple[Evidence, ...]:
     """What posts of every attempt found bad: a later node confirms an earlier one's.
 
-    Only what is not quarantined yet is read, so hundreds of attempts cost no more than one.
+    Only what is not quarantined yet is read, so thousands of attempts cost no more than one.
     """
     buried = {keys.parse_tombstone(key) for key in store.list(keys.TOMBSTONES)}
     found = [(key, keys.parse_evidence(key)) for key in store.list(keys.EVIDENCE)]
     wanted = [key for key, checkpoint in found if checkpoint and checkpoint not in buried]
-    return tuple(evidence for key in wanted if (evidence := _evidence(store.read(key))))
+    bodies = for_each(wanted, store.read)
+    return tuple(evidence for body in bodies if (evidence := _evidence(body)))
 
 
 def _evidence(body: bytes) -> Evidence | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -18,12 +17,12 @@ from spot_training.checkpoint.manifest import (
     Tombstone,
     Verified,
 )
+from spot_training.checkpoint.parallel import for_each
 from spot_training.checkpoint.records import FormatError, UnsupportedSchema
 from spot_training.checkpoint.selection import newest_first
 from spot_training.checkpoint.store import NotFound, Store
 
 Document = TypeVar("Document")
-_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,16 +115,14 @@ def _manifests(
         except NotFound:
             unreadable[checkpoint] = "deleted while this was read"
 
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        list(pool.map(read, ids))
+    for_each(ids, read)
     return manifests, unreadable, unsupported
 
 
 def _read(store: Store, kind: type[Document], found: Iterable[str]) -> dict[str, Document]:
     """The documents that read, by key; one that does not testifies to nothing."""
     wanted = list(found)
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        documents = list(pool.map(lambda key: _one(store, kind, key), wanted))
+    documents = for_each(wanted, lambda key: _one(store, kind, key))
     pairs = zip(wanted, documents, strict=True)
     return {key: document for key, document in pairs if document is not None}
 

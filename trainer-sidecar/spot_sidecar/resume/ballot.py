@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from spot_training.checkpoint import keys, records, verify
 from spot_training.checkpoint.manifest import Choice, Post
+from spot_training.checkpoint.parallel import for_each
 from spot_training.checkpoint.selection import Evidence
 from spot_training.checkpoint.store import NotFound, Store
 
@@ -83,7 +84,7 @@ class Ballot:
     def votes(self, store: Store, k: int) -> Votes:
         """What every rank has posted for the k-th choice so far."""
         found = (key for key in store.list(keys.posts(self.attempt, k)) if keys.parse_post(key))
-        posts = [records.load(Post, store.read(key)) for key in found]
+        posts = [records.load(Post, body) for body in for_each(found, store.read)]
         good = [post for post in posts if post.verdict == "verified"]
         return Votes(
             verified=frozenset(post.rank for post in good),

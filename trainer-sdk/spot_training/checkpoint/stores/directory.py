@@ -45,6 +45,7 @@ class DirectoryStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._writing: set[Path] = set()
 
     @classmethod
     def prepare(cls, root: Path, *, within: Path | None = None) -> DirectoryStore:
@@ -87,18 +88,11 @@ class DirectoryStore:
         with self._explained(key), files.opened(self._path(key)) as descriptor:
             return os.pread(descriptor, size, start)
 
-    def list(self, prefix: str) -> tuple[str, ...]:
+    def list(self, prefix: str, *, after: str = "") -> tuple[str, ...]:
         self._expect_root()
-        top = self.root / prefix.rpartition("/")[0]
         with self._explained(prefix):
-            names = (
-                str((Path(folder) / name).relative_to(self.root))
-                for folder, _, found in os.walk(top, onerror=_raise_unless_absent)
-                for name in found
-            )
-            return tuple(
-                sorted(n for n in names if n.startswith(prefix) and not n.startswith(_TEMPORARY))
-            )
+            found = self._walk(self.root / prefix.rpartition("/")[0], after)
+            return tuple(sorted(key for key in found if key.startswith(prefix) and key > after))
 
     def written(self, prefix: str) -> Written:
         """By modification times, which a file server sets; a new file's is its time now."""
@@ -189,10 +183,17 @@ class DirectoryStore:
                 key = path.name.rpartition(".")[0].replace(_SLASH, "/")
                 with contextlib.suppress(FileNotFoundError):
                     old = now - path.stat().st_mtime >= older_seconds
-                    if path != clock and old and not spare(key):
+                    if path not in self._writing and old and not spare(key):
                         path.unlink()
                         discarded.append(key)
         return tuple(sorted(discarded))
+
+    def _walk(self, top: Path, after: str) -> Iterator[str]:
+        """Keys below `top`; folders that hold nothing greater than `after` are not opened."""
+        for path, folders, names in os.walk(top, onerror=_raise_unless_absent):
+            below = "" if Path(path) == self.root else f"{Path(path).relative_to(self.root)}/"
+            folders[:] = [name for name in folders if _may_follow(f"{below}{name}/", after)]
+            yield from (below + name for name in names)
 
     def _path(self, key: str) -> Path:
         parts = key.split("/")
@@ -227,10 +228,17 @@ class DirectoryStore:
         folder = self.root / _TEMPORARY
         files.make_folders(folder, self.root)
         path = folder / f"{key.replace('/', _SLASH)}.{uuid.uuid4().hex}"
+        self._writing.add(path)
         try:
             yield path
         finally:
             path.unlink(missing_ok=True)
+            self._writing.discard(path)
+
+
+def _may_follow(folder: str, after: str) -> bool:
+    """Whether a folder, named with its slash, may hold keys of a lineage greater than `after`."""
+    return folder != f"{_TEMPORARY}/" and (folder > after or after.startswith(folder))
 
 
 def _holds_any(folder: Path) -> bool:

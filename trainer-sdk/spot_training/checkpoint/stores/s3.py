@@ -77,8 +77,9 @@ class S3Store:
     def read_range(self, key: str, start: int, size: int) -> bytes:
         return self._retry.call(partial(self._calls.get_some, key, start, size))
 
-    def list(self, prefix: str) -> tuple[str, ...]:
-        return tuple(sorted(key for key, _ in self._entries(prefix)))
+    def list(self, prefix: str, *, after: str = "") -> tuple[str, ...]:
+        found = (key for key, _ in self._entries(prefix, after))
+        return tuple(sorted(key for key in found if key > after))
 
     def written(self, prefix: str) -> Written:
         pages = list(self._pages(prefix))
@@ -132,6 +133,9 @@ class S3Store:
         self._transfer.download(key, into, digests, cancel)
 
     def delete(self, key: str) -> None:
+        if self._seen is not None and not self._seen.conditional_create:
+            for ballot in self.list(f"{_BALLOTS}{key}/"):  # else the key would come back with it
+                self._retry.call(partial(self._calls.delete, ballot))
         self._retry.call(partial(self._calls.delete, key))
 
     def close(self) -> None:
@@ -183,14 +187,14 @@ class S3Store:
         self._retry.call(partial(self._calls.put, key, won))
         return won == body
 
-    def _entries(self, prefix: str) -> Iterator[tuple[str, datetime]]:
-        for page in self._pages(prefix):
+    def _entries(self, prefix: str, after: str = "") -> Iterator[tuple[str, datetime]]:
+        for page in self._pages(prefix, after):
             yield from page.entries
 
-    def _pages(self, prefix: str) -> Iterator[Page]:
+    def _pages(self, prefix: str, after: str = "") -> Iterator[Page]:
         token: str | None = None
         while True:
-            page = self._retry.call(partial(self._calls.page, prefix, token))
+            page = self._retry.call(partial(self._calls.page, prefix, token, after))
             yield page
             token = page.token
             if token is None:

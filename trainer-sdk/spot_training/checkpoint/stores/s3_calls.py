@@ -137,9 +137,10 @@ class Calls:
                 return Stat(answer["ContentLength"], name, _hex(answer[field]))
         return Stat(answer["ContentLength"])
 
-    def page(self, prefix: str, token: str | None) -> Page:
-        """Up to 1000 keys below `prefix`, and the token of the next page."""
-        answer = self._list(prefix, token)
+    def page(self, prefix: str, token: str | None, after: str = "") -> Page:
+        """Up to 1000 keys below `prefix`, from `after` on, and the token of the next page."""
+        start = {"StartAfter": self._prefix + after} if after else {}
+        answer = self._list(prefix, token, **start)
         found = tuple(
             (item["Key"][len(self._prefix) :], item["LastModified"])
             for item in answer.get("Contents", ())

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from kit.raw_trainer import begin, expect_state, save
+from kit.s3_proxy import Shape, s3_proxy
 from kit.sidecar import BUCKET, PodFolder, a_pod, eventually, frozen, lineage_store
 from kit.stores import S3Server, s3_server, write_credentials
 from kit.trainer_process import a_trainer
@@ -42,6 +43,22 @@ def test_a_store_that_comes_late_is_resumed_from(folder: Path) -> None:
                 assert trainer.ended() == 0
                 assert trainer.steps() == [6, 7, 8]
             assert pod.last_word()["problem"] is None
+
+
+def test_a_store_that_keeps_framing_in_objects_is_refused_in_words(
+    folder: Path, s3: S3Server
+) -> None:
+    """And used at once when it no longer does: nothing has to be restarted."""
+    with s3_proxy(s3) as proxy, a_pod(folder, s3=s3) as pod:
+        pod.config["store"]["s3"]["endpointURL"] = proxy.url
+        proxy.shape = Shape(framing=True)
+        pod.grant()
+        with pod.sidecar() as sidecar:
+            report = reported_problem(pod, "StoreUnreachable")
+            assert "aws-chunked framing" in str(report)
+            assert lineage_store(s3).list("") == ()
+            proxy.shape = Shape()
+            assert begin(sidecar) == {"decision": "fresh"}
 
 
 def test_wrong_credentials_are_said_and_right_ones_work_at_once(folder: Path, s3: S3Server) -> None:

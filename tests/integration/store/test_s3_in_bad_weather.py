@@ -94,6 +94,18 @@ def test_a_create_survives_trouble_and_knows_its_own_write(
     assert not store.create("claim", b"theirs")
 
 
+@pytest.mark.parametrize("status", [304, 412])
+def test_however_it_says_that_the_key_exists_what_stands_decides(
+    store: S3Store, proxy: S3Proxy, status: int
+) -> None:
+    """Some servers answered 304; and either may be about our own write, whose answer was lost."""
+    proxy.fault = sometimes(LoseAnswer(), "PutObject")
+    assert store.create("claim", b"mine")
+    for body, ours in ((b"mine", True), (b"theirs", False)):
+        proxy.fault = sometimes(Answer(status, "PreconditionFailed"), "PutObject")
+        assert store.create("claim", body) is ours
+
+
 @pytest.mark.parametrize("fault", TROUBLE, ids=str)
 @pytest.mark.parametrize("operation", [
     "CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload", "HeadObject",

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import yaml
 from stage.kube import Kube
-from unit.render.test_pods_as_rendered import GOLDEN
+from unit.render.test_pods_as_rendered import GOLDEN, rendered
 
 pytestmark = pytest.mark.apiserver
 
@@ -15,15 +15,40 @@ Json = dict[str, Any]
 @pytest.mark.parametrize("name", ["plain", "rich"])
 def test_the_pods_written_down_are_accepted_strictly(kube: Kube, name: str) -> None:
     pod = yaml.safe_load((GOLDEN / f"{name}.yaml").read_text())
+    stored = expect_accepted(kube, pod)
+    for term in terms(stored["spec"]):
+        assert term in terms(pod["spec"])
+    assert stored["spec"]["initContainers"][0]["restartPolicy"] == "Always"
+
+
+@pytest.mark.parametrize(
+    "store",
+    [
+        {"volume": {"claimName": "ckpt", "path": "teams/vision"}},
+        {"s3": {"bucket": "ckpt", "caBundle": {"secretName": "ca"}, "addressing": "VirtualHost"}},
+        {"s3": {"bucket": "ckpt", "caBundle": {"configMapName": "ca", "key": "root.pem"}}},
+    ],
+    ids=str,
+)
+def test_what_a_store_needs_is_mounted_as_it_is_written_down(kube: Kube, store: Json) -> None:
+    pod = rendered(checkpoint={"store": store})
+    stored = expect_accepted(kube, pod)["spec"]
+    asked = [one for one in pod["spec"]["volumes"] if one["name"] in ("spot-store", "spot-ca")]
+    assert len(asked) == 1
+    assert asked[0] in stored["volumes"]
+    wanted = pod["spec"]["initContainers"][0]["volumeMounts"]
+    assert stored["initContainers"][0]["volumeMounts"] == wanted
+
+
+def expect_accepted(kube: Kube, pod: Json) -> Json:
+    """The pod as a strict server would store it."""
     spec = pod["spec"]
     # Who these name need not exist for the pod to be well-formed; admission wants them to.
     spec.pop("priorityClassName", None)
     spec.pop("serviceAccountName", None)
     arguments = ("--dry-run=server", "--validate=strict", "-ojson", "-f", "-")
-    stored = yaml.safe_load(kube.run("create", *arguments, stdin=yaml.safe_dump(pod)))
-    for term in terms(stored["spec"]):
-        assert term in terms(spec)
-    assert stored["spec"]["initContainers"][0]["restartPolicy"] == "Always"
+    stored: Json = yaml.safe_load(kube.run("create", *arguments, stdin=yaml.safe_dump(pod)))
+    return stored
 
 
 def terms(spec: Json) -> list[Json]:

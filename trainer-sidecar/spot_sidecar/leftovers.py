@@ -1,8 +1,9 @@
 """Removes what uploads that were never finished left in the store: parts that cost money, drafts.
 
-Only this pod's own and those of earlier attempts, which have ended or are fenced; never another
-rank's or a later attempt's; and nothing younger than an hour. An upload that this process is
-working on stays, however old it is.
+Those of earlier attempts go at once: they have ended or are fenced, and a volume may need the room.
+Of this attempt only this pod's own go, and only after an hour, because a restarted sidecar goes on
+with them; never another rank's or a later attempt's. An upload that this process is working on
+stays, however old it is.
 """
 
 import logging
@@ -27,10 +28,10 @@ EVERY_SECONDS: Final = 3600.0
 
 async def clear_leftovers(lineage: Lineage, clock: Clock, config: Config) -> None:
     """Clear until cancelled: once the attempt has begun, then every hour."""
-    spare = spared(config.attempt, config.rank)
+    discard = partial(_discard, attempt=config.attempt, rank=config.rank)
     while True:
         try:
-            removed = await lineage.once(partial(_discard, spare=spare))
+            removed = await lineage.once(discard)
             if removed:
                 log.info("unfinished uploads removed", extra={"keys": removed[:16]})
         except StoreError as error:
@@ -51,5 +52,12 @@ def spared(attempt: int, rank: int) -> Callable[[str], bool]:
     return spare
 
 
-def _discard(store: Store, *, spare: Callable[[str], bool]) -> tuple[str, ...]:
-    return store.discard_abandoned(spare, older_seconds=OLD_SECONDS)
+def _discard(store: Store, *, attempt: int, rank: int) -> tuple[str, ...]:
+    ended = store.discard_abandoned(lambda key: not _is_before(key, attempt), older_seconds=0.0)
+    old = store.discard_abandoned(spared(attempt, rank), older_seconds=OLD_SECONDS)
+    return (*ended, *old)
+
+
+def _is_before(key: str, attempt: int) -> bool:
+    place = keys.parse_data(key)
+    return place is not None and keys.CheckpointId.parse(place[0]).attempt < attempt

@@ -245,6 +245,17 @@ def test_a_draft_of_ones_own_is_never_taken_for_abandoned(store: DirectoryStore)
     assert store.stat("data/x").size == len(DATA)
 
 
+def test_what_a_killed_process_left_of_an_object_goes_when_it_is_written_again(
+    store: DirectoryStore,
+) -> None:
+    drafts = store.root / ".tmp"
+    drafts.mkdir()
+    for name in ("data~x~r0-p0.aaaa", "data~x~r0-p0.bbbb", "data~x~r0-p00.cccc", "data~y.dddd"):
+        (drafts / name).write_bytes(b"half")
+    store.upload("data/x/r0-p0", DATA, DIGESTS)
+    assert sorted(path.name for path in drafts.iterdir()) == ["data~x~r0-p00.cccc", "data~y.dddd"]
+
+
 WRITER = """
 import sys
 from pathlib import Path

@@ -31,6 +31,28 @@ def test_old_drafts_of_documents_go() -> None:
     assert not spared(3, 1)("claim/00000003/00000.json")
 
 
+def test_those_of_ended_attempts_make_room_at_once(tmp_path: Path) -> None:
+    drafts = tmp_path / ".tmp"
+    drafts.mkdir()
+    for attempt, rank in ((2, 0), (2, 5), (3, 0), (3, 1), (4, 1)):
+        key = keys.data(keys.checkpoint_id(attempt, 7, "0123abcd"), rank, 0)
+        (drafts / f"{key.replace('/', '~')}.0000").write_bytes(b"half")
+    (drafts / "claim~00000002~00000.json.0000").write_bytes(b"half")
+
+    async def scenario(clock: FakeClock) -> None:
+        lineage = Lineage(
+            lambda: DirectoryStore(tmp_path), Standing(clock, 3, clock.now()), Metrics()
+        )
+        config = Config.model_validate(a_config(attempt=3))
+        task = asyncio.create_task(clear_leftovers(lineage, clock, config))
+        await clock.sleep(1.0)
+        task.cancel()
+
+    in_fake_time(scenario)
+    left = sorted(path.name[:20] for path in drafts.iterdir())
+    assert left == ["claim~00000002~00000", *["data~a00000003-s0000"] * 2, "data~a00000004-s0000"]
+
+
 def test_they_go_at_the_start_and_every_hour_whatever_went_wrong_before(tmp_path: Path) -> None:
     inner = DirectoryStore.prepare(tmp_path)
     store = FaultyStore(inner, failing("discard_abandoned", error=Unreachable, times=1))

@@ -9,6 +9,7 @@ NotFound. Large objects are read back and compared after they were written.
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import threading
 import uuid
@@ -127,6 +128,7 @@ class DirectoryStore:
     ) -> None:
         path = self._path(key)
         with self._explained(key), self._draft(key) as draft:
+            self._discard_earlier(key, draft)
             with draft.open("xb+", buffering=0) as file:
                 for start, end in digests.part_ranges():
                     expect_going_on(cancel, key)
@@ -195,6 +197,12 @@ class DirectoryStore:
             folders[:] = [name for name in folders if _may_follow(f"{below}{name}/", after)]
             yield from (below + name for name in names)
 
+    def _discard_earlier(self, key: str, draft: Path) -> None:
+        """What a killed process wrote of the same object, which has one writer, takes room."""
+        for path in draft.parent.glob(f"{glob.escape(_draft_name(key))}.*"):
+            if path not in self._writing:
+                path.unlink(missing_ok=True)
+
     def _path(self, key: str) -> Path:
         parts = key.split("/")
         if key.startswith("/") or any(part in ("", ".", "..") for part in parts):
@@ -227,13 +235,17 @@ class DirectoryStore:
         self._expect_root()
         folder = self.root / _TEMPORARY
         files.make_folders(folder, self.root)
-        path = folder / f"{key.replace('/', _SLASH)}.{uuid.uuid4().hex}"
+        path = folder / f"{_draft_name(key)}.{uuid.uuid4().hex}"
         self._writing.add(path)
         try:
             yield path
         finally:
             path.unlink(missing_ok=True)
             self._writing.discard(path)
+
+
+def _draft_name(key: str) -> str:
+    return key.replace("/", _SLASH)
 
 
 def _may_follow(folder: str, after: str) -> bool:

@@ -131,15 +131,19 @@ def quarantine(store: Store, facts: Facts, *, attempt: int, at: str) -> tuple[To
 def write_post(store: Store, post: Post) -> Post:
     """Posts a rank's verdict; returns the one that stands, which is final.
 
-    A bad one is first written where `read_evidence` looks: nothing that stands is overlooked.
+    A bad one is first written where `read_evidence` looks: nothing that stands is overlooked. What
+    a run wrote there that died before its post, and that does not stand, is taken back: else a
+    checkpoint that verified would be condemned.
     """
     body = records.dump(post)
+    evidence = keys.evidence(post.id, post.attempt, post.k, post.rank)
     if post.verdict == "bad":
-        store.create(keys.evidence(post.id, post.attempt, post.k, post.rank), body)
+        store.create(evidence, body)
     key = keys.post(post.attempt, post.k, post.rank)
-    if store.create(key, body):
-        return post
-    return records.load(Post, store.read(key))
+    standing = post if store.create(key, body) else records.load(Post, store.read(key))
+    if standing.verdict != "bad":
+        store.delete(evidence)
+    return standing
 
 
 def read_evidence(store: Store) -> tuple[Evidence, ...]:

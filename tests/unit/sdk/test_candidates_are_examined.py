@@ -139,6 +139,11 @@ def test_what_stands_is_the_word_of_a_rank_and_its_evidence_is_there_before_it(
     assert verify.write_post(store, a_post(1, "bad")).verdict == "verified"
 
 
+def test_a_store_that_lets_nobody_delete_is_resumed_from(store: DirectoryStore) -> None:
+    undeletable = FaultyStore(store, failing("delete", error=Denied))
+    assert verify.write_post(undeletable, a_post(1, "verified")).verdict == "verified"
+
+
 def test_looking_for_evidence_costs_no_more_after_hundreds_of_attempts(
     store: DirectoryStore,
 ) -> None:

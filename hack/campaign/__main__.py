@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / part) for part in ("tests", "hack")]
-NAMES = ("kill",)
+NAMES = ("kill", "outage")
 
 
 def main() -> int:

@@ -49,6 +49,7 @@ def resume(
     named = {"model": model, "optimizer": optimizer, "scheduler": scheduler}
     given = {name: value for name, value in named.items() if value is not None}
     state = TrainingState(arrays=arrays, objects={**given, **(objects or {})}, extras=extras)
+    snapshots.Writer().prepare(*state.capture())  # told now, not when the first save is due
     return start(
         connect(directory=directory, interval=interval), state, seed=seed, on_notice=on_notice
     )

@@ -160,6 +160,8 @@ def stateful(value: Any, name: str) -> Stateful:
     """`value` as something with state_dict and load_state_dict; raises TypeError naming it."""
     if isinstance(value, np.random.Generator):
         return _NumpyGenerator(value)
+    if isinstance(value, np.random.RandomState):
+        return _OldNumpyGenerator(value)
     if isinstance(value, random.Random):
         return _PythonGenerator(value)
     adapted: Stateful | None = frameworks.adapter(value)
@@ -182,6 +184,17 @@ class _NumpyGenerator:
 
     def load_state_dict(self, state: Any) -> None:
         self._rng.bit_generator.state = state
+
+
+class _OldNumpyGenerator:
+    def __init__(self, rng: np.random.RandomState) -> None:
+        self._rng = rng
+
+    def state_dict(self) -> Any:
+        return self._rng.get_state(legacy=False)
+
+    def load_state_dict(self, state: Any) -> None:
+        self._rng.set_state(state)
 
 
 class _PythonGenerator:
@@ -207,7 +220,8 @@ def _flat(arrays: Mapping[str, Any], path: str) -> Iterator[tuple[str, Array]]:
 
 
 def _is_stateful(value: Any) -> bool:
-    own = isinstance(value, np.random.Generator | random.Random | Stateful)
+    kinds = np.random.Generator | np.random.RandomState | random.Random | Stateful
+    own = isinstance(value, kinds)
     return own or frameworks.adapter(value) is not None
 
 

@@ -69,7 +69,8 @@ def test_objects_and_extras_come_back() -> None:
 
 
 def test_names_that_the_script_keeps_inside_the_extras_stay_true() -> None:
-    ema, history = {"w": np.zeros(2), "n": [np.zeros(3)]}, [1, 2, 3]
+    ema: dict[str, Any] = {"w": np.zeros(2), "n": [np.zeros(3)]}
+    history = [1, 2, 3]
     w, n = ema["w"], ema["n"][0]
     extras: dict[str, Any] = {"ema": ema, "history": history}
     given = {"ema": {"w": np.ones(2), "n": [np.ones(3)], "seen": 4}, "history": [5]}

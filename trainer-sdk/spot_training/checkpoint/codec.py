@@ -78,8 +78,9 @@ def from_plain(
 ) -> Any:
     """The value of `to_plain`, its arrays copied; raises Damaged for what it did not write.
 
-    `orders` tells the memory order of those arrays that are not row-major. With `borrow` tensors are views of `arrays`: nobody may write or keep them. Raises
-    FrameworkMissing for tensors of a framework that is not installed.
+    `orders` tells the memory order of those arrays that are not row-major. With `borrow` tensors
+    are views of `arrays`: nobody may write or keep them. Raises FrameworkMissing for tensors of a
+    framework that is not installed.
     """
     try:
         return _decode(plain, _Stored(arrays or {}, orders or {}, borrow=borrow))

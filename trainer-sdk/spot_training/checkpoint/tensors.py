@@ -48,6 +48,9 @@ class Tensors(Protocol):
     def content(self, tensor: Any) -> memoryview:
         """The tensor's bytes in row-major order, for a digest."""
 
+    def head(self, tensor: Any, size: int) -> memoryview | None:
+        """About the first `size` bytes, where that copies no more; None elsewhere."""
+
     def view(self, array: Array, dtype: str) -> Any:
         """A tensor over the stored bits in `array`, which nobody may write."""
 

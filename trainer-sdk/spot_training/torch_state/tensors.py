@@ -83,6 +83,11 @@ class TorchTensors:
         dense = tensor.detach().to("cpu").resolve_conj().resolve_neg().contiguous()
         return memoryview(dense.reshape(-1).view(torch.uint8).numpy())
 
+    def head(self, tensor: Any, size: int) -> memoryview | None:
+        if type(tensor) not in _PLAIN or not tensor.numel() or not _is_flat(tensor):
+            return None
+        return self.content(tensor.detach().view(-1)[: -(-size // tensor.itemsize)])
+
     def view(self, array: Array, dtype: str) -> Any:
         bits: Any = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
         return _over(memoryview(bits), _DTYPES[dtype]).view(array.shape)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -35,6 +36,18 @@ def trained(model: Any, optimizer: Any, steps: int = 3) -> None:
         optimizer.zero_grad()
         model(torch.arange(5)).float().pow(2).mean().backward()
         optimizer.step()
+
+
+def expect_to_go_on(made: Callable[[], tuple[Any, Any]], train: Any = trained) -> None:
+    """A model and its optimizer train on with the same bits in a pair that was made anew."""
+    (source, one), (target, other) = made(), made()
+    train(source, one)
+    assert moved(
+        of_objects(model=source, optimizer=one), of_objects(model=target, optimizer=other)
+    ) == []  # fmt: skip
+    train(source, one)
+    train(target, other)
+    expect_equal_modules(target, source)
 
 
 def expect_equal_modules(one: Any, other: Any) -> None:
@@ -158,16 +171,11 @@ OPTIMIZERS = {
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_optimizers_go_on_with_the_same_bits(name: str) -> None:
-    source, target = Tied(), Tied()
-    one = OPTIMIZERS[name](source.parameters())
-    other = OPTIMIZERS[name](target.parameters())
-    trained(source, one)
-    assert moved(
-        of_objects(model=source, optimizer=one), of_objects(model=target, optimizer=other)
-    ) == []  # fmt: skip
-    trained(source, one)
-    trained(target, other)
-    expect_equal_modules(target, source)
+    def made() -> tuple[Any, Any]:
+        model = Tied()
+        return model, OPTIMIZERS[name](model.parameters())
+
+    expect_to_go_on(made)
 
 
 def test_a_search_along_lines_goes_on() -> None:
@@ -189,14 +197,7 @@ def test_a_search_along_lines_goes_on() -> None:
 
         optimizer.step(loss)
 
-    (source, one), (target, other) = made(), made()
-    searched(source, one)
-    assert moved(
-        of_objects(model=source, optimizer=one), of_objects(model=target, optimizer=other)
-    ) == []  # fmt: skip
-    searched(source, one)
-    searched(target, other)
-    expect_equal_modules(target, source)
+    expect_to_go_on(made, searched)
 
 
 def test_a_scaler_goes_on_with_its_scale_and_its_count() -> None:
@@ -236,20 +237,12 @@ PARAMETRIZED = {
 
 @pytest.mark.parametrize("name", PARAMETRIZED)
 def test_parametrized_modules_go_on_with_the_same_bits(name: str) -> None:
-    def made() -> Any:
-        embed = PARAMETRIZED[name](nn.Linear(3, 3))
-        return nn.Sequential(nn.Embedding(5, 3), embed, nn.BatchNorm1d(3))
+    def made() -> tuple[Any, Any]:
+        layer = PARAMETRIZED[name](nn.Linear(3, 3))
+        model = nn.Sequential(nn.Embedding(5, 3), layer, nn.BatchNorm1d(3))
+        return model, torch.optim.Adam(model.parameters(), lr=0.01)
 
-    source, target = made(), made()
-    one = torch.optim.Adam(source.parameters(), lr=0.01)
-    other = torch.optim.Adam(target.parameters(), lr=0.01)
-    trained(source, one)
-    assert moved(
-        of_objects(model=source, optimizer=one), of_objects(model=target, optimizer=other)
-    ) == []  # fmt: skip
-    trained(source, one)
-    trained(target, other)
-    expect_equal_modules(target, source)
+    expect_to_go_on(made)
 
 
 def test_a_module_of_several_dtypes_keeps_each() -> None:

@@ -58,7 +58,7 @@ def main(seconds_per_step: float = 0.05) -> None:
             for name, parameter in model.named_parameters():
                 averages[name].lerp_(parameter.detach(), 0.01)
             time.sleep(seconds_per_step)
-            run.step(loss=float(loss))
+            run.step(loss=loss.item())
         print(f"epoch {epoch}: step {run.current_step}, loss {run.metrics['loss']:.4f}", flush=True)
     run.complete()
     print("averages", fingerprint(averages))

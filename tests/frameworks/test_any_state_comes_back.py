@@ -65,8 +65,8 @@ def steps(tensor: Any) -> list[int]:
 
 
 def bits(tensor: Any) -> tuple[Any, Any, bytes]:
-    flat = tensor.contiguous().reshape(-1).view(torch.uint8)
-    return tensor.dtype, tensor.shape, bytes(flat.numpy())
+    copy = torch.empty(tensor.shape, dtype=tensor.dtype).copy_(tensor)
+    return tensor.dtype, tensor.shape, bytes(copy.view(-1).view(torch.uint8).numpy())
 
 
 @given(states)

@@ -72,6 +72,15 @@ def test_any_place_in_memory(name: str) -> None:
     assert torch.equal(target["t"], value)
 
 
+def test_a_number_cut_out_of_a_matrix_is_put_and_compared() -> None:
+    """Its strides are those of the matrix although it is contiguous."""
+    cut = torch.zeros(3, 3)[:1, :1].t()
+    assert cut.is_contiguous()
+    assert moved(of_extras({"t": torch.ones(1, 1)}), of_extras({"t": cut})) == []
+    assert moved(of_extras({"t": cut}), of_extras({})) == []
+    assert cut.tolist() == [[1]]
+
+
 def test_what_is_loaded_is_memory_of_its_own() -> None:
     payload = snapshot_of(of_extras({"t": torch.ones(3)}))
     before = bytes(payload)

@@ -93,15 +93,10 @@ def kind_named(name: str) -> Tensors:
 
 
 def memory_order(shape: Sequence[int], strides: Sequence[int]) -> Order | None:
-    """How an array lies in memory; None if row-major, or not dense. Strides count elements."""
+    """How an array lies in memory; None if row-major. Dimensions of length 1 lie anywhere."""
     if 0 in shape:
         return None
-    order = sorted(range(len(shape)), key=lambda dimension: -strides[dimension])
-    expected = 1
-    for dimension in reversed(order):
-        if shape[dimension] != 1 and strides[dimension] != expected:
-            return None
-        expected *= shape[dimension]
+    order = sorted(range(len(shape)), key=lambda dimension: -abs(strides[dimension]))
     long = [dimension for dimension in order if shape[dimension] != 1]
     return None if long == sorted(long) else order
 
@@ -109,7 +104,7 @@ def memory_order(shape: Sequence[int], strides: Sequence[int]) -> Order | None:
 def order_of(value: Any) -> Order | None:
     """The memory order of an array or a tensor: sums over it depend on that in their last bits."""
     if isinstance(value, np.ndarray):
-        return memory_order(value.shape, [step // value.itemsize for step in value.strides])
+        return memory_order(value.shape, value.strides)
     kind = kind_of(value)
     return kind.order(value) if kind else None
 

@@ -81,7 +81,8 @@ class TorchTensors:
 
     def content(self, tensor: Any) -> memoryview:
         dense = tensor.detach().to("cpu").resolve_conj().resolve_neg().contiguous()
-        return memoryview(dense.reshape(-1).view(torch.uint8).numpy())
+        flat = dense.as_strided((dense.numel(),), (1,))  # strides of length 1 may be anything
+        return memoryview(flat.view(torch.uint8).numpy())
 
     def head(self, tensor: Any, size: int) -> memoryview | None:
         if type(tensor) not in _PLAIN or not tensor.numel() or not _is_flat(tensor):

@@ -105,6 +105,9 @@ EXACT: dict[str, Callable[[], Any]] = {
         generator=generator(),
         **WORKERS,
     ),
+    "seeded samples one by one": lambda: DataLoader(
+        spot.seeded(Augmented(), seed=6), batch_size=None, shuffle=True
+    ),
     "a part of seeded samples": lambda: DataLoader(
         Subset(spot.seeded(Augmented(), seed=6), range(SAMPLES)), batch_size=BATCH, shuffle=True
     ),

@@ -9,7 +9,7 @@ back: `iter()` of a loader draws random numbers, so one restored state cannot do
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
@@ -75,6 +75,7 @@ class Cursor:
     _streams: int = 0
     _source: Source[Any] | None = None
     _open: bool = False
+    _told: list[str] = field(default_factory=list)
 
     @property
     def exactness(self) -> dict[str, Any] | None:
@@ -208,9 +209,11 @@ class Cursor:
         return iterator
 
     def _note(self, doubt: str) -> None:
-        if doubt and doubt != self.doubt:
-            self.doubt = doubt
+        """Tells it once in each process; the lineage keeps the first one."""
+        if doubt and doubt not in self._told:
+            self._told.append(doubt)
             tell(f"not sure to be exact behind an interruption: {doubt}")
+        self.doubt = self.doubt or doubt
 
     def _expect_same(self, data: object) -> None:
         mine = dict(data.fingerprint) if isinstance(data, Order) else None

@@ -84,19 +84,22 @@ class LoaderSource:
 
     def _samplers(self) -> Iterator[Any]:
         """The sampler of batches, and those that it draws from."""
-        at = [self._loader.batch_sampler, self._loader.sampler]
-        while at:
-            sampler = at.pop(0)
-            if isinstance(sampler, torch.utils.data.Sampler):
-                yield sampler
-                at.append(getattr(sampler, "sampler", None))
+        for sampler in (self._loader.batch_sampler, self._loader.sampler):
+            inner = _chain(sampler, "sampler")
+            yield from (one for one in inner if isinstance(one, torch.utils.data.Sampler))
 
     def _datasets(self) -> Iterator[Any]:
         """The dataset, and what it wraps."""
-        dataset: Any = self._loader.dataset
-        while dataset is not None:
-            yield dataset
-            dataset = getattr(dataset, "dataset", None)
+        return _chain(self._loader.dataset, "dataset")
+
+
+def _chain(outermost: Any, name: str) -> Iterator[Any]:
+    """An object, what it has as attribute `name`, and so on."""
+    at, seen = outermost, set[int]()
+    while at is not None and id(at) not in seen:
+        seen.add(id(at))
+        yield at
+        at = getattr(at, name, None)
 
 
 def _begun(loader: DataLoader[Any]) -> Iterator[Any]:

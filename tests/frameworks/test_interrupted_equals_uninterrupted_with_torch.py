@@ -29,6 +29,9 @@ CUTS = {
 @pytest.mark.parametrize("cuts", CUTS.values(), ids=CUTS)
 @pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
 def test_the_bits_are_the_same(tmp_path: Path, make: Make, cuts: tuple[int, ...]) -> None:
+    """Elsewhere the second resume of an epoch lost the place (KempnerInstitute/KempnerForge#57), an
+    epoch was skipped at the boundary (verl-project/verl#7401), and making the iterator drew one
+    number too many (NVIDIA-NeMo/Megatron-Bridge#5257)."""
     whole = make(tmp_path / "whole").attempt()
     cut = make(tmp_path / "cut")
     expect_same_bits(interrupted(cut, cuts), whole)

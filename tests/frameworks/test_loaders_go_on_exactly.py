@@ -117,6 +117,8 @@ EXACT: dict[str, Callable[[], Any]] = {
 @pytest.mark.parametrize("cuts", CUTS.values(), ids=CUTS)
 @pytest.mark.parametrize("kind", EXACT)
 def test_the_bits_are_the_same(tmp_path: Path, kind: str, cuts: tuple[int, ...]) -> None:
+    """Elsewhere samplers that had drawn already drew once more (huggingface/accelerate#2016,
+    #4233), and what workers had fetched ahead counted as consumed (#3034)."""
     whole = Training(tmp_path / "whole", EXACT[kind]).attempt()
     cut = Training(tmp_path / "cut", EXACT[kind])
     expect_same_bits(interrupted(cut, cuts), whole)

@@ -70,7 +70,7 @@ def bits(tensor: Any) -> tuple[Any, Any, bytes]:
 
 
 @given(states)
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 def test_into_nothing(state: Any) -> None:
     extras: dict[str, Any] = {}
     assert moved(of_extras({"state": state}), of_extras(extras)) == []
@@ -78,7 +78,7 @@ def test_into_nothing(state: Any) -> None:
 
 
 @given(states, states)
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 def test_into_whatever_is_there(state: Any, there: Any) -> None:
     """What is alike is filled where it is, and keeps its own order in memory."""
     extras = {"state": there}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+import spot_training as spot
 import torch
 from kit.moving import moved, of_extras, of_objects, snapshot_of
 from spot_training.checkpoint import layout
@@ -34,6 +36,18 @@ def trained(model: Any, optimizer: Any, steps: int = 3) -> None:
         optimizer.zero_grad()
         model(torch.arange(5)).float().pow(2).mean().backward()
         optimizer.step()
+
+
+def expect_to_go_on(made: Callable[[], tuple[Any, Any]], train: Any = trained) -> None:
+    """A model and its optimizer train on with the same bits in a pair that was made anew."""
+    (source, one), (target, other) = made(), made()
+    train(source, one)
+    assert moved(
+        of_objects(model=source, optimizer=one), of_objects(model=target, optimizer=other)
+    ) == []  # fmt: skip
+    train(source, one)
+    train(target, other)
+    expect_equal_modules(target, source)
 
 
 def expect_equal_modules(one: Any, other: Any) -> None:
@@ -143,21 +157,127 @@ OPTIMIZERS = {
     "Adafactor": lambda p: torch.optim.Adafactor(p, lr=0.1),
     "NAdam": lambda p: torch.optim.NAdam(p, lr=0.1),
     "Rprop": lambda p: torch.optim.Rprop(p, lr=0.1),
+    "Adamax": lambda p: torch.optim.Adamax(p, lr=0.1),
+    "RAdam": lambda p: torch.optim.RAdam(p, lr=0.1),
+    "ASGD": lambda p: torch.optim.ASGD(p, lr=0.1),
+    "Adagrad": lambda p: torch.optim.Adagrad(p, lr=0.1),
+    "foreach": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True, foreach=True),
+    "fused, with maxima": lambda p: torch.optim.Adam(p, lr=0.1, amsgrad=True, fused=True),
+    "several groups": lambda p: torch.optim.AdamW(
+        [{"params": one, "lr": 0.1 / (n + 1), "betas": (0.8, 0.9)} for n, one in enumerate(p)]
+    ),
 }
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_optimizers_go_on_with_the_same_bits(name: str) -> None:
-    source, target = Tied(), Tied()
-    one = OPTIMIZERS[name](source.parameters())
-    other = OPTIMIZERS[name](target.parameters())
-    trained(source, one)
+    def made() -> tuple[Any, Any]:
+        model = Tied()
+        return model, OPTIMIZERS[name](model.parameters())
+
+    expect_to_go_on(made)
+
+
+def test_a_search_along_lines_goes_on() -> None:
+    """Its state is nested: lists of earlier directions beside numbers."""
+
+    def made() -> tuple[Any, Any]:
+        torch.manual_seed(2)
+        model = nn.Linear(4, 2)
+        return model, torch.optim.LBFGS(
+            model.parameters(), lr=0.1, max_iter=3, line_search_fn="strong_wolfe"
+        )
+
+    def searched(model: Any, optimizer: Any) -> None:
+        def loss() -> Any:
+            optimizer.zero_grad()
+            found = model(torch.arange(8.0).view(2, 4)).pow(2).mean()
+            found.backward()
+            return found
+
+        optimizer.step(loss)
+
+    expect_to_go_on(made, searched)
+
+
+def test_a_scaler_goes_on_with_its_scale_and_its_count() -> None:
+    def made() -> tuple[Any, Any, Any]:
+        torch.manual_seed(2)
+        model = nn.Linear(4, 2)
+        scaler = torch.amp.GradScaler("cpu", init_scale=64.0, growth_interval=3)
+        return model, torch.optim.SGD(model.parameters(), lr=0.01), scaler
+
+    def scaled(model: Any, optimizer: Any, scaler: Any, factors: list[float]) -> None:
+        for factor in factors:
+            optimizer.zero_grad()
+            loss = (model(torch.ones(2, 4)) * factor).pow(2).mean()
+            scaler.scale(loss).backward()
+            scaler.step(optimizer)
+            scaler.update()
+
+    (source, one, first), (target, other, second) = made(), made()
+    scaled(source, one, first, [1, 1, 1, 1e30, 1])  # grows, then halves at an overflow
+    assert first.get_scale() == 64.0
     assert moved(
-        of_objects(model=source, optimizer=one), of_objects(model=target, optimizer=other)
+        of_objects(model=source, optimizer=one, scaler=first),
+        of_objects(model=target, optimizer=other, scaler=second),
     ) == []  # fmt: skip
-    trained(source, one)
-    trained(target, other)
+    scaled(source, one, first, [1, 1])
+    scaled(target, other, second, [1, 1])
+    assert second.get_scale() == first.get_scale() == 128.0
     expect_equal_modules(target, source)
+
+
+PARAMETRIZED = {
+    "weight norm": nn.utils.parametrizations.weight_norm,
+    "spectral norm": nn.utils.parametrizations.spectral_norm,
+    "orthogonal": nn.utils.parametrizations.orthogonal,
+}
+
+
+@pytest.mark.parametrize("name", PARAMETRIZED)
+def test_parametrized_modules_go_on_with_the_same_bits(name: str) -> None:
+    def made() -> tuple[Any, Any]:
+        layer = PARAMETRIZED[name](nn.Linear(3, 3))
+        model = nn.Sequential(nn.Embedding(5, 3), layer, nn.BatchNorm1d(3))
+        return model, torch.optim.Adam(model.parameters(), lr=0.01)
+
+    expect_to_go_on(made)
+
+
+def test_a_module_of_several_dtypes_keeps_each() -> None:
+    def made() -> Any:
+        return nn.Sequential(nn.Embedding(5, 3).double(), nn.Linear(3, 2).half(), nn.BatchNorm1d(2))
+
+    source, target = made(), made()
+    nn.init.normal_(source[1].weight)
+    assert moved(of_objects(model=source), of_objects(model=target)) == []
+    expect_equal_modules(target, source)
+
+
+def test_an_average_that_is_a_dict_of_tensors_stays_the_scripts_own() -> None:
+    """Restored beside it, the script would go on averaging from where it began."""
+    average = {"w": torch.zeros(3), "n": torch.zeros((), dtype=torch.int64)}
+    w = average["w"]
+    extras = {"ema": average}
+    given = {"ema": {"w": torch.ones(3), "n": torch.tensor(7)}}
+    assert moved(of_extras(given), of_extras(extras)) == []
+    assert extras["ema"] is average
+    assert average["w"] is w
+    assert [w.tolist(), int(average["n"])] == [[1, 1, 1], 7]
+
+
+@pytest.mark.parametrize(("model", "said"), [
+    (nn.LazyLinear(2), "model/weight: a lazy module has not seen its first batch"),
+    (nn.Linear(2, 2, device="meta"), "model/weight: a tensor on the meta device has no values"),
+])  # fmt: skip
+def test_what_has_no_values_yet_is_named_at_once(tmp_path: Any, model: Any, said: str) -> None:
+    """Not when the first save is due, minutes into the training."""
+    with pytest.raises(TypeError, match=said):
+        spot.resume(model=model, directory=tmp_path)
+    there = nn.Linear(2, 2)
+    with pytest.raises(WrongState, match=said.replace("/", ": ")):
+        moved(of_objects(model=there), of_objects(model=model))
 
 
 def test_other_parameter_groups_are_refused() -> None:
@@ -176,6 +296,11 @@ SCHEDULERS = {
     "Sequential": lambda o: lr_scheduler.SequentialLR(
         o, [lr_scheduler.LinearLR(o), lr_scheduler.ExponentialLR(o, 0.9)], [3]
     ),
+    "Chained": lambda o: lr_scheduler.ChainedScheduler(
+        [lr_scheduler.LinearLR(o), lr_scheduler.ExponentialLR(o, 0.9)]
+    ),
+    "Polynomial": lr_scheduler.PolynomialLR,
+    "Averaging": lambda o: torch.optim.swa_utils.SWALR(o, 0.05),
     "Plateau": lr_scheduler.ReduceLROnPlateau,
 }
 

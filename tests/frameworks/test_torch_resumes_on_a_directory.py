@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import spot_training as spot
 import torch
-from kit.trainers import global_randomness
-
-
-@pytest.fixture(autouse=True)
-def _clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in ("SPOT_SOCKET", "SPOT_DIR", "SPOT_INTERVAL", "SPOT_GRACE_SECONDS"):
-        monkeypatch.delenv(name, raising=False)
-    with global_randomness():
-        yield
 
 
 def begun(directory: Path, model: Any = None, optimizer: Any = None) -> tuple[Any, Any, Any]:

@@ -87,20 +87,27 @@ class TrainerProcess:
 
 @contextlib.contextmanager
 def a_trainer(
-    pod: PodFolder, *, steps: int = 20, pause: float = 0.02, size: int = 1000, name: str = "trainer"
+    pod: PodFolder,
+    *,
+    steps: int = 20,
+    pause: float = 0.02,
+    size: int = 1000,
+    name: str = "trainer",
+    script: str = SCRIPT,
 ) -> Iterator[TrainerProcess]:
-    """Runs the script in the pod; killed at the end if it still runs."""
+    """Runs a script with these arguments in the pod; killed at the end if it still runs."""
     output = pod.folder / f"{name}.log"
     environment = {key: value for key, value in os.environ.items() if not key.startswith("SPOT_")}
     with output.open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, str(steps), str(pause), str(size)],
+            [sys.executable, "-c", script, str(steps), str(pause), str(size)],
             env={
                 **environment,
                 "SPOT_SOCKET": str(pod.socket),
                 "SPOT_ATTEMPT": str(pod.config["attempt"]),
                 "SPOT_RANK": "0",
                 "OPENBLAS_NUM_THREADS": "1",
+                "OMP_NUM_THREADS": "1",
             },
             stdout=log,
             stderr=log,

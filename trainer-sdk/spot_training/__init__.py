@@ -12,10 +12,12 @@ run.complete()
 
 from __future__ import annotations
 
-from spot_training.data import Order, ShuffledBatches, WrongData
+from spot_training.data import ShuffledBatches
 from spot_training.exits import AlreadyCompleted, Paused, Refused, StateDiffers, Stopped
+from spot_training.frameworks import seeded
 from spot_training.notices import Notice
 from spot_training.run import Run
+from spot_training.sources import Order, WrongData
 from spot_training.starting import refuse, resume
 from spot_training.state import Stateful
 
@@ -35,4 +37,5 @@ __all__ = [
     "WrongData",
     "refuse",
     "resume",
+    "seeded",
 ]

@@ -8,32 +8,20 @@ back: `iter()` of a loader draws random numbers, so one restored state cannot do
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from spot_training import sources
+from spot_training.exits import tell
+from spot_training.heads import head_of
+from spot_training.sources import Order, Place, Source, WrongData, source_of
+
 Batch = TypeVar("Batch")
-Batch_co = TypeVar("Batch_co", covariant=True)
 Indices = npt.NDArray[np.int64]
-
-
-class WrongData(ValueError):  # noqa: N818 - named for what happened
-    """The data is not what the checkpoint was trained on; the message says what differs."""
-
-
-@runtime_checkable
-class Order(Protocol[Batch_co]):
-    """Data that can be entered at any sample of any epoch."""
-
-    @property
-    def fingerprint(self) -> Mapping[str, int | str]:
-        """What must not change between attempts."""
-
-    def batches(self, epoch: int, *, after: int) -> Iterator[Batch_co]:
-        """The batches of `epoch` behind its first `after` samples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +57,8 @@ class ShuffledBatches:
 class Cursor:
     """Where the data stands. `batches` and `epoch_samples` count within the epoch.
 
-    `begun_with` is the random state in which the epoch's iteration began.
+    `begun_with` is the random state in which the epoch's iteration began. `doubt` says why this
+    run may have, or get, other bits than an uninterrupted one; empty if there is no reason.
     """
 
     epoch: int = 0
@@ -78,10 +67,27 @@ class Cursor:
     samples: int = 0
     fingerprint: Mapping[str, int | str] | None = None
     begun_with: Any = None
+    doubt: str = ""
     _resume_with: Any = None
+    _own_begun: Sequence[Any] = ()
+    _own_now: Sequence[Any] | None = None
+    _head: str = ""
+    _streams: int = 0
+    _source: Source[Any] | None = None
     _open: bool = False
+    _told: list[str] = field(default_factory=list)
+
+    @property
+    def exactness(self) -> dict[str, Any] | None:
+        """What a checkpoint tells of it; None while nothing is known of the data."""
+        if self.doubt:
+            return {"exact": False, "why": self.doubt}
+        return {"exact": True} if self._source is not None else None
 
     def to_plain(self) -> dict[str, Any]:
+        now = self._own_now if self._source is None else sources.capture(self._source)
+        own = {"generators": {"begun": list(self._own_begun), "now": list(now)}} if now else {}
+        known = {"head": self._head, "streams": self._streams, "doubt": self.doubt}
         return {
             "epoch": self.epoch,
             "batches": self.batches,
@@ -89,6 +95,8 @@ class Cursor:
             "samples": self.samples,
             "fingerprint": self.fingerprint,
             "begunWith": self.begun_with,
+            **own,
+            **{name: value for name, value in known.items() if value},
         }
 
     def restore(self, plain: Mapping[str, Any], *, now: Any) -> None:
@@ -100,12 +108,17 @@ class Cursor:
         self.samples = plain["samples"]
         self.fingerprint = plain["fingerprint"]
         self.begun_with = plain["begunWith"]
+        own = plain.get("generators", {})
+        self._own_begun, self._own_now = own.get("begun", ()), own.get("now")
+        self._head, self._streams = plain.get("head", ""), plain.get("streams", 0)
+        self.doubt = plain.get("doubt", "")
 
     def next_epoch(self) -> None:
         """The epoch is over."""
         self.epoch += 1
         self.batches = self.epoch_samples = 0
         self.begun_with = None
+        self._own_begun, self._head = (), ""
         self._open = False
 
     def count(self, samples: int) -> None:
@@ -138,9 +151,12 @@ class Cursor:
         capture: Callable[[], Any],
         restore: Callable[[Any], None],
     ) -> Iterator[Batch]:
-        for batch in self._rest(data, capture, restore):
+        rest = self._rest(data, capture, restore)
+        comparable = self._source is not None and self._source.comparable
+        for batch in rest:
             self.batches += 1
             size = samples_in(batch)
+            self._head = head_of(batch) if comparable else ""
             self.epoch_samples += size
             self.samples += size
             yield batch
@@ -152,25 +168,52 @@ class Cursor:
         restore: Callable[[Any], None],
     ) -> Iterator[Batch]:
         self._expect_same(data)
+        source = self._source = source_of(data)
+        self._note(source.doubt)
+        if self.batches and source.streams != self._streams:
+            self._note(
+                f"epoch {self.epoch} was begun with {self._streams} workers and goes on with "
+                f"{source.streams}: keep num_workers, or give every sample a seed (spot.seeded)"
+            )
+        self._streams = source.streams
+        pending, self._own_now = self._own_now, None
         if self.begun_with is None:
-            self.begun_with = capture()
-            return self._begin(data)
+            if pending is not None:
+                sources.restore(source, pending)
+            self.begun_with, self._own_begun = capture(), sources.capture(source)
+            return self._behind(source)
         restore(self.begun_with)
-        iterator = self._begin(data)
+        sources.restore(source, self._own_begun)
+        iterator = self._behind(source)
         restore(self._resume_with)  # undoes what the script drew before it came here again
+        sources.restore(source, pending or ())
         return iterator
 
-    def _begin(self, data: Order[Batch] | Iterable[Batch]) -> Iterator[Batch]:
-        if isinstance(data, Order):
-            return data.batches(self.epoch, after=self.epoch_samples)
-        iterator = iter(data)
-        for skipped in range(self.batches):
-            if next(iterator, _END) is _END:
+    def _behind(self, source: Source[Batch]) -> Iterator[Batch]:
+        """The source's batches that were not consumed; looks whether the last one is the same."""
+        iterator, repeated = source.begin(Place(self.epoch, self.batches, self.epoch_samples))
+        batch: Any = _END
+        for skipped in range(self.batches - repeated, self.batches):
+            batch = next(iterator, _END)
+            if batch is _END:
                 raise WrongData(
                     f"epoch {self.epoch} ended after {skipped} batches, the checkpoint has "
                     f"consumed {self.batches}: use the data and the batch size it was trained with"
                 )
+        looked_at = self._head and source.comparable and batch is not _END
+        if looked_at and head_of(batch) != self._head:
+            self._note(
+                f"batch {self.batches} of epoch {self.epoch} was another one when it was fetched "
+                "again: the data does not depend on the random state alone"
+            )
         return iterator
+
+    def _note(self, doubt: str) -> None:
+        """Tells it once in each process; the lineage keeps the first one."""
+        if doubt and doubt not in self._told:
+            self._told.append(doubt)
+            tell(f"not sure to be exact behind an interruption: {doubt}")
+        self.doubt = self.doubt or doubt
 
     def _expect_same(self, data: object) -> None:
         mine = dict(data.fingerprint) if isinstance(data, Order) else None

@@ -19,6 +19,31 @@ def package(framework: str) -> Any:
     return importlib.import_module(_PACKAGES[framework])
 
 
+def source(data: object) -> Any:
+    """A framework's own kind of data as a `sources.Source`; None if no framework knows it."""
+    found = (known.source(data) for known in imported().values())
+    return next((source for source in found if source is not None), None)
+
+
+def generators() -> tuple[type, ...]:
+    """The types of random generators of all frameworks imported."""
+    return tuple(kind for known in imported().values() for kind in known.GENERATORS)
+
+
+def seeded(dataset: Any, *, seed: int) -> Any:
+    """`dataset` (torch's map-style: `dataset[i]`, `len(dataset)`) with a seed for each sample.
+
+    The global generators of python, numpy and torch begin anew with (seed, epoch, index) at every
+    sample, so that augmentation is the same whichever worker does it and whatever came before.
+    Consumed samples need not be fetched again after an interruption, and workers may persist. Give
+    it to the DataLoader, and the DataLoader to `run.batches`. Raises ModuleNotFoundError without
+    torch, ValueError for a seed below 0.
+    """
+    if seed < 0:
+        raise ValueError(f"seed={seed}: give 0 or more")
+    return package("torch").SeededSamples(dataset, seed=seed)
+
+
 def adapter(value: object) -> Any:
     """A framework's own object as something with exact state; None if no framework knows it."""
     for known in imported().values():

@@ -11,12 +11,13 @@ import numpy as np
 
 from spot_training import randomness, steplog
 from spot_training.backends.backend import Backend, Ticket
-from spot_training.data import Cursor, Order
+from spot_training.data import Cursor
 from spot_training.exits import Paused, leave, tell
 from spot_training.notices import Notice
 from spot_training.pausing import first_due, flush_end, plan_flush, worth_saving
 from spot_training.progress import Progress
 from spot_training.snapshots import SnapshotFacts, Writer
+from spot_training.sources import Order
 from spot_training.state import TrainingState
 from spot_training.times import rfc3339, utc_now
 
@@ -87,7 +88,9 @@ class Run:
         """This epoch's batches that were not consumed yet.
 
         For an iterable that is no `Order`, consumed batches are fetched again and skipped; it has
-        to yield the same batches for the same random state. Raises data.WrongData if it cannot.
+        to yield the same batches for the same random state. Where that is not sure, or the last
+        one consumed is seen to be another, stderr and the checkpoints say so. Raises WrongData if
+        the data cannot be what was trained on before.
         """
         return self._cursor.walk(
             data,
@@ -220,6 +223,7 @@ class Run:
             reason=reason,
             stall_seconds=stall,
             taken_at=rfc3339(utc_now()),
+            dataset=self._cursor.exactness,
         )
 
     def _failed(self) -> bool:

@@ -16,7 +16,11 @@ SCHEMA = 1
 
 @dataclass(frozen=True, slots=True)
 class SnapshotFacts:
-    """What is told about a snapshot beside its bytes. `taken_at` is RFC 3339 UTC."""
+    """What is told about a snapshot beside its bytes. `taken_at` is RFC 3339 UTC.
+
+    `dataset`: {"exact": whether a run resumed from here is sure to have the bits of an
+    uninterrupted one, "why": why not}; None if nothing is known.
+    """
 
     step: int
     samples: int
@@ -24,6 +28,7 @@ class SnapshotFacts:
     reason: str
     stall_seconds: float
     taken_at: str
+    dataset: dict[str, Any] | None = None
 
 
 @dataclass(slots=True)

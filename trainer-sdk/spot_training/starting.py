@@ -36,8 +36,9 @@ def resume(
 
     `model`, `optimizer`, `scheduler` and `objects` have state_dict() and load_state_dict();
     `arrays` are (nested mappings of) numpy arrays, restored in place; `extras` is a mapping of
-    typed values, generators or arrays, updated in place. `seed` seeds `run.rng` and, in a fresh
-    start, the global generators of python, numpy and torch. `on_notice` is told of every notice.
+    typed values, generators or arrays, updated in place, with the dicts and lists in it. `seed`
+    seeds `run.rng` and, in a fresh start, the global generators of python, numpy and torch.
+    `on_notice` is told of every notice.
 
     Beside a sidecar (SPOT_SOCKET is set) it blocks until the attempt is granted, and the job's
     interval holds. Without one the checkpoints are in `directory`, else $SPOT_DIR, else
@@ -49,6 +50,7 @@ def resume(
     named = {"model": model, "optimizer": optimizer, "scheduler": scheduler}
     given = {name: value for name, value in named.items() if value is not None}
     state = TrainingState(arrays=arrays, objects={**given, **(objects or {})}, extras=extras)
+    snapshots.Writer().prepare(*state.capture())  # told now, not when the first save is due
     return start(
         connect(directory=directory, interval=interval), state, seed=seed, on_notice=on_notice
     )

@@ -12,9 +12,10 @@ from spot_training import frameworks
 from spot_training.checkpoint import codec
 from spot_training.checkpoint.codec import Array
 from spot_training.checkpoint.digest import algorithm
-from spot_training.checkpoint.tensors import content_of, kind_of
+from spot_training.checkpoint.tensors import Order, content_of, order_of
+from spot_training.placing import placed, same_spec
 
-_ARRAYS, _EXTRAS = "arrays", "extras"
+_ARRAYS, _EXTRAS, _ORDERS = "arrays", "extras", "orders"
 _SHOWN = 5
 
 
@@ -75,17 +76,19 @@ class TrainingState:
                 for name, value in self.extras.items()
             },
         }
-        return found, plain
+        orders = {name: order for name, value in found.items() if (order := order_of(value))}
+        return found, plain | ({_ORDERS: orders} if orders else {})
 
     def restore(self, plain: Mapping[str, Any], stored: Mapping[str, Array]) -> None:
         """Puts everything back; arrays in place. Raises WrongState before it changes anything."""
         self._expect_fitting(plain, stored)
+        saved = _Saved(stored, plain.get(_ORDERS, {}))
         for name, target in self._arrays.items():
             np.copyto(target, stored[name], casting="no")
         for name, value in self._objects.items():
-            _load(value, plain["objects"][name], stored)
+            saved.load(value, plain["objects"][name])
         for name, item in plain[_EXTRAS].items():
-            self._restore_extra(name, item, stored)
+            self._restore_extra(name, item, saved)
 
     def differences(
         self, plain: Mapping[str, Any], digests: Mapping[str, str], algorithm_name: str
@@ -101,17 +104,12 @@ class TrainingState:
         missing = [name for name in digests if name not in arrays and not name.startswith("__")]
         return sorted(wrong + missing + _differing(plain, codec.parse(codec.text(held))))
 
-    def _restore_extra(self, name: str, item: Any, stored: Mapping[str, Array]) -> None:
+    def _restore_extra(self, name: str, item: Any, saved: _Saved) -> None:
         current = self.extras.get(name)
         if _is_stateful(current):
-            _load(stateful(current, name), item, stored)
-            return
-        value = codec.from_plain(item, stored)
-        kind = kind_of(current)
-        if isinstance(current, np.ndarray) and _same_spec(current, value):
-            np.copyto(current, value)
-        elif kind is None or not kind.put(current, value):
-            self.extras[name] = value
+            saved.load(stateful(current, name), item)
+        else:
+            self.extras[name] = placed(current, saved.value(item))
 
     def _expect_fitting(self, plain: Mapping[str, Any], stored: Mapping[str, Array]) -> None:
         theirs = {name: array for name, array in stored.items() if name.startswith(_ARRAYS + "/")}
@@ -143,15 +141,27 @@ def _misfit(name: str, value: Stateful, item: Any, stored: Mapping[str, Array]) 
         yield from (f"{name}: {problem}" for problem in value.mismatches(state))
 
 
-def _load(value: Stateful, item: Any, stored: Mapping[str, Array]) -> None:
-    borrow = isinstance(value, Particular) and value.borrows
-    value.load_state_dict(codec.from_plain(item, stored, borrow=borrow))
+class _Saved:
+    """The arrays of a checkpoint, and how those that are not row-major lay in memory."""
+
+    def __init__(self, stored: Mapping[str, Array], orders: Mapping[str, Order]) -> None:
+        self._stored = stored
+        self._orders = orders
+
+    def value(self, item: Any, *, borrow: bool = False) -> Any:
+        return codec.from_plain(item, self._stored, orders=self._orders, borrow=borrow)
+
+    def load(self, value: Stateful, item: Any) -> None:
+        borrow = isinstance(value, Particular) and value.borrows
+        value.load_state_dict(self.value(item, borrow=borrow))
 
 
 def stateful(value: Any, name: str) -> Stateful:
     """`value` as something with state_dict and load_state_dict; raises TypeError naming it."""
     if isinstance(value, np.random.Generator):
         return _NumpyGenerator(value)
+    if isinstance(value, np.random.RandomState):
+        return _OldNumpyGenerator(value)
     if isinstance(value, random.Random):
         return _PythonGenerator(value)
     adapted: Stateful | None = frameworks.adapter(value)
@@ -174,6 +184,17 @@ class _NumpyGenerator:
 
     def load_state_dict(self, state: Any) -> None:
         self._rng.bit_generator.state = state
+
+
+class _OldNumpyGenerator:
+    def __init__(self, rng: np.random.RandomState) -> None:
+        self._rng = rng
+
+    def state_dict(self) -> Any:
+        return self._rng.get_state(legacy=False)
+
+    def load_state_dict(self, state: Any) -> None:
+        self._rng.set_state(state)
 
 
 class _PythonGenerator:
@@ -199,16 +220,13 @@ def _flat(arrays: Mapping[str, Any], path: str) -> Iterator[tuple[str, Array]]:
 
 
 def _is_stateful(value: Any) -> bool:
-    own = isinstance(value, np.random.Generator | random.Random | Stateful)
+    kinds = np.random.Generator | np.random.RandomState | random.Random | Stateful
+    own = isinstance(value, kinds)
     return own or frameworks.adapter(value) is not None
 
 
 def _content(value: Any) -> Any:
     return stateful(value, _EXTRAS).state_dict() if _is_stateful(value) else value
-
-
-def _same_spec(one: Array, other: Any) -> bool:
-    return isinstance(other, np.ndarray) and (one.shape, one.dtype) == (other.shape, other.dtype)
 
 
 def _mismatches(mine: Mapping[str, Array], theirs: Mapping[str, Array]) -> Iterator[str]:
@@ -217,7 +235,7 @@ def _mismatches(mine: Mapping[str, Array], theirs: Mapping[str, Array]) -> Itera
             yield f"only the script has {name}"
         elif name not in mine:
             yield f"only the checkpoint has {name}"
-        elif not _same_spec(mine[name], theirs[name]):
+        elif not same_spec(mine[name], theirs[name]):
             yield f"{name} is {_spelled(theirs[name])} there and {_spelled(mine[name])} here"
 
 

@@ -2,8 +2,10 @@
 
 import json
 import re
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -174,6 +176,21 @@ def test_show_tells_where_it_comes_from_and_its_tensors(
         f"arrays/w  F32    [2,3]     24  {digests['arrays/w']}",
         "2 tensors and 4,096 B of typed state",
     ]
+
+
+@pytest.mark.parametrize(("told", "line"), [
+    (None, ""),
+    ({"exact": True}, "  exact       yes"),
+    ({"exact": False, "why": "workers persist"}, "  exact       not sure: workers persist"),
+])  # fmt: skip
+def test_show_tells_whether_going_on_is_exact(
+    store: DirectoryStore, shell: Shell, told: Any, line: str
+) -> None:
+    payload = a_payload()
+    receipt = store_share(store, replace(a_receipt(payload), dataset=told), payload)
+    commit(store, [receipt], committed_at=AT)
+    shown = shell("checkpoints", "show", store.root, "newest").lines
+    assert [found for found in shown if found.startswith("  exact")] == [line] * bool(line)
 
 
 def test_show_as_json_names_every_tensor(store: DirectoryStore, shell: Shell) -> None:

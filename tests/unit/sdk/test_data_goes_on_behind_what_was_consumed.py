@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from kit.trainers import global_randomness
 from spot_training import randomness
-from spot_training.data import Cursor, ShuffledBatches, WrongData, samples_in
+from spot_training.data import Cursor, ShuffledBatches, samples_in
+from spot_training.sources import WrongData
 
 ORDER = ShuffledBatches(23, 5, seed=7)
 
@@ -125,6 +126,94 @@ def test_two_random_states_make_an_arbitrary_loader_exact(stops: tuple[int, ...]
         randomness.seed_globals(1234, 0)
     found += train(cursor, rng, 99)
     assert found == expected
+
+
+class OwnLoader:
+    """Draws from generators that it keeps from epoch to epoch."""
+
+    def __init__(self) -> None:
+        self.numpy, self.python = np.random.default_rng(1), random.Random(2)
+        self.old = np.random.RandomState(3)
+
+    def __iter__(self) -> Iterator[Any]:
+        order = self.old.permutation(12)
+        for index in range(6):
+            yield order[2 * index : 2 * index + 2] + self.numpy.random() + self.python.random()
+
+
+@pytest.mark.parametrize("stops", [(1,), (6,), (7,), (8, 9), (6, 12)])
+def test_generators_of_the_data_go_on_with_it(stops: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(0)
+
+    def trained(cursor: Cursor, data: Any, until: int) -> list[float]:
+        log = []
+        while cursor.epoch < 3:
+            for batch in walk(cursor, data, rng):
+                log.append(float(batch.sum()))
+                if 6 * cursor.epoch + cursor.batches == until:
+                    return log
+            cursor.next_epoch()
+        return log
+
+    expected = trained(Cursor(), OwnLoader(), 99)
+    cursor, found = Cursor(), []
+    for stop in stops:
+        found += trained(cursor, OwnLoader(), stop)
+        cursor = reborn(cursor)
+    assert found + trained(cursor, OwnLoader(), 99) == expected
+
+
+def test_between_epochs_the_generators_of_the_data_are_kept_too() -> None:
+    rng = np.random.default_rng(0)
+    loader, cursor = OwnLoader(), Cursor()
+    list(walk(cursor, loader, rng))
+    cursor.next_epoch()
+    once_more = reborn(reborn(cursor))
+    assert str(list(walk(once_more, OwnLoader(), rng))) == str(list(walk(cursor, loader, rng)))
+
+
+def test_other_generators_are_refused() -> None:
+    rng = np.random.default_rng(0)
+    cursor = Cursor()
+    next(walk(cursor, OwnLoader(), rng))
+    with pytest.raises(WrongData, match="0 random generators of its own, the checkpoint 3"):
+        next(walk(reborn(cursor), DrawingLoader(6), rng))
+
+
+@pytest.mark.parametrize(("data", "exact", "why"), [
+    (ORDER, True, ""),
+    ([1, 2, 3], True, ""),
+    (np.zeros((3, 2)), True, ""),
+    (iter([1, 2]), False, "a list_iterator cannot be begun again"),
+    (DrawingLoader(2), False, "nobody knows whether a DrawingLoader yields the same"),
+])  # fmt: skip
+def test_it_is_told_whether_going_on_is_exact(
+    data: Any, exact: bool, why: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    cursor = Cursor()
+    before = cursor.exactness
+    assert before is None, "nothing is known before the data was seen"
+    next(walk(cursor, data, np.random.default_rng(0)))
+    told = cursor.exactness
+    assert told is not None
+    assert told["exact"] is exact
+    assert why in told.get("why", "")
+    assert ("not sure to be exact" in capfd.readouterr().err) is not exact
+    assert reborn(cursor).doubt == cursor.doubt, "it stays in the lineage"
+
+
+def test_another_batch_in_the_place_of_the_last_one_is_seen() -> None:
+    rng = np.random.default_rng(0)
+    cursor = Cursor()
+    walking = walk(cursor, [np.full(3, n) for n in range(4)], rng)
+    next(walking)
+    next(walking)
+    same = reborn(cursor)
+    next(walk(same, [np.full(3, n) for n in range(4)], rng))
+    assert same.doubt == ""
+    other = reborn(cursor)
+    next(walk(other, [np.full(3, n * n + 1) for n in range(4)], rng))
+    assert "batch 2 of epoch 0 was another one" in other.doubt
 
 
 def test_a_loader_that_became_shorter_is_refused() -> None:

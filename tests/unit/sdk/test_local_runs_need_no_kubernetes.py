@@ -187,9 +187,33 @@ def test_importing_needs_numpy_only() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60, env=environment)
 
 
+FORKS = """
+import os, signal, sys
+import spot_training as spot
+
+run = spot.resume(directory=sys.argv[1])
+if os.fork():
+    os.kill(os.getpid(), signal.SIGKILL)
+sys.stdin.read()
+"""
+
+
+def test_a_child_that_outlives_a_killed_trainer_does_not_keep_its_directory(tmp_path: Path) -> None:
+    """A loader's workers see only after seconds that their trainer is gone."""
+    killed = subprocess.Popen(
+        [sys.executable, "-c", FORKS, str(tmp_path)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}, stdin=subprocess.PIPE,
+    )  # fmt: skip
+    with killed:
+        assert killed.wait(timeout=60) == -signal.SIGKILL
+        run = spot.resume(directory=tmp_path)
+        assert run.attempt == 2
+        run._backend.close()
+
+
 def test_the_public_names_are_these() -> None:
     assert sorted(spot.__all__) == [
         "AlreadyCompleted", "Notice", "Order", "Paused", "Refused", "Run", "ShuffledBatches",
-        "StateDiffers", "Stateful", "Stopped", "WrongData", "refuse", "resume",
+        "StateDiffers", "Stateful", "Stopped", "WrongData", "refuse", "resume", "seeded",
     ]  # fmt: skip
     assert all(hasattr(spot, name) for name in spot.__all__)

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kit.checkpoints import AT, a_receipt, an_id, commit_checkpoint, store_share
@@ -35,6 +36,24 @@ def test_the_manifest_names_every_rank(store: DirectoryStore) -> None:
     assert manifest.cost.stall_seconds == pytest.approx(0.03)
     assert (manifest.parent, manifest.samples, manifest.ranks) == (an_id(1, 5), 320, 3)
     assert manifest.objects_of(1) == (manifest.objects[1],)
+
+
+EXACT, FIRST, SECOND = {"exact": True}, {"exact": False, "why": "1"}, {"exact": False, "why": "2"}
+
+
+@pytest.mark.parametrize(("told", "found"), [
+    ((None, None), None),
+    ((EXACT, EXACT), EXACT),
+    ((EXACT, SECOND), SECOND),
+    ((None, SECOND), SECOND),
+    ((FIRST, SECOND), FIRST),
+    (({"seed": 3}, EXACT), {"seed": 3}),
+])  # fmt: skip
+def test_a_checkpoint_is_as_exact_as_its_least_exact_rank(told: Any, found: Any) -> None:
+    receipts = [
+        replace(a_receipt(rank=rank, ranks=2), dataset=one) for rank, one in enumerate(told)
+    ]
+    assert build_manifest(receipts, committed_at=AT).dataset == found
 
 
 def test_a_missing_rank_commits_nothing(store: DirectoryStore) -> None:

@@ -68,6 +68,38 @@ def test_objects_and_extras_come_back() -> None:
     assert extras["new"] == "kept"
 
 
+def test_names_that_the_script_keeps_inside_the_extras_stay_true() -> None:
+    ema: dict[str, Any] = {"w": np.zeros(2), "n": [np.zeros(3)]}
+    history = [1, 2, 3]
+    w, n = ema["w"], ema["n"][0]
+    extras: dict[str, Any] = {"ema": ema, "history": history}
+    given = {"ema": {"w": np.ones(2), "n": [np.ones(3)], "seen": 4}, "history": [5]}
+    assert moved(TrainingState(extras=given), TrainingState(extras=extras)) == []
+    assert [extras["ema"] is ema, extras["history"] is history] == [True, True]
+    assert [ema["w"] is w, ema["n"][0] is n, ema["seen"], history] == [True, True, 4, [5]]
+    assert [w.tolist(), n.tolist()] == [[1, 1], [1, 1, 1]]
+
+
+def test_one_array_in_many_places_takes_one_value() -> None:
+    zeros = np.zeros(2)
+    extras: dict[str, Any] = {"history": [zeros] * 3}
+    given = {"history": [np.full(2, 1.0), np.full(2, 2.0), np.full(2, 3.0)]}
+    assert moved(TrainingState(extras=given), TrainingState(extras=extras)) == []
+    assert [array[0] for array in extras["history"]] == [1, 2, 3]
+    assert extras["history"][0] is zeros
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0), (0, 2, 1)])
+def test_arrays_come_back_in_their_order_in_memory(order: tuple[int, ...]) -> None:
+    """Sums over them depend on it in their last bits."""
+    value = np.arange(24.0).reshape(2, 3, 4).transpose(order)
+    extras: dict[str, Any] = {}
+    assert moved(TrainingState(extras={"a": value}), TrainingState(extras=extras)) == []
+    np.testing.assert_array_equal(extras["a"], value)
+    assert extras["a"].strides == value.strides
+    assert extras["a"].base is not value.base
+
+
 def test_generators_among_the_extras_go_on() -> None:
     source: dict[str, Any] = {"np": np.random.default_rng(1), "py": random.Random(2)}
     expected = [source["np"].random(), source["py"].random()]

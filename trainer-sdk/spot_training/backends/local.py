@@ -119,6 +119,7 @@ class LocalBackend:
         self._watch.release()
         for mapped in self._arenas:
             mapped.close()
+        _held.discard(self._lock)
         os.close(self._lock)
 
     def _claim(self) -> int:
@@ -158,6 +159,20 @@ def _now() -> str:
     return rfc3339(utc_now())
 
 
+_held: set[int] = set()
+
+
+def _leave_to_the_trainer() -> None:
+    """In a forked child, such as a loader's worker: it may outlive a killed trainer by seconds,
+    and must not keep its lock."""
+    for descriptor in _held:
+        os.close(descriptor)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_leave_to_the_trainer)
+
+
 def _locked(directory: Path) -> int:
     descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
@@ -167,6 +182,7 @@ def _locked(directory: Path) -> int:
         raise RuntimeError(
             f"another process is training in {directory}: stop it, or set another SPOT_DIR"
         ) from None
+    _held.add(descriptor)
     return descriptor
 
 

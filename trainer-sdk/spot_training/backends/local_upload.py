@@ -122,6 +122,7 @@ def _receipt(upload: Upload, item: StoredObject, parent: str | None, seconds: fl
         upload_seconds=seconds,
         objects=(item,),
         versions=versions(),
+        dataset=facts.dataset,
     )
 
 

@@ -93,6 +93,7 @@ class SidecarBackend:
             "reason": facts.reason,
             "stallSeconds": facts.stall_seconds,
             "takenAt": facts.taken_at,
+            "dataset": facts.dataset,
         }
         try:
             ticket.id = str(self._insist("/v1/snapshots", body, limit=20.0)["snapshot"])

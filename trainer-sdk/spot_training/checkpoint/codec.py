@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from spot_training.checkpoint import tensors
 from spot_training.checkpoint.records import Damaged
-from spot_training.checkpoint.tensors import FrameworkMissing, Tensors
+from spot_training.checkpoint.tensors import FrameworkMissing, Order, Tensors
 
 Array = npt.NDArray[Any]
 MAX_DEPTH = 100
@@ -70,15 +70,20 @@ def to_plain(
 
 
 def from_plain(
-    plain: Any, arrays: Mapping[str, Array] | None = None, *, borrow: bool = False
+    plain: Any,
+    arrays: Mapping[str, Array] | None = None,
+    *,
+    orders: Mapping[str, Order] | None = None,
+    borrow: bool = False,
 ) -> Any:
     """The value of `to_plain`, its arrays copied; raises Damaged for what it did not write.
 
-    With `borrow` tensors are views of `arrays`: nobody may write or keep them. Raises
-    FrameworkMissing for tensors of a framework that is not installed.
+    `orders` tells the memory order of those arrays that are not row-major. With `borrow` tensors
+    are views of `arrays`: nobody may write or keep them. Raises FrameworkMissing for tensors of a
+    framework that is not installed.
     """
     try:
-        return _decode(plain, _Stored(arrays or {}, borrow=borrow))
+        return _decode(plain, _Stored(arrays or {}, orders or {}, borrow=borrow))
     except (Damaged, FrameworkMissing):
         raise
     except (KeyError, TypeError, ValueError, RecursionError) as error:
@@ -193,17 +198,25 @@ def _expect_plain_dtype(dtype: np.dtype[Any], path: str) -> None:
 class _Stored:
     """The arrays that typed state refers to."""
 
-    def __init__(self, arrays: Mapping[str, Array], *, borrow: bool) -> None:
-        self.arrays = arrays
+    def __init__(
+        self, arrays: Mapping[str, Array], orders: Mapping[str, Order], *, borrow: bool
+    ) -> None:
+        self._arrays = arrays
+        self._orders = orders
         self._borrow = borrow
         self._made: dict[str, Any] = {}
+
+    def array(self, path: str) -> Array:
+        """A copy of the array at this path."""
+        return tensors.copied(self._arrays[path], self._orders.get(path))
 
     def tensor(self, kind_name: str, dtype: str, path: str) -> Any:
         """One tensor for each path, however often it is referred to."""
         if path not in self._made:
             kind = tensors.kind_named(kind_name)
-            view = kind.view(self.arrays[path], dtype)
-            self._made[path] = view if self._borrow else kind.copy(view)
+            view = kind.view(self._arrays[path], dtype)
+            order = self._orders.get(path)
+            self._made[path] = view if self._borrow else kind.copy(view, order)
         return self._made[path]
 
 
@@ -248,6 +261,6 @@ _DECODERS: dict[str, Callable[[Any, _Stored], Any]] = {
     "float": lambda plain, _: float(plain["v"]),
     "scalar": lambda plain, _: _inline(plain)[()],
     "ndarray": lambda plain, _: _inline(plain),
-    "array": lambda plain, stored: stored.arrays[plain["v"]].copy(),
+    "array": lambda plain, stored: stored.array(plain["v"]),
     "tensor": lambda plain, stored: stored.tensor(plain["k"], plain["t"], plain["v"]),
 }

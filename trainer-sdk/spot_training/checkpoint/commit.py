@@ -9,7 +9,8 @@ resumes: its pod died between the last receipt and the commit.
 # ruff: noqa: N818 - errors are named for what happened
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from spot_training.checkpoint import keys, records
 from spot_training.checkpoint.manifest import Cost, Manifest, Receipt
@@ -61,8 +62,16 @@ def build_manifest(receipts: Sequence[Receipt], *, committed_at: str) -> Manifes
             upload_seconds=max(receipt.upload_seconds for receipt in ordered),
             bytes=sum(item.size for item in objects),
         ),
-        dataset=first.dataset,
+        dataset=least_exact(receipt.dataset for receipt in ordered),
     )
+
+
+def least_exact(datasets: Iterable[Mapping[str, Any] | None]) -> dict[str, Any] | None:
+    """What is told of the data of several: the first that is not exact, else the first."""
+    told = list(datasets)
+    doubtful = (one for one in told if one and one.get("exact") is False)
+    found = next(doubtful, told[0])
+    return dict(found) if found else None
 
 
 def read_receipts(store: Store, checkpoint: str) -> tuple[Receipt, ...]:

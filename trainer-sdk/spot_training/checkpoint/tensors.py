@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from spot_training.checkpoint.layout import Slot, Spec
 
 Array = npt.NDArray[Any]
+Order = Sequence[int]
+"""An array's dimensions, from the outermost in memory to the innermost."""
 _PACKAGES = {"torch": "spot_training.torch_state"}
 
 
@@ -46,11 +48,17 @@ class Tensors(Protocol):
     def content(self, tensor: Any) -> memoryview:
         """The tensor's bytes in row-major order, for a digest."""
 
+    def head(self, tensor: Any, size: int) -> memoryview | None:
+        """About the first `size` bytes, where that copies no more; None elsewhere."""
+
     def view(self, array: Array, dtype: str) -> Any:
         """A tensor over the stored bits in `array`, which nobody may write."""
 
-    def copy(self, tensor: Any) -> Any:
-        """The same values in memory of its own."""
+    def order(self, tensor: Any) -> Order | None:
+        """Its `memory_order`."""
+
+    def copy(self, tensor: Any, order: Order | None) -> Any:
+        """The same values in memory of its own, in that order (None: row-major)."""
 
     def put(self, target: Any, value: Any) -> bool:
         """Copies `value` into `target` if they are alike; returns whether they were."""
@@ -82,6 +90,30 @@ def kind_named(name: str) -> Tensors:
                 f"the checkpoint holds {name} tensors: pip install 'spot-training[{name}]'"
             ) from error
     return _KNOWN[name]
+
+
+def memory_order(shape: Sequence[int], strides: Sequence[int]) -> Order | None:
+    """How an array lies in memory; None if row-major. Dimensions of length 1 lie anywhere."""
+    if 0 in shape:
+        return None
+    order = sorted(range(len(shape)), key=lambda dimension: -abs(strides[dimension]))
+    long = [dimension for dimension in order if shape[dimension] != 1]
+    return None if long == sorted(long) else order
+
+
+def order_of(value: Any) -> Order | None:
+    """The memory order of an array or a tensor: sums over it depend on that in their last bits."""
+    if isinstance(value, np.ndarray):
+        return memory_order(value.shape, value.strides)
+    kind = kind_of(value)
+    return kind.order(value) if kind else None
+
+
+def copied(array: Array, order: Order | None) -> Array:
+    """The same values in memory of their own, in that order (None: row-major)."""
+    if order is None:
+        return array.copy()
+    return array.transpose(order).copy().transpose(np.argsort(order))
 
 
 def content_of(value: Any) -> memoryview:

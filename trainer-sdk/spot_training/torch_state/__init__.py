@@ -9,9 +9,13 @@ import torch
 from spot_training.checkpoint.tensors import announce
 from spot_training.torch_state import randomness as randomness  # read by the core, by name
 from spot_training.torch_state.generators import GeneratorState
+from spot_training.torch_state.loaders import source as source  # likewise
 from spot_training.torch_state.modules import ModuleState
 from spot_training.torch_state.optimizers import OptimizerState
+from spot_training.torch_state.samples import SeededSamples as SeededSamples
 from spot_training.torch_state.tensors import TorchTensors
+
+GENERATORS = (torch.Generator,)
 
 announce(TorchTensors())
 

@@ -63,6 +63,10 @@ class ModuleState:
     def mismatches(self, state: Mapping[str, Any]) -> Iterator[str]:
         """Why `state` does not fit; nothing if it does."""
         mine, theirs = self.state_dict(), dict(state)
+        unfit = [f"{name}: {why}" for name, value in mine.items() if (why := _unfit(value))]
+        if unfit:
+            yield from unfit
+            return
         del mine[METADATA], theirs[METADATA]
         for name in sorted(mine.keys() | theirs.keys()):
             if name not in theirs:
@@ -107,6 +111,15 @@ def _own(value: Any) -> Any:
 
 def _spec(value: Any) -> Spec | None:
     return _KIND.spec(value) if isinstance(value, torch.Tensor) else None
+
+
+def _unfit(value: Any) -> str:
+    """Why nothing can be put into this tensor; empty if it can."""
+    try:
+        _spec(value)
+    except TypeError as error:
+        return str(error)
+    return ""
 
 
 def _spelled(value: Any) -> str:

@@ -10,15 +10,15 @@ import torch
 def capture() -> dict[str, Any]:
     """The states as bytes; devices in their order. Does not wake CUDA where it sleeps."""
     devices = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
-    return {"cpu": _bytes(torch.get_rng_state()), "cuda": [_bytes(state) for state in devices]}
+    return {"cpu": to_bytes(torch.get_rng_state()), "cuda": [to_bytes(state) for state in devices]}
 
 
 def restore(states: dict[str, Any]) -> None:
     """Puts them back, as far as this machine has the devices."""
-    torch.set_rng_state(_tensor(states["cpu"]))
+    torch.set_rng_state(from_bytes(states["cpu"]))
     here = torch.cuda.device_count() if states["cuda"] else 0
     for device, state in enumerate(states["cuda"][:here]):
-        torch.cuda.set_rng_state(_tensor(state), device)
+        torch.cuda.set_rng_state(from_bytes(state), device)
 
 
 def seed(value: int) -> None:
@@ -26,9 +26,11 @@ def seed(value: int) -> None:
     torch.manual_seed(value)
 
 
-def _bytes(state: Any) -> bytes:
+def to_bytes(state: Any) -> bytes:
+    """A generator's state, which torch keeps in a tensor."""
     return bytes(state.numpy())
 
 
-def _tensor(state: bytes) -> Any:
+def from_bytes(state: bytes) -> Any:
+    """The tensor again."""
     return torch.frombuffer(bytearray(state), dtype=torch.uint8)

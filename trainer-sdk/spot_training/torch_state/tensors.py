@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from spot_training.checkpoint.layout import Slot, Spec
-from spot_training.checkpoint.tensors import Array
+from spot_training.checkpoint.tensors import Array, Order, memory_order
 from spot_training.torch_state.pinning import pinned
 
 _NAMES: dict[Any, str] = {
@@ -41,10 +41,14 @@ class TorchTensors:
 
     def spec(self, tensor: Any) -> Spec:
         """Raises TypeError for dtypes that safetensors lacks, and for what is no plain memory."""
+        if isinstance(tensor, torch.nn.parameter.UninitializedTensorMixin):
+            raise TypeError("a lazy module has not seen its first batch: run one before resume()")
+        if tensor.is_meta:
+            raise TypeError("a tensor on the meta device has no values: module.to_empty() first")
         name = _NAMES.get(tensor.dtype)
         if name is None:
             raise TypeError(f"{tensor.dtype} has no safetensors name; convert the tensor")
-        if type(tensor) not in _PLAIN or tensor.layout is not torch.strided or tensor.is_meta:
+        if type(tensor) not in _PLAIN or tensor.layout is not torch.strided:
             raise TypeError(
                 f"a {type(tensor).__name__} of layout {tensor.layout} on {tensor.device} is no "
                 "plain tensor; keep a dense one"
@@ -77,14 +81,27 @@ class TorchTensors:
 
     def content(self, tensor: Any) -> memoryview:
         dense = tensor.detach().to("cpu").resolve_conj().resolve_neg().contiguous()
-        return memoryview(dense.reshape(-1).view(torch.uint8).numpy())
+        flat = dense.as_strided((dense.numel(),), (1,))  # strides of length 1 may be anything
+        return memoryview(flat.view(torch.uint8).numpy())
+
+    def head(self, tensor: Any, size: int) -> memoryview | None:
+        if type(tensor) not in _PLAIN or not tensor.numel() or not _is_flat(tensor):
+            return None
+        return self.content(tensor.detach().view(-1)[: -(-size // tensor.itemsize)])
 
     def view(self, array: Array, dtype: str) -> Any:
         bits: Any = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
         return _over(memoryview(bits), _DTYPES[dtype]).view(array.shape)
 
-    def copy(self, tensor: Any) -> Any:
-        return tensor.clone()
+    def order(self, tensor: Any) -> Order | None:
+        if tensor.is_contiguous():
+            return None
+        return memory_order(tensor.shape, tensor.stride())
+
+    def copy(self, tensor: Any, order: Order | None) -> Any:
+        if order is None:
+            return tensor.clone()
+        return torch.empty_permuted(tensor.shape, tuple(order), dtype=tensor.dtype).copy_(tensor)
 
     def put(self, target: Any, value: Any) -> bool:
         if not isinstance(value, torch.Tensor) or self.spec(value) != self.spec(target):

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import spot_training
+from spot_training.checkpoint.commit import least_exact
 from spot_training.checkpoint.manifest import Receipt, StoredObject
 
 from spot_sidecar.clock import timestamp
@@ -67,7 +68,7 @@ def build_receipt(share: Share, config: Config, *, parent: str | None, now: str)
         stall_seconds=max(one.stall_seconds for one in snapshots),
         upload_seconds=share.upload_seconds,
         objects=tuple(share.objects[process] for process in sorted(share.objects)),
-        dataset=dict(first.dataset) if first.dataset else None,
+        dataset=least_exact(one.dataset for one in snapshots),
     )
     return receipt_of(taken, config, parent=parent, now=now)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -99,6 +99,7 @@ def _manifest_facts(known: Manifest, now: datetime) -> Sequence[tuple[str, str]]
     begun = f"resumed from {known.parent}" if known.parent else "begun from zero"
     return [
         ("trained", f"{count(known.step, 'step')}, {known.samples:,} samples, epoch {known.epoch}"),
+        ("exact", _exact(known.dataset)),
         ("attempt", f"{known.attempt}, {begun}"),
         ("committed", f"{known.committed_at} ({age(parse_rfc3339(known.committed_at), now)} ago)"),
         ("taken", f"{known.snapshot_at}, because: {known.reason}"),
@@ -107,6 +108,13 @@ def _manifest_facts(known: Manifest, now: datetime) -> Sequence[tuple[str, str]]
         ("job", known.job_uid),
         ("written by", ", ".join(f"{name} {value}" for name, value in known.versions.items())),
     ]  # fmt: skip
+
+
+def _exact(dataset: Mapping[str, Any] | None) -> str:
+    """Whether what resumes from it goes on as if nothing had been interrupted."""
+    if dataset is None or "exact" not in dataset:
+        return ""
+    return "yes" if dataset["exact"] else f"not sure: {dataset.get('why', '')}"
 
 
 def _evidence(found: Survey, checkpoint: str) -> str:

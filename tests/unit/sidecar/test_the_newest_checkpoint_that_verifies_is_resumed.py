@@ -204,6 +204,31 @@ async def test_an_emptied_store_stops_the_job_and_is_not_written_to(
     assert store.list("") == ()
 
 
+@pytest.mark.parametrize("recorded", [True, False])
+@pytest.mark.parametrize("start_fresh", [True, False])
+async def test_a_damaged_format_record_stops_the_job_with_the_remedy(
+    recorded: bool, start_fresh: bool, store: DirectoryStore, tmp_path: Path
+) -> None:
+    (newest,) = lineage_with(store, 10)
+    path = store.root / keys.FORMAT
+    body = path.read_bytes()
+    path.write_bytes(body[:-1])
+    begun = await begin(
+        store, tmp_path / "pod", newest=newest.id if recorded else None, start_fresh=start_fresh
+    )
+    assert isinstance(begun.decision, Halt)
+    assert begun.decision.word == "NoValidCheckpoint"
+    assert "format.json is damaged" in begun.decision.reason
+    assert "put" in begun.decision.reason
+    assert store.list(keys.TOMBSTONES) == ()
+    path.unlink()
+    begun = await begin(store, tmp_path / "pod-b", attempt=10, newest=newest.id)
+    assert isinstance(begun.decision, Halt)
+    assert "format.json is missing" in begun.decision.reason
+    path.write_bytes(body)
+    expect_resumed(await begin(store, tmp_path / "pod-c", attempt=11, newest=newest.id), newest)
+
+
 async def test_start_fresh_begins_from_zero_only_where_nothing_is_valid(
     store: DirectoryStore, tmp_path: Path
 ) -> None:

@@ -262,6 +262,34 @@ async def test_a_restarted_sidecar_adopts_its_choice(store: DirectoryStore, tmp_
     expect_resumed(begun, newest)
 
 
+@pytest.mark.parametrize("key", [keys.choice, lambda attempt, k: keys.post(attempt, k, 0)])
+async def test_a_document_in_anothers_place_decides_nothing(
+    key: Callable[[int, int], str], store: DirectoryStore, tmp_path: Path
+) -> None:
+    lineage_with(store, 10, 20)
+    await begin(store, tmp_path / "earlier", attempt=8)
+    newest = commit_checkpoint(store, attempt=1, step=30)
+    await begin(store, tmp_path / "pod", attempt=9)
+    (store.root / key(9, 0)).write_bytes(store.read(key(8, 0)))
+    begun = await begin(store, tmp_path / "pod", attempt=9)
+    assert isinstance(begun.decision, Halt)
+    assert begun.decision.word == "StartFailed"
+    expect_resumed(await begin(store, tmp_path / "next", attempt=10), newest)
+
+
+async def test_evidence_in_anothers_place_testifies_to_nothing(
+    store: DirectoryStore, tmp_path: Path
+) -> None:
+    older, newest = lineage_with(store, 10, 20)
+    flip_a_bit(store, newest)
+    await begin(store, tmp_path / "pod-a", attempt=8)
+    store.delete(keys.tombstone(newest.id))
+    told = store.read(keys.evidence(newest.id, 8, 0, 0))
+    store.delete(keys.evidence(newest.id, 8, 0, 0))
+    store.create(keys.evidence(older.id, 8, 0, 0), told)
+    assert verify.read_evidence(store) == ()
+
+
 async def test_a_pod_run_twice_is_resurrected(store: DirectoryStore, tmp_path: Path) -> None:
     lineage_with(store, 10)
     await begin(store, tmp_path / "first-run", attempt=9)

@@ -171,15 +171,15 @@ def read_evidence(store: Store) -> tuple[Evidence, ...]:
     buried = {keys.parse_tombstone(key) for key in store.list(keys.TOMBSTONES)}
     found = [(key, keys.parse_evidence(key)) for key in store.list(keys.EVIDENCE)]
     wanted = [key for key, checkpoint in found if checkpoint and checkpoint not in buried]
-    bodies = for_each(wanted, store.read)
-    return tuple(evidence for body in bodies if (evidence := _evidence(body)))
+    bodies = zip(wanted, for_each(wanted, store.read), strict=True)
+    return tuple(evidence for key, body in bodies if (evidence := _evidence(key, body)))
 
 
-def _evidence(body: bytes) -> Evidence | None:
-    """A post that cannot be read testifies to nothing."""
+def _evidence(key: str, body: bytes) -> Evidence | None:
+    """A post that cannot be read, or belongs elsewhere, testifies to nothing."""
     try:
         post = records.load(Post, body)
-        if post.verdict != "bad":
+        if post.verdict != "bad" or key != keys.evidence(post.id, post.attempt, post.k, post.rank):
             return None
         return Evidence(post.id, Kind(post.kind), post.node, post.detail)
     except (records.FormatError, ValueError):

@@ -11,7 +11,7 @@ import hashlib
 import json
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,11 @@ class State:
 
     w: Numbers
     last: Numbers
+    slope: Numbers = field(init=False)
+    """No two elements of `w` are alike: a block in another's place shows."""
+
+    def __post_init__(self) -> None:
+        self.slope = np.linspace(1, 2, len(self.w))
 
     @classmethod
     def zero(cls, size: int) -> State:
@@ -39,7 +44,7 @@ class State:
         """The step's update: a wrong, lost or doubled step shows in the bits."""
         noise = rng.standard_normal()
         self.w *= 0.999
-        self.w += noise * step
+        self.w += noise * step * self.slope
         self.last[:] = noise
         self.last[:: max(1, len(self.last) // 64)] = step
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from campaigns.oracle import Bucket, Order
 from campaigns.pods import Attempt, WrongError, expect_healthy, start_sidecar, start_trainer
-from kit.sidecar import BUCKET, JOB, PodFolder, a_pod
+from kit.sidecar import BUCKET, JOB, a_pod
 from kit.stores import S3Server, s3_server
 from kit.zygote import Zygote
 from spot_training.checkpoint import keys

@@ -139,7 +139,7 @@ async def test_the_only_one_damaged_never_means_from_zero(
         assert begun.decision.word == "BadNode"
         assert store.list(keys.TOMBSTONES) == ()
         begun = await begin(store, tmp_path / "pod-b", attempt=10, newest=only.id, node="node-b")
-        assert isinstance(begun.decision, Halt)
+    assert isinstance(begun.decision, Halt)
     assert begun.decision.word == "NoValidCheckpoint"
 
 

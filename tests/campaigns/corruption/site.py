@@ -42,6 +42,8 @@ RECORDED = {"plain": SMALL, "large": LARGE, "quarantined": SMALL, "completed": S
 newest one quarantined by a fourth; completed; with a single checkpoint."""
 ATTEMPTS = {"large": 2, "one": 1}
 PAUSE_SECONDS = 0.005
+WORD_SECONDS = 3.0
+"""How long after a trainer's end its sidecar's word is waited for."""
 SIDECAR = "spot_sidecar.__main__:main"
 
 
@@ -166,23 +168,41 @@ class Case:
             if line := attempt.said("resumed"):
                 chosen = self.place.seen.chosen(number)
                 return Ending(number, node, "resumed", line["step"], chosen, tuple(line["wrong"]))
-            word = attempt.pod.last_word() if ended else {}
-            return (
-                Ending(number, node, word["word"], said=word["reason"])
-                if word.get("word")
-                else None
-            )
+            return self._stopped(attempt) if ended else None
 
         return self.eventually(f"attempt {number} begins or stops", begun, attempt.pod)
 
-    def eventually(self, what: str, look: Callable[[], T | None], pod: PodFolder) -> T:
-        end = time.monotonic() + WAIT_SECONDS
+    def _stopped(self, attempt: Attempt) -> Ending:
+        """The trainer was sent away by a word; or it failed, and there is none."""
+        pod = attempt.pod
+
+        def told() -> Json | None:
+            found = pod.last_word()
+            return found if found.get("word") else None
+
+        try:
+            word = self.eventually("a word", told, pod, seconds=WORD_SECONDS)
+        except WrongError:
+            log = tail(pod.folder / "trainer.log")
+            return Ending(attempt.number, pod.node, "the trainer failed", said=log)
+        return Ending(attempt.number, pod.node, word["word"], said=word["reason"])
+
+    def eventually(
+        self,
+        what: str,
+        look: Callable[[], T | None],
+        pod: PodFolder,
+        *,
+        seconds: float = WAIT_SECONDS,
+    ) -> T:
+        """The first true result of `look`; raises WrongError, with the pod's logs."""
+        end = time.monotonic() + seconds
         while time.monotonic() < end:
             if found := look():
                 return found
             time.sleep(0.005)
         logs = "\n".join(tail(pod.folder / f"{name}.log") for name in ("sidecar", "trainer"))
-        raise WrongError(f"{what}: not within {WAIT_SECONDS:g} s\n{logs}")
+        raise WrongError(f"{what}: not within {seconds:g} s\n{logs}")
 
     def train(self, commits: int, *, complete: bool = False, **options: Any) -> None:
         """An attempt that commits so often, and then loses its node, or completes."""

@@ -10,7 +10,7 @@ from campaigns.corruption.campaign import cases, findings, judge
 from campaigns.corruption.site import a_site
 from kit.zygote import a_zygote
 
-EVERY = 29
+EVERY = 19
 SAMPLE = [name for name in cases() if "large" not in name][::EVERY]
 
 

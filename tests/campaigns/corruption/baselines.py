@@ -159,5 +159,5 @@ def _outcome(code: int, log: Path, right: Mapping[int, str]) -> str:
 
 def _error(log: Path) -> str:
     """The last exception's name."""
-    words = [line.partition(":")[0] for line in tail(log).splitlines() if line[:1].isalpha()]
+    words = [line.partition(":")[0] for line in tail(log).splitlines() if line[:1].strip()]
     return next((one for one in reversed(words) if one.endswith(("Error", "Exception"))), "another")

@@ -100,7 +100,7 @@ e2e: env-torch images ## the scenarios on the local cluster
 	$(BIN)/pytest -q tests/e2e
 
 .PHONY: campaign
-campaign: env toolchain ## NAME=kill or outage: the full campaign or what is left of it; the report goes to campaigns/$(NAME)
+campaign: env toolchain ## NAME=kill, outage or corruption: the full campaign or what is left of it; the report goes to campaigns/$(NAME)
 	nice -n 10 $(BIN)/python hack/campaign $(NAME) $(ARGS)
 
 ##@ Local cluster

@@ -1,8 +1,8 @@
-"""`python hack/campaign NAME [--fresh]`: runs a campaign, or what is left of it, and its report.
+"""`python hack/campaign NAME [--fresh] [--minutes N]`: runs a campaign, or what is left of it.
 
-A call lasts at most a chunk of 80 minutes; the next one goes on where it ended. The state is kept
-under $SPOT_CACHE/campaigns; `--fresh` forgets it. The exit code is 1 if a figure does not hold and
-3 if units are left.
+A call begins no unit after a chunk of 80 minutes, or N; the next one goes on where it ended, also
+after Ctrl-C. The state is kept under $SPOT_CACHE/campaigns; `--fresh` forgets it. The exit code is
+1 if a figure does not hold and 3 if units are left.
 """
 
 from __future__ import annotations
@@ -16,21 +16,24 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / part) for part in ("tests", "hack")]
-NAMES = ("kill", "outage")
+NAMES = ("kill", "outage", "corruption")
 
 
 def main() -> int:
     """Run a chunk; write the report."""
-    from campaigns.campaign import run_chunk, write_report  # noqa: PLC0415 - needs the path above
+    from campaigns.campaign import CHUNK_MINUTES, run_chunk, write_report  # noqa: PLC0415 - needs the path above
 
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("name", choices=NAMES)
     asked.add_argument("--fresh", action="store_true", help="forget what was done before")
+    asked.add_argument("--minutes", type=float, default=CHUNK_MINUTES, help="begin no unit after")
     options = asked.parse_args()
     campaign = importlib.import_module(f"campaigns.{options.name}.campaign").CAMPAIGN
     cache = Path(os.environ.get("SPOT_CACHE", "~/.cache/spot-training-operator")).expanduser()
     state = cache / "campaigns" / f"{campaign.name}.json"
-    results = run_chunk(campaign, state, commit=_commit(), fresh=options.fresh)
+    results = run_chunk(
+        campaign, state, commit=_commit(), fresh=options.fresh, minutes=options.minutes
+    )
     found = write_report(campaign, results, ROOT / "campaigns" / campaign.name)
     for figure in found.figures:
         held = {None: "", True: "holds", False: "DOES NOT HOLD"}[figure.holds]

@@ -6,6 +6,7 @@ that a campaign goes on where it was stopped.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections import Counter
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 Json = dict[str, Any]
-CHUNK_SECONDS = 80 * 60.0
+CHUNK_MINUTES = 80.0
 """No unit is begun after so long; the next call continues."""
 
 
@@ -74,11 +75,16 @@ def total(results: Sequence[Json], field: str) -> Counter[str]:
     return counts
 
 
-def run_chunk(campaign: Campaign, state: Path, *, commit: str, fresh: bool) -> list[Json]:
-    """Runs what is not done yet, for at most a chunk; returns every result so far."""
+def run_chunk(
+    campaign: Campaign, state: Path, *, commit: str, fresh: bool, minutes: float = CHUNK_MINUTES
+) -> list[Json]:
+    """Runs what is not done yet, for at most a chunk; returns every result so far.
+
+    Ctrl-C ends it early: the unit under way is lost, and nothing else.
+    """
     done = {} if fresh else _read(state)
     left = [unit for unit in campaign.units if unit not in done]
-    end = time.monotonic() + CHUNK_SECONDS
+    end = time.monotonic() + 60 * minutes
     state.parent.mkdir(parents=True, exist_ok=True)
 
     def until_late() -> Iterable[str]:
@@ -87,11 +93,12 @@ def run_chunk(campaign: Campaign, state: Path, *, commit: str, fresh: bool) -> l
                 return
             yield unit
 
-    for unit, result in campaign.run(until_late()):
-        done[unit] = {"unit": unit, "commit": commit, **result}
-        draft = state.with_suffix(".tmp")
-        draft.write_text(json.dumps(done))
-        draft.replace(state)
+    with contextlib.suppress(KeyboardInterrupt):
+        for unit, result in campaign.run(until_late()):
+            done[unit] = {"unit": unit, "commit": commit, **result}
+            draft = state.with_suffix(".tmp")
+            draft.write_text(json.dumps(done))
+            draft.replace(state)
     return [done[unit] for unit in campaign.units if unit in done]
 
 

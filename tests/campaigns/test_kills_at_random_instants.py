@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from campaigns.kill.campaign import findings
 from campaigns.kill.life import live
-from campaigns.kill.world import PRELOADED
+from campaigns.pods import PRELOADED
 from kit.zygote import a_zygote
 
 

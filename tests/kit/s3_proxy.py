@@ -82,11 +82,18 @@ class Damage:
 
 
 @dataclass(frozen=True, slots=True)
+class Lag:
+    """A list that does not know yet of the keys with this in their names."""
+
+    keys: str
+
+
+@dataclass(frozen=True, slots=True)
 class Hang:
     """The server does it, and the answer does not come."""
 
 
-Fault = Answer | LoseRequest | LoseAnswer | HalfAnswer | Damage | Hang
+Fault = Answer | LoseRequest | LoseAnswer | HalfAnswer | Damage | Lag | Hang
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +249,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             middle = len(body) // 2
             bad = body[:middle] + bytes([body[middle] ^ 1]) + body[middle + 1 :]
             self._reply(status, headers, bad)
+        elif isinstance(fault, Lag):
+            old = _without(body, fault.keys)
+            self._reply(status, headers | {"content-length": str(len(old))}, old)
         else:
             self._reply(status, headers, body)
 
@@ -264,6 +274,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.connection.shutdown(socket.SHUT_RD)
         self.connection.close()
         self.close_connection = True
+
+
+def _without(listed: bytes, keys: str) -> bytes:
+    """A list's answer without the objects that have this in their keys."""
+    entry = rb"<Contents>(?:(?!</Contents>).)*?<Key>[^<]*" + re.escape(keys).encode()
+    return re.sub(entry + rb"[^<]*</Key>.*?</Contents>", b"", listed, flags=re.DOTALL)
 
 
 def _refused(shape: Shape, asked: Asked) -> Answer | None:

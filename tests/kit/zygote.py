@@ -103,7 +103,11 @@ def a_zygote(*preloaded: str) -> Iterator[Zygote]:
 
 
 def serve(preloaded: Sequence[str]) -> None:
-    """Answer requests until the pipe is closed; then kill what still runs."""
+    """Answer requests until the pipe is closed; then kill what still runs.
+
+    Ctrl-C is for the process that asks: it closes the pipe.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     for module in preloaded:
         importlib.import_module(module)
     running: set[int] = set()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from campaigns.campaign import Campaign, Figure, Findings, Json, at_least, exactly, total
 from campaigns.kill.life import live
-from campaigns.kill.world import PRELOADED
+from campaigns.pods import PRELOADED
 from kit.zygote import a_zygote
 
 KILLS = 15

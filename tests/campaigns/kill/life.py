@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from campaigns.kill import trainer
-from campaigns.kill.oracle import Order
-from campaigns.kill.world import WAIT_SECONDS, World, WrongError, a_world, tail
+from campaigns import trainer
+from campaigns.kill.world import World, a_world
+from campaigns.oracle import Order
+from campaigns.pods import WAIT_SECONDS, WrongError, tail
 from kit.zygote import Zygote
 
 Victim = str
@@ -171,8 +172,10 @@ class Life:
         attempt.judged = True
         self.account.counts["beginnings judged"] += 1
         step, low, high = line["step"], _step(attempt.lower), _step(upper)
-        if not line["right"]:
-            self._wrong("wrong state", f"attempt {attempt.number} holds a wrong state at {step}")
+        if line["wrong"]:
+            self._wrong(
+                "wrong state", f"attempt {attempt.number} holds a wrong {line['wrong']} at {step}"
+            )
         if not low <= step <= high:
             self._wrong(
                 "not the newest", f"attempt {attempt.number} began at {step}, not {low}..{high}"

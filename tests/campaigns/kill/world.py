@@ -7,34 +7,22 @@ trainer's end ends the pod (its sidecar gets SIGTERM), a pod's end is followed b
 from __future__ import annotations
 
 import contextlib
-import http.client
-import json
-import os
 import shutil
 import signal
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from campaigns.kill.oracle import Bucket, Order
-from kit.sidecar import BUCKET, JOB, PodFolder, a_pod
+from campaigns.oracle import Bucket, Order
+from campaigns.pods import Attempt, WrongError, expect_healthy, start_sidecar, start_trainer
+from kit.sidecar import BUCKET, JOB, a_pod
 from kit.stores import S3Server, s3_server
-from kit.zygote import Child, Zygote
+from kit.zygote import Zygote
 from spot_training.checkpoint import keys
 
 Json = dict[str, Any]
 GRACE_SECONDS = 20
-WAIT_SECONDS = 60.0
-PRELOADED = (
-    "boto3", "numpy", "spot_sidecar.__main__", "spot_training.checkpoint.stores.s3",
-    "spot_training.backends.sidecar", "campaigns.kill.trainer", "awscrt.checksums",
-)  # fmt: skip
-
-
-class WrongError(AssertionError):
-    """The world is not as it was promised."""
 
 
 @dataclass(slots=True)
@@ -60,29 +48,6 @@ class Server:
     def come_back(self) -> None:
         self.stack.close()
         self.running = self.stack.enter_context(s3_server(self.folder, port=self.running.port))
-
-
-@dataclass(slots=True)
-class Attempt:
-    """A pod with its processes."""
-
-    number: int
-    pod: PodFolder
-    sidecar: Child
-    trainer: Child
-    lower: Order | None
-    """The newest valid checkpoint before the attempt was granted."""
-    judged: bool = False
-
-    def lines(self) -> list[Json]:
-        """What the trainer has said."""
-        path = self.pod.folder / "trainer.log"
-        text = path.read_text() if path.exists() else ""
-        whole = text[: text.rfind("\n") + 1]
-        return [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
-
-    def said(self, event: str) -> Json | None:
-        return next((line for line in self.lines() if line["event"] == event), None)
 
 
 @dataclass(slots=True)
@@ -139,15 +104,17 @@ class World:
         pod.uid = f"pod-{number}"
         lower = self.bucket.newest(below=number)
         pod.grant(newest=self.recorded)
-        sidecar = self._start_sidecar(pod)
-        self._expect_healthy(pod, sidecar)
-        self.attempt = Attempt(number, pod, sidecar, self._start_trainer(pod), lower)
+        sidecar = start_sidecar(self.zygote, pod)
+        expect_healthy(pod, sidecar)
+        argv = [str(self.size), str(self.pause), str(self.target)]
+        trainer = start_trainer(self.zygote, pod, argv)
+        self.attempt = Attempt(number, pod, sidecar, trainer, lower)
 
     def restart_sidecar(self) -> None:
         """The kubelet starts the sidecar's container again, in the same pod."""
         attempt = self.now
-        attempt.sidecar = self._start_sidecar(attempt.pod)
-        self._expect_healthy(attempt.pod, attempt.sidecar)
+        attempt.sidecar = start_sidecar(self.zygote, attempt.pod)
+        expect_healthy(attempt.pod, attempt.sidecar)
 
     def end_pod(self) -> None:
         """What is left of the pod ends; its last words and reports reach the operator."""
@@ -179,34 +146,6 @@ class World:
             if self.recorded is None or _order(commit) > _order(self.recorded):
                 self.recorded = {key: commit[key] for key in ("attempt", "step", "id")}
 
-    def _start_sidecar(self, pod: PodFolder) -> Child:
-        (pod.shared / "sidecar.sock").unlink(missing_ok=True)
-        env = {**_inherited(), **pod.environment(), "AWS_EC2_METADATA_DISABLED": "true"}
-        log = pod.folder / "sidecar.log"
-        return self.zygote.start("spot_sidecar.__main__:main", (), env=env, log=log)
-
-    def _start_trainer(self, pod: PodFolder) -> Child:
-        env = {
-            **_inherited(),
-            "SPOT_SOCKET": str(pod.socket),
-            "SPOT_ATTEMPT": str(pod.config["attempt"]),
-            "SPOT_RANK": "0",
-        }
-        argv = [str(self.size), str(self.pause), str(self.target)]
-        log = pod.folder / "trainer.log"
-        return self.zygote.start("campaigns.kill.trainer:main", argv, env=env, log=log)
-
-    def _expect_healthy(self, pod: PodFolder, sidecar: Child) -> None:
-        """The startup probe."""
-        end = time.monotonic() + WAIT_SECONDS
-        while time.monotonic() < end:
-            if sidecar.poll() is not None:
-                raise WrongError(f"the sidecar ended: {tail(pod.folder / 'sidecar.log')}")
-            if _healthy(pod.port):
-                return
-            time.sleep(0.005)
-        raise WrongError("the sidecar did not become healthy")
-
 
 @contextlib.contextmanager
 def a_world(
@@ -220,25 +159,6 @@ def a_world(
     finally:
         world.end_pod()
         server.stack.close()
-
-
-def tail(path: Path, size: int = 3000) -> str:
-    return path.read_text()[-size:] if path.exists() else ""
-
-
-def _healthy(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    try:
-        connection.request("GET", "/healthz")
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
-
-
-def _inherited() -> dict[str, str]:
-    return {key: value for key, value in os.environ.items() if not key.startswith("SPOT_")}
 
 
 def _order(commit: Json) -> Order:

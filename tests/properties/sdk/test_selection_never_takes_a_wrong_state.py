@@ -41,6 +41,7 @@ class World:
     suspects: tuple[str, ...] = ()
     tombstones: set[str] = field(default_factory=set)
     posts: list[Evidence] = field(default_factory=list)
+    start_fresh: bool = False
 
     def verdict(self, id_: str, node: str) -> Verdict:
         health = self.health[id_]
@@ -58,6 +59,7 @@ class World:
             node=node, commits=tuple(self.health), suspects=self.suspects,
             tombstones=frozenset(self.tombstones), evidence=tuple(self.posts),
             recorded=newest_first(self.health)[0] if self.health else None,
+            start_fresh=self.start_fresh,
         )  # fmt: skip
         for _ in range(MAX_CHOICES):
             decision = select(facts, lambda id_: self.verdict(id_, node))
@@ -114,7 +116,7 @@ def test_with_good_memory_it_is_the_newest_whole_one_or_a_stop(world: World, nod
     else:
         assert isinstance(decision, Stop)
         flipped = [id_ for id_ in order if world.health[id_] == "flipped"]
-        assert decision.word == "NoValidCheckpoint" or len(flipped) >= 2
+        assert decision.word == ("BadNode" if flipped else "NoValidCheckpoint")
 
 
 @given(worlds, nodes)
@@ -125,6 +127,18 @@ def test_a_whole_checkpoint_is_never_quarantined_by_one_bad_node(
     for node, _ in attempts:
         world.attempt(node, bad_memory=node == "n1")
         assert all(world.health[id_] != "whole" for id_ in world.tombstones)
+
+
+@given(worlds, nodes, st.booleans())
+def test_one_bad_node_never_ends_a_job_that_has_a_whole_checkpoint(
+    world: World, attempts: list[tuple[str, bool]], start_fresh: bool
+) -> None:
+    world.start_fresh = start_fresh
+    for node, _ in attempts:
+        decision = world.attempt(node, bad_memory=node == "n1")
+        if "whole" in world.health.values():
+            assert not isinstance(decision, FromZero)
+            assert not isinstance(decision, Stop) or decision.word == "BadNode"
 
 
 @given(worlds, nodes)

@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 from kit.checkpoints import AT, a_receipt
 from spot_training.checkpoint import records
+from spot_training.checkpoint.commit import build_manifest
 from spot_training.checkpoint.manifest import Claim, Manifest, Receipt
 
 CLAIM = Claim(attempt=3, rank=0, pod_uid="pod", nonce="0123abcd", node="n1", at=AT)
@@ -49,6 +50,25 @@ def test_a_newer_document_is_refused_with_the_remedy(field: str) -> None:
     body = records.canonical(data)
     with pytest.raises(records.UnsupportedSchema, match="upgrade spot-training"):
         records.load(Claim, body)
+
+
+@pytest.mark.parametrize("field", ["schema", "minReader"])
+@pytest.mark.parametrize("digit", [b"3", b"5", b"9"])
+def test_a_bit_that_makes_it_look_newer_is_damage(field: str, digit: bytes) -> None:
+    """Else the job would stop, and ask for an upgrade, where an older checkpoint is whole."""
+    body = records.dump(build_manifest([a_receipt()], committed_at=AT))
+    flipped = body.replace(f'"{field}":1'.encode(), f'"{field}":'.encode() + digit)
+    assert flipped != body
+    with pytest.raises(records.Damaged, match="digest"):
+        records.load(Manifest, flipped)
+
+
+@pytest.mark.parametrize("number", [b"1e999", b"-1e999", b"NaN", b"Infinity"])
+def test_a_number_that_no_document_can_hold_is_damage(number: bytes) -> None:
+    body = records.dump(a_receipt()).replace(b'"uploadSeconds":0.5', b'"uploadSeconds":' + number)
+    assert number in body
+    with pytest.raises(records.Damaged):
+        records.load(Receipt, body)
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ def test_a_completed_job_is_not_trained_again() -> None:
     ({"tombstones": (OLD,)}, Stop),
     ({"commits": (OLD,), "tombstones": (OLD,)}, Stop),
     ({"commits": (OLD,), "suspects": (OLD,)}, Stop),
-    ({"commits": (OLD,), "evidence": (bad(OLD),)}, Stop),
+    ({"commits": (OLD,), "evidence": (bad(OLD), bad(OLD, node="n2"))}, Stop),
     ({"recorded": NEW, "start_fresh": True}, FromZero),
     ({"tombstones": (OLD,), "start_fresh": True}, FromZero),
 ])  # fmt: skip
@@ -121,6 +121,17 @@ def test_two_candidates_failing_on_one_node_condemn_the_node() -> None:
     assert isinstance(decision, Stop)
     assert decision.word == "BadNode"
     assert confirmed(given) == []
+
+
+@pytest.mark.parametrize("start_fresh", [False, True])
+def test_the_last_candidate_is_not_given_up_on_one_nodes_word(start_fresh: bool) -> None:
+    """It may be the node's memory: neither the job's end nor a start from zero follows from it."""
+    given = facts(commits=(OLD,), evidence=(bad(OLD),), start_fresh=start_fresh)
+    decision = decide(given)
+    assert isinstance(decision, Stop)
+    assert decision.word == "BadNode"
+    assert confirmed(given) == []
+    assert decide(replace(given, node="n2")) == Resume(OLD)
 
 
 def test_a_second_node_clears_the_first() -> None:

@@ -135,6 +135,11 @@ async def test_the_only_one_damaged_never_means_from_zero(
         assert isinstance(begun.decision, FromCheckpoint)  # the other one is older, and whole
         return
     assert isinstance(begun.decision, Halt)
+    if case.kind == "content":  # this node's memory may be bad: another one is asked
+        assert begun.decision.word == "BadNode"
+        assert store.list(keys.TOMBSTONES) == ()
+        begun = await begin(store, tmp_path / "pod-b", attempt=10, newest=only.id, node="node-b")
+    assert isinstance(begun.decision, Halt)
     assert begun.decision.word == "NoValidCheckpoint"
 
 
@@ -199,6 +204,31 @@ async def test_an_emptied_store_stops_the_job_and_is_not_written_to(
     assert store.list("") == ()
 
 
+@pytest.mark.parametrize("recorded", [True, False])
+@pytest.mark.parametrize("start_fresh", [True, False])
+async def test_a_damaged_format_record_stops_the_job_with_the_remedy(
+    recorded: bool, start_fresh: bool, store: DirectoryStore, tmp_path: Path
+) -> None:
+    (newest,) = lineage_with(store, 10)
+    path = store.root / keys.FORMAT
+    body = path.read_bytes()
+    path.write_bytes(body[:-1])
+    begun = await begin(
+        store, tmp_path / "pod", newest=newest.id if recorded else None, start_fresh=start_fresh
+    )
+    assert isinstance(begun.decision, Halt)
+    assert begun.decision.word == "NoValidCheckpoint"
+    assert "format.json is damaged" in begun.decision.reason
+    assert "put" in begun.decision.reason
+    assert store.list(keys.TOMBSTONES) == ()
+    path.unlink()
+    begun = await begin(store, tmp_path / "pod-b", attempt=10, newest=newest.id)
+    assert isinstance(begun.decision, Halt)
+    assert "format.json is missing" in begun.decision.reason
+    path.write_bytes(body)
+    expect_resumed(await begin(store, tmp_path / "pod-c", attempt=11, newest=newest.id), newest)
+
+
 async def test_start_fresh_begins_from_zero_only_where_nothing_is_valid(
     store: DirectoryStore, tmp_path: Path
 ) -> None:
@@ -230,6 +260,34 @@ async def test_a_restarted_sidecar_adopts_its_choice(store: DirectoryStore, tmp_
     commit_checkpoint(store, attempt=1, step=30)
     begun = await begin(store, tmp_path / "pod", attempt=9)
     expect_resumed(begun, newest)
+
+
+@pytest.mark.parametrize("key", [keys.choice, lambda attempt, k: keys.post(attempt, k, 0)])
+async def test_a_document_in_anothers_place_decides_nothing(
+    key: Callable[[int, int], str], store: DirectoryStore, tmp_path: Path
+) -> None:
+    lineage_with(store, 10, 20)
+    await begin(store, tmp_path / "earlier", attempt=8)
+    newest = commit_checkpoint(store, attempt=1, step=30)
+    await begin(store, tmp_path / "pod", attempt=9)
+    (store.root / key(9, 0)).write_bytes(store.read(key(8, 0)))
+    begun = await begin(store, tmp_path / "pod", attempt=9)
+    assert isinstance(begun.decision, Halt)
+    assert begun.decision.word == "StartFailed"
+    expect_resumed(await begin(store, tmp_path / "next", attempt=10), newest)
+
+
+async def test_evidence_in_anothers_place_testifies_to_nothing(
+    store: DirectoryStore, tmp_path: Path
+) -> None:
+    older, newest = lineage_with(store, 10, 20)
+    flip_a_bit(store, newest)
+    await begin(store, tmp_path / "pod-a", attempt=8)
+    store.delete(keys.tombstone(newest.id))
+    told = store.read(keys.evidence(newest.id, 8, 0, 0))
+    store.delete(keys.evidence(newest.id, 8, 0, 0))
+    store.create(keys.evidence(older.id, 8, 0, 0), told)
+    assert verify.read_evidence(store) == ()
 
 
 async def test_a_pod_run_twice_is_resurrected(store: DirectoryStore, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ Rules (I5: the newest checkpoint that verifies, or the job stops with the reason
 - candidates newest first by (attempt, step); tombstones and suspects are passed over
 - a verdict is Good, Bad (by evidence) or Unknown (trouble on the way). An Unknown candidate is
   never passed over: nothing older is taken because something newer could not be seen
+- the last candidates are not given up on the word of one node, whose memory may be bad: BadNode
 - from zero only if status records no commit and the store has neither manifest nor tombstone
 - quarantine by definite evidence only, see `confirmed`
 """
@@ -197,6 +198,8 @@ def _nothing_left(facts: Facts, passed: tuple[Evidence, ...]) -> Decision:
     virgin = facts.recorded is None and not facts.commits and not facts.tombstones
     if virgin:
         return FromZero("no checkpoint was ever committed", passed)
+    if _failed_here_only(facts):
+        return Stop("BadNode", _bad_node_reason(facts), passed)
     if facts.start_fresh:
         return FromZero("no checkpoint is valid, and the job asks to start fresh then", passed)
     return Stop("NoValidCheckpoint", _none_valid_reason(facts, passed), passed)

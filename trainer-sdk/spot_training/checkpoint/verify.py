@@ -25,6 +25,11 @@ from spot_training.checkpoint.selection import (
 )
 from spot_training.checkpoint.store import Corrupt, NotFound, Stat, Store, StoreError
 
+_REMEDY = (
+    "the checkpoints may be whole: put an undamaged copy there, that of any other lineage of this "
+    "version will do"
+)
+
 
 def open_lineage(store: Store, *, created_at: str) -> Format:
     """Reads the lineage's format record, writing it first in a new lineage.
@@ -32,12 +37,24 @@ def open_lineage(store: Store, *, created_at: str) -> Format:
     A lineage that has anything in it but no format record is not ours to begin: Corrupt.
     """
     try:
-        return records.load(Format, store.read(keys.FORMAT))
+        return read_format(store)
     except NotFound:
         if store.list(keys.COMMITS) or store.list(keys.CLAIMS):
-            raise Corrupt(f"{keys.FORMAT} is missing from a lineage that has begun") from None
+            raise Corrupt(
+                f"{keys.FORMAT} is missing from a lineage that has begun; {_REMEDY}"
+            ) from None
     store.create(keys.FORMAT, records.dump(Format(created_at=created_at)))
-    return records.load(Format, store.read(keys.FORMAT))
+    return read_format(store)
+
+
+def read_format(store: Store) -> Format:
+    """The lineage's format record. Raises NotFound, records.UnsupportedSchema, and Corrupt if it is
+    damaged: then nothing is known of any checkpoint.
+    """
+    try:
+        return records.load(Format, store.read(keys.FORMAT))
+    except records.Damaged as error:
+        raise Corrupt(f"{keys.FORMAT} is damaged ({error}); {_REMEDY}") from error
 
 
 def look(store: Store, facts: Facts) -> Facts:
@@ -104,7 +121,7 @@ def wrong_checksum(item: StoredObject, stat: Stat) -> str:
 def missing(store: Store, checkpoint: str, *, node: str, error: NotFound) -> Bad | Unknown:
     """What NotFound says: evidence only where the lineage's format record can be read."""
     try:
-        records.load(Format, store.read(keys.FORMAT))
+        read_format(store)
     except (StoreError, records.FormatError) as blind:
         return Unknown(f"{error}, but the lineage's format record cannot be read either: {blind}")
     return Bad(Evidence(checkpoint, Kind.MISSING, node, str(error)))
@@ -154,15 +171,15 @@ def read_evidence(store: Store) -> tuple[Evidence, ...]:
     buried = {keys.parse_tombstone(key) for key in store.list(keys.TOMBSTONES)}
     found = [(key, keys.parse_evidence(key)) for key in store.list(keys.EVIDENCE)]
     wanted = [key for key, checkpoint in found if checkpoint and checkpoint not in buried]
-    bodies = for_each(wanted, store.read)
-    return tuple(evidence for body in bodies if (evidence := _evidence(body)))
+    bodies = zip(wanted, for_each(wanted, store.read), strict=True)
+    return tuple(evidence for key, body in bodies if (evidence := _evidence(key, body)))
 
 
-def _evidence(body: bytes) -> Evidence | None:
-    """A post that cannot be read testifies to nothing."""
+def _evidence(key: str, body: bytes) -> Evidence | None:
+    """A post that cannot be read, or belongs elsewhere, testifies to nothing."""
     try:
         post = records.load(Post, body)
-        if post.verdict != "bad":
+        if post.verdict != "bad" or key != keys.evidence(post.id, post.attempt, post.k, post.rank):
             return None
         return Evidence(post.id, Kind(post.kind), post.node, post.detail)
     except (records.FormatError, ValueError):

@@ -6,6 +6,7 @@ start once all posted `verified`. What stands is final: a restarted sidecar adop
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from spot_training.checkpoint import keys, records, verify
 from spot_training.checkpoint.manifest import Choice, Post
@@ -41,11 +42,11 @@ class Ballot:
     def newest(self, store: Store) -> Choice | None:
         """The last choice of this attempt, if there is any."""
         made = self._made(store)
-        return records.load(Choice, store.read(made[-1])) if made else None
+        return _choice(store, made[-1]) if made else None
 
     def chosen(self, store: Store) -> set[str]:
         """The checkpoints that this attempt has chosen so far."""
-        choices = (records.load(Choice, store.read(key)) for key in self._made(store))
+        choices = (_choice(store, key) for key in self._made(store))
         return {choice.id for choice in choices if choice.id is not None}
 
     def choose(self, store: Store, k: int, checkpoint: str | None, why: str) -> Choice:
@@ -54,7 +55,7 @@ class Ballot:
         key = keys.choice(self.attempt, k)
         if store.create(key, records.dump(choice)):
             return choice
-        return records.load(Choice, store.read(key))
+        return _choice(store, key)
 
     def post(self, store: Store, choice: Choice, evidence: Evidence | None) -> Post:
         """Post this rank's verdict on the choice (`evidence`: bad); return the one that stands."""
@@ -74,7 +75,7 @@ class Ballot:
     def posted(self, store: Store, choice: Choice) -> Post | None:
         """What this rank has posted for the choice before."""
         try:
-            return records.load(Post, store.read(keys.post(self.attempt, choice.k, self.rank)))
+            return _post(store, keys.post(self.attempt, choice.k, self.rank))
         except NotFound:
             return None
 
@@ -84,10 +85,26 @@ class Ballot:
     def votes(self, store: Store, k: int) -> Votes:
         """What every rank has posted for the k-th choice so far."""
         found = (key for key in store.list(keys.posts(self.attempt, k)) if keys.parse_post(key))
-        posts = [records.load(Post, body) for body in for_each(found, store.read)]
+        posts = for_each(found, partial(_post, store))
         good = [post for post in posts if post.verdict == "verified"]
         return Votes(
             verified=frozenset(post.rank for post in good),
             bad=frozenset(post.rank for post in posts if post.verdict != "verified"),
             nodes=frozenset(post.node for post in good),
         )
+
+
+def _choice(store: Store, key: str) -> Choice:
+    """The choice that stands; raises records.Damaged if it belongs to another key."""
+    choice = records.load(Choice, store.read(key))
+    if keys.choice(choice.attempt, choice.k) != key:
+        raise records.Damaged(f"{key} holds choice {choice.k} of attempt {choice.attempt}")
+    return choice
+
+
+def _post(store: Store, key: str) -> Post:
+    """The post that stands; raises records.Damaged if it belongs to another key."""
+    post = records.load(Post, store.read(key))
+    if keys.post(post.attempt, post.k, post.rank) != key:
+        raise records.Damaged(f"{key} holds rank {post.rank}'s post of attempt {post.attempt}")
+    return post

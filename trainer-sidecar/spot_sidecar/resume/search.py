@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 
 from spot_training.checkpoint import commit, keys, records, selection, verify
-from spot_training.checkpoint.manifest import Choice, Format, Manifest, Tombstone
+from spot_training.checkpoint.manifest import Choice, Manifest, Tombstone
 from spot_training.checkpoint.selection import Evidence, Facts, Kind
 from spot_training.checkpoint.store import Corrupt, NotFound, Store, StoreError
 
@@ -203,7 +203,7 @@ class Search:
 
     async def _sees_format(self) -> bool:
         try:
-            await self._lineage.patiently(_read_format)
+            await self._lineage.patiently(verify.read_format)
         except (StoreError, records.FormatError) as error:
             self._standing.meet("StoreUnreachable", f"the lineage cannot be seen: {error}")
             return False
@@ -232,20 +232,15 @@ class Search:
 
 def _open(store: Store, *, begin: bool, now: Callable[[], str]) -> str:
     """Open the lineage; the reason why it cannot be opened, if there is one."""
-    if not begin:
-        try:
-            _read_format(store)
-        except NotFound:
-            return "the store holds nothing of this job: was it emptied, or the prefix changed?"
     try:
+        if not begin and not store.list(keys.COMMITS):
+            verify.read_format(store)
         verify.open_lineage(store, created_at=now())
+    except NotFound:
+        return "the store holds nothing of this job: was it emptied, or the prefix changed?"
     except (Corrupt, records.FormatError) as error:
         return str(error)
     return ""
-
-
-def _read_format(store: Store) -> Format:
-    return records.load(Format, store.read(keys.FORMAT))
 
 
 def _decide(

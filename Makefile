@@ -103,6 +103,10 @@ e2e: env-torch images ## the scenarios on the local cluster
 campaign: env toolchain ## NAME=kill or outage: the full campaign or what is left of it; the report goes to campaigns/$(NAME)
 	nice -n 10 $(BIN)/python hack/campaign $(NAME) $(ARGS)
 
+.PHONY: bench
+bench: env-torch toolchain ## NAME=checkpoint: measures; the report goes to benchmarks/$(NAME) (< 20 min, on a quiet machine)
+	$(BIN)/python hack/bench $(NAME) $(ARGS)
+
 ##@ Local cluster
 .PHONY: toolchain
 toolchain: ## build what the local cluster is made of, once, into $(SPOT_CACHE)

@@ -81,7 +81,7 @@ check: static ## static checks, unit and property tests (< 2 min)
 
 .PHONY: test
 test: env-torch toolchain images static ## every tier, on real parts (warm < 25 min, cold < 60 min)
-	$(BIN)/pytest tests/unit tests/properties tests/frameworks tests/simulation tests/integration tests/e2e tests/campaigns
+	$(BIN)/pytest tests/unit tests/properties tests/frameworks tests/simulation tests/integration tests/e2e tests/campaigns tests/benchmarks
 
 .PHONY: frameworks
 frameworks: env-torch ## training with torch: interrupted equals uninterrupted, bit for bit (< 3 min)

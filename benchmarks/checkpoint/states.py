@@ -12,8 +12,8 @@ MIB = 1 << 20
 LAYERS = 24
 COPIES = 3
 """Of each weight: itself and AdamW's two moments."""
-SMALL = 4096
-"""Elements of a small tensor: 16 KiB."""
+SMALL = 16384
+"""Elements of a small tensor: 64 KiB."""
 
 
 def transformer(mib: int) -> list[tuple[int, ...]]:

@@ -1,4 +1,4 @@
-"""`python hack/bench NAME [--quick] [--only PART] [--seed N]`: runs a benchmark and writes its report.
+"""`python hack/bench NAME [--quick] [--only PART] [--seed N]`: runs a benchmark; writes a report.
 
 The report goes to benchmarks/NAME, or where `--to` says. The exit code is 1 if a figure does not
 hold its limit, which a quick run does not ask.

@@ -89,7 +89,7 @@ class Trainer:
             beside.append(self._timed_step())
         self._end(way)
         background = sum(beside)
-        slowed = sum(taken - quiet for taken in beside)
+        slowed = max(0.0, sum(taken - quiet for taken in beside))  # less would be noise
         return {
             "stall": stall,
             "background": background,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import median
 
@@ -90,12 +90,17 @@ def told(name: str, value: float, unit: str, how: str) -> Row:
 
 def least(name: str, value: float, limit: float, how: str, *, unit: str = "x") -> Row:
     """A row with a lower limit."""
-    return Row(at_least(name, rounded(value), unit, limit), how)
+    return Row(_shown(at_least(name, value, unit, limit)), how)
 
 
 def most(name: str, value: float, limit: float, how: str, *, unit: str = "x") -> Row:
     """A row with an upper limit."""
-    return Row(at_most(name, rounded(value), unit, limit), how)
+    return Row(_shown(at_most(name, value, unit, limit)), how)
+
+
+def _shown(figure: Figure) -> Figure:
+    """Rounded after it was held to its limit."""
+    return replace(figure, value=rounded(figure.value))
 
 
 def rounded(value: float) -> float:

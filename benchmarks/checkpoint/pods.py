@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,6 +82,7 @@ def a_waiting_pod(
     store = store_at(server, BUCKET) if server else {"volume": {"mount": str(volume), "path": ""}}
     folder = around.memory / name
     with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)  # its arenas take memory
         pod = stack.enter_context(
             a_pod(folder, attempt=attempt, store=store, interval=SELDOM, stagingBytes=staging)
         )

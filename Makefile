@@ -81,7 +81,7 @@ check: static ## static checks, unit and property tests (< 2 min)
 
 .PHONY: test
 test: env-torch toolchain images static ## every tier, on real parts (warm < 25 min, cold < 60 min)
-	$(BIN)/pytest tests/unit tests/properties tests/frameworks tests/simulation tests/integration tests/e2e tests/campaigns
+	$(BIN)/pytest tests/unit tests/properties tests/frameworks tests/simulation tests/integration tests/e2e tests/campaigns tests/benchmarks
 
 .PHONY: frameworks
 frameworks: env-torch toolchain ## training with torch: interrupted equals uninterrupted, bit for bit (< 3 min)
@@ -102,6 +102,10 @@ e2e: env-torch images ## the scenarios on the local cluster
 .PHONY: campaign
 campaign: env toolchain ## NAME=kill, outage or corruption: the full campaign or what is left of it; the report goes to campaigns/$(NAME)
 	nice -n 10 $(BIN)/python hack/campaign $(NAME) $(ARGS)
+
+.PHONY: bench
+bench: env-torch toolchain ## NAME=checkpoint: measures; the report goes to benchmarks/$(NAME) (< 20 min, on a quiet machine)
+	$(BIN)/python hack/bench $(NAME) $(ARGS)
 
 ##@ Local cluster
 .PHONY: toolchain

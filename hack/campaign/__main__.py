@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -22,6 +21,8 @@ NAMES = ("kill", "outage", "corruption")
 def main() -> int:
     """Run a chunk; write the report."""
     from campaigns.campaign import CHUNK_MINUTES, run_chunk, write_report  # noqa: PLC0415 - needs the path above
+    from kit.figures import spoken  # noqa: PLC0415 - likewise
+    from kit.revision import revision  # noqa: PLC0415 - likewise
 
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("name", choices=NAMES)
@@ -32,25 +33,15 @@ def main() -> int:
     cache = Path(os.environ.get("SPOT_CACHE", "~/.cache/spot-training-operator")).expanduser()
     state = cache / "campaigns" / f"{campaign.name}.json"
     results = run_chunk(
-        campaign, state, commit=_commit(), fresh=options.fresh, minutes=options.minutes
+        campaign, state, commit=revision(ROOT), fresh=options.fresh, minutes=options.minutes
     )
     found = write_report(campaign, results, ROOT / "campaigns" / campaign.name)
-    for figure in found.figures:
-        held = {None: "", True: "holds", False: "DOES NOT HOLD"}[figure.holds]
-        print(f"{figure.figure}: {figure.value:g} {figure.unit} {figure.limit or ''} {held}")
+    for line in spoken(found.figures):
+        print(line)
     if len(results) < len(campaign.units):
         print(f"{len(campaign.units) - len(results)} units are left: call it again")
         return 3
     return int(any(figure.holds is False for figure in found.figures))
-
-
-def _commit() -> str:
-    """The commit that is run, marked if files differ from it."""
-    said = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    return said.stdout.strip()
 
 
 if __name__ == "__main__":

@@ -15,20 +15,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from kit.figures import Figure, at_least, at_most, exactly, table
+
+__all__ = [
+    "Campaign", "Figure", "Findings", "at_least", "at_most", "exactly", "run_chunk", "total",
+    "write_report",
+]  # fmt: skip
+
 Json = dict[str, Any]
 CHUNK_MINUTES = 80.0
 """No unit is begun after so long; the next call continues."""
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A figure of the report; `limit` is what it is held to (None: told, not held)."""
-
-    figure: str
-    value: float
-    unit: str
-    limit: str | None = None
-    holds: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +46,6 @@ class Campaign:
     units: Sequence[str]
     run: Callable[[Iterable[str]], Iterable[tuple[str, Json]]]
     findings: Callable[[Sequence[Json]], Findings]
-
-
-def at_least(name: str, value: float, unit: str, least: float) -> Figure:
-    """A figure with a lower limit."""
-    return Figure(name, value, unit, f">= {least:g}", value >= least)
-
-
-def at_most(name: str, value: float, unit: str, most: float) -> Figure:
-    """A figure with an upper limit."""
-    return Figure(name, value, unit, f"<= {most:g}", value <= most)
-
-
-def exactly(name: str, value: float, unit: str, wanted: float) -> Figure:
-    """A figure that may have one value only."""
-    return Figure(name, value, unit, f"= {wanted:g}", value == wanted)
 
 
 def total(results: Sequence[Json], field: str) -> Counter[str]:
@@ -133,13 +114,7 @@ def _markdown(
         f"Commit {', '.join(commits)}. Units: {len(units)}{part} ({units[0]} … {units[-1]}).",
         f"Again: `make campaign NAME={campaign.name}`.",
         "",
-        "| figure | value | limit | holds |",
-        "|---|---|---|---|",
-    ]
-    lines += [
-        f"| {one.figure} | {one.value:g} {one.unit} | {one.limit or ''} | "
-        f"{'' if one.holds is None else 'yes' if one.holds else '**no**'} |"
-        for one in found.figures
+        *table(found.figures),
     ]
     lines += ["", found.text]
     if found.wrong:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from spot_training.checkpoint.content import Content
+from spot_training.checkpoint.content import Content, Room
 from spot_training.checkpoint.digest import Digests
 from spot_training.checkpoint.store import (
     Cancel,
@@ -195,7 +195,7 @@ class FaultyStore:
         self.inner.upload(key, data, digests, throttle=throttle, cancel=cancel)
 
     def download(
-        self, key: str, into: memoryview, digests: Digests, *, cancel: Cancel | None = None
+        self, key: str, into: Room, digests: Digests, *, cancel: Cancel | None = None
     ) -> None:
         self._asked("download", key)
         self.inner.download(key, into, digests, cancel=cancel)

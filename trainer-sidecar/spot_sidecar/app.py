@@ -189,6 +189,8 @@ class Sidecar:
         """The attempt's own course: begin, then guard the claim."""
         if self.memory.get("nonceOfLineage"):
             self.intake.open(self.memory.get("nonceOfLineage"))
+        if self.settings.config.store.s3:
+            await self.lineage.connect()  # asks nobody; its libraries take a second to import
         await self.beginning.run()
         if isinstance(self.beginning.decision, Begin | FromCheckpoint):
             nonce = await self.fence.nonce()

@@ -6,6 +6,7 @@ the content (`NotFound`, `Corrupt`) is the caller's to judge.
 """
 
 import asyncio
+import contextlib
 import logging
 import threading
 from collections.abc import Callable
@@ -35,13 +36,19 @@ class Lineage:
     """One job's objects, by calls in threads."""
 
     def __init__(self, connect: Callable[[], Store], standing: Standing, metrics: Metrics) -> None:
-        """`connect` makes the store, in a thread, at the first use that succeeds."""
+        """`connect` makes the store, in a thread, at the first use that succeeds, if not before."""
         self._connect = connect
         self._store: Store | None = None
         self._connecting = threading.Lock()
         self._standing = standing
         self._metrics = metrics
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
+
+    async def connect(self) -> None:
+        """Make the store ahead of its first use, which meets, and tells, what trouble there is."""
+        with contextlib.suppress(StoreError):
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._threads, self._act, lambda _: None)
 
     async def once(self, action: Callable[[Store], T]) -> T:
         """Run `action` with the store in a thread.

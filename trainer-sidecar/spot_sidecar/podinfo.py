@@ -16,8 +16,8 @@ __all__ = ["read_annotations", "watch_annotations"]
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 0.5
-"""One stat of a memory file: cheap, and far below the notices' seconds."""
+LOOK_SECONDS = 0.1
+"""One stat of a memory file: cheap. A grant and a notice are waited for, so it is often."""
 ESCAPE = re.compile(
     rb"""\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-7]{3})|([abfnrtv\\"']))"""
 )

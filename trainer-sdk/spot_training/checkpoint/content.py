@@ -1,16 +1,20 @@
-"""What is uploaded: memory, or a file that somebody else may still write to.
+"""What is uploaded, and what a download fills: memory, or a file.
 
-A mapping of such a file would be the end of the process that reads it, once the file is cut short
-(SIGBUS). So a file is read part by part instead, when the part is sent.
+Files are not mapped. What is uploaded may still be written to by somebody else: a mapping would be
+the end of the process that reads it, once the file is cut short (SIGBUS). What is downloaded goes
+into new pages: a mapping would cost a fault and a clearing for each of them, half of what the
+download itself costs, and end the process where the file system has no room.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import dataclass
 from typing import Protocol
 
 from spot_training.checkpoint.digest import (
+    Buffer,
     Digests,
     algorithm,
     best_algorithm,
@@ -28,6 +32,20 @@ class Content(Protocol):
 
     def __getitem__(self, where: slice, /) -> memoryview:
         """The bytes from `where.start` to `where.stop`."""
+
+
+class Room(Protocol):
+    """What is filled in slices; a writable `memoryview` of bytes is one."""
+
+    def __len__(self) -> int:
+        """How many bytes fit."""
+
+    def __setitem__(self, where: slice, data: Buffer, /) -> None:
+        """Puts `data` from `where.start` to `where.stop`."""
+
+
+class FullError(Exception):
+    """The file system has no room for what is to be written."""
 
 
 class CutShortError(OSError):
@@ -55,6 +73,34 @@ class FileContent:
                 raise CutShortError(f"the file ends at byte {start + done} of {self.size}")
             done += count
         return into
+
+
+@dataclass(frozen=True, slots=True)
+class FileRoom:
+    """The first `size` bytes of a file that is open for writing."""
+
+    descriptor: int
+    size: int
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __setitem__(self, where: slice, data: Buffer, /) -> None:
+        """Raises FullError if there is no room, OSError for other trouble."""
+        start, stop, _ = where.indices(self.size)
+        left = memoryview(data)
+        if len(left) != stop - start:
+            raise ValueError(f"{len(left)} bytes for the {stop - start} from byte {start}")
+        try:
+            while left:
+                left = left[os.pwrite(self.descriptor, left, stop - len(left)) :]
+        except OSError as error:
+            if error.errno in _NO_ROOM:
+                raise FullError(f"no room for {self.size} bytes: {error.strerror}") from error
+            raise
+
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.ENOMEM}
 
 
 def digest_content(content: Content) -> Digests:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from spot_training.checkpoint.content import Content
+from spot_training.checkpoint.content import Content, Room
 from spot_training.checkpoint.digest import Digests
 
 
@@ -165,14 +165,14 @@ class Store(Protocol):
     def download(
         self,
         key: str,
-        into: memoryview,
+        into: Room,
         digests: Digests,
         *,
         cancel: Cancel | None = None,
     ) -> None:
         """Reads the object into `into` (exactly its size), hashing every part on the way.
 
-        A part that differs is read once more; then Corrupt. Raises NotFound.
+        A part that differs is read once more; then Corrupt. Raises NotFound, and what `into` does.
         """
 
     def delete(self, key: str) -> None:

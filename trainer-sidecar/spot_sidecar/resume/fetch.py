@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from spot_training.checkpoint.arena import arena_bytes
+from spot_training.checkpoint.content import FileRoom, FullError
 from spot_training.checkpoint.digest import algorithm
 from spot_training.checkpoint.manifest import FILE, Manifest, StoredObject
 from spot_training.checkpoint.records import UnsupportedSchema
@@ -94,26 +95,24 @@ class Fetch:
         draft = path.with_name(path.name + ".part")
         draft.unlink(missing_ok=True)
         try:
-            with _created(draft, item.size) as payload:
-                store.download(item.key, payload, item.digests, cancel=self._cancel)
+            with _created(draft) as descriptor:
+                room = FileRoom(descriptor, item.size)
+                store.download(item.key, room, item.digests, cancel=self._cancel)
             draft.replace(path)
+        except FullError:
+            raise StagingTooSmallError(arena_bytes(item.size), 0) from None
         finally:
             draft.unlink(missing_ok=True)
         self._metrics.restored.inc(item.size)
 
 
 @contextlib.contextmanager
-def _created(path: Path, size: int) -> Iterator[memoryview]:
-    """A new file of `size` bytes, all of its memory allocated, mapped for writing."""
+def _created(path: Path) -> Iterator[int]:
+    """A new file, open for writing."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, GROUP_FILE)
     try:
         os.fchmod(descriptor, GROUP_FILE)
-        try:
-            os.posix_fallocate(descriptor, 0, size)
-        except OSError:
-            raise StagingTooSmallError(arena_bytes(size), 0) from None
-        with mapped(descriptor, size, mmap.PROT_READ | mmap.PROT_WRITE) as payload:
-            yield payload
+        yield descriptor
     finally:
         os.close(descriptor)
 

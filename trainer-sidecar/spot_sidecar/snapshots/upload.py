@@ -37,18 +37,19 @@ def upload_snapshot(
     with _payload(path, snapshot) as payload:
         digests = digest_payload(payload, tensors=layout.parse(payload).ranges())
         store.upload(key, payload, digests, throttle=throttle, cancel=cancel)
-    with _payload(path, snapshot):
-        # Still whole and of the same generation: what was uploaded is what was handed over.
-        return StoredObject.of(key, snapshot.process, digests)
+    return StoredObject.of(key, snapshot.process, digests)
 
 
 @contextlib.contextmanager
 def _payload(path: Path, snapshot: Snapshot) -> Iterator[memoryview]:
+    """The snapshot's bytes, mapped once: mapping a large arena takes as long as hashing it."""
     arena = Arena(path)
     try:
         with arena.snapshot(snapshot.generation) as payload:
             if len(payload) != snapshot.bytes:
                 raise TornSnapshot(f"the arena holds {len(payload)} bytes, not {snapshot.bytes}")
             yield payload
+        # Still whole and of the same generation: what was uploaded is what was handed over.
+        arena.snapshot(snapshot.generation).release()
     finally:
         arena.close()

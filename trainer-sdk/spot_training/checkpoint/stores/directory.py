@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from spot_training.checkpoint.content import Content
+from spot_training.checkpoint.content import Content, Room
 from spot_training.checkpoint.digest import Digests, algorithm
 from spot_training.checkpoint.parallel import Group, together
 from spot_training.checkpoint.retry import expect_going_on
@@ -38,6 +38,7 @@ _TEMPORARY = ".tmp"
 _SLASH = "~"
 """Stands for a slash in the name of a draft, which so says what it was to become."""
 _READERS = 4
+_PIECE = 1 << 20
 _TRIES = 3
 
 
@@ -144,7 +145,7 @@ class DirectoryStore:
     def download(
         self,
         key: str,
-        into: memoryview,
+        into: Room,
         digests: Digests,
         *,
         cancel: Cancel | None = None,
@@ -154,14 +155,9 @@ class DirectoryStore:
             if size != digests.size:
                 raise Corrupt(f"{key} has {size} bytes, its manifest says {digests.size}")
             group = Group(cancel, threading.Event())
-            parts = zip(digests.part_ranges(), digests.parts, strict=True)
-            read = partial(_read_part, descriptor, key, group, digests.algorithm)
+            read = partial(_read_part, descriptor, key, group, digests, into)
             with ThreadPoolExecutor(_READERS, thread_name_prefix="spot-read") as pool:
-                together(
-                    pool,
-                    group,
-                    (partial(read, into[a:b], a, expected) for (a, b), expected in parts),
-                )
+                together(pool, group, (partial(read, n) for n in range(len(digests.parts))))
 
     def delete(self, key: str) -> None:
         path = self._path(key)
@@ -281,12 +277,20 @@ def _expect_written(descriptor: int, key: str, digests: Digests, cancel: Cancel 
 
 
 def _read_part(
-    descriptor: int, key: str, group: Group, name: str, into: memoryview, start: int, expected: str
+    descriptor: int, key: str, group: Group, digests: Digests, into: Room, number: int
 ) -> None:
-    digest = algorithm(name)
+    """Reads part `number` (from 0) in pieces, each hashed while it is in the processor's cache."""
+    digest = algorithm(digests.algorithm)
+    start, end = digests.part_ranges()[number]
+    room = memoryview(bytearray(min(_PIECE, end - start)))
     for _ in range(2):
-        expect_going_on(group, key)
-        files.read_into(descriptor, start, into, key)
-        if digest.of(into) == expected:
+        value = 0
+        for at in range(start, end, _PIECE):
+            expect_going_on(group, key)
+            piece = room[: min(_PIECE, end - at)]
+            files.read_into(descriptor, at, piece, key)
+            value = digest.update(piece, value)
+            into[at : at + len(piece)] = piece
+        if digest.hex(value) == digests.parts[number]:
             return
-    raise Corrupt(f"{key}: bytes {start} to {start + len(into)} do not match their digest")
+    raise Corrupt(f"{key}: bytes {start} to {end} do not match their digest")

@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
 
-from spot_training.checkpoint.content import Content
+from spot_training.checkpoint.content import Content, Room
 from spot_training.checkpoint.digest import Digests
 from spot_training.checkpoint.retry import Retry
 from spot_training.checkpoint.store import (
@@ -122,7 +122,7 @@ class S3Store:
     def download(
         self,
         key: str,
-        into: memoryview,
+        into: Room,
         digests: Digests,
         *,
         cancel: Cancel | None = None,
@@ -202,7 +202,7 @@ class S3Store:
 
     def _expect_stored(self, key: str, digests: Digests) -> None:
         stat = self.stat(key)
-        if stat.size > digests.size and FRAMING.match(self._peek(key, stat.size)):
+        if stat.size > digests.size and FRAMING.match(self._peek(key)):
             raise Misconfigured(
                 f"{key}: the store, or a proxy before it, keeps the aws-chunked framing of uploads "
                 "inside the objects; nothing can be saved there: upgrade it, or use another"
@@ -212,12 +212,10 @@ class S3Store:
         if stat.algorithm == digests.algorithm and stat.checksum != digests.whole:
             raise Corrupt(f"{key}: the server holds {stat.checksum}, not {digests.whole}")
 
-    def _peek(self, key: str, size: int) -> bytes:
-        into = memoryview(bytearray(min(_PEEK, size)))
-        self._retry.call(partial(self._calls.get_range, key, 0, into, size, None))
-        return bytes(into)
+    def _peek(self, key: str) -> bytes:
+        return self.read_range(key, 0, _PEEK)
 
 
-def _expect_room(key: str, memory: Content, digests: Digests) -> None:
+def _expect_room(key: str, memory: Content | Room, digests: Digests) -> None:
     if len(memory) != digests.size:
         raise ValueError(f"{key}: {len(memory)} bytes of memory, digests of {digests.size}")

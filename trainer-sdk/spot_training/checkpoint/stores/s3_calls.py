@@ -14,6 +14,7 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from spot_training.checkpoint.content import Room
 from spot_training.checkpoint.digest import Digests, algorithm, digest_payload
 from spot_training.checkpoint.retry import expect_going_on
 from spot_training.checkpoint.store import (
@@ -105,25 +106,28 @@ class Calls:
             return body
 
     def get_range(
-        self, key: str, start: int, into: memoryview, size: int, cancel: Cancel | None
-    ) -> None:
-        """Fills `into` from byte `start`; raises Corrupt if the object has another size."""
-        with self._range(key, start, len(into), size, cancel) as body:
-            _read_into(body, into, cancel)
+        self, key: str, start: int, end: int, into: Room, digests: Digests, cancel: Cancel | None
+    ) -> str:
+        """Fills [start, end) of `into`; returns the digest of what came.
+
+        Raises Corrupt if the object has another size than `digests` say.
+        """
+        chosen = algorithm(digests.algorithm)
+        value, at = 0, start
+        for piece in self._pieces(key, start, end, digests.size, cancel):
+            value = chosen.update(piece, value)
+            into[at : at + len(piece)] = piece
+            at += len(piece)
+        return chosen.hex(value)
 
     def hash_range(
-        self, key: str, start: int, length: int, digests: Digests, cancel: Cancel | None
+        self, key: str, start: int, end: int, digests: Digests, cancel: Cancel | None
     ) -> str:
-        """The digest of `length` bytes from byte `start`, as the server now gives them."""
+        """The digest of the bytes [start, end), as the server now gives them."""
         chosen = algorithm(digests.algorithm)
-        piece = memoryview(bytearray(min(_SLICE, length)))
-        value = done = 0
-        with self._range(key, start, length, digests.size, cancel) as body:
-            while done < length:
-                part = piece[: min(_SLICE, length - done)]
-                _read_into(body, part, cancel)
-                value = chosen.update(part, value)
-                done += len(part)
+        value = 0
+        for piece in self._pieces(key, start, end, digests.size, cancel):
+            value = chosen.update(piece, value)
         return chosen.hex(value)
 
     def head(self, key: str) -> Stat:
@@ -251,17 +255,27 @@ class Calls:
                 return found
             more = {"PartNumberMarker": answer["NextPartNumberMarker"]}
 
-    @contextlib.contextmanager
-    def _range(
-        self, key: str, start: int, length: int, size: int, cancel: Cancel | None
-    ) -> Iterator[Any]:
+    def _pieces(
+        self, key: str, start: int, end: int, size: int, cancel: Cancel | None
+    ) -> Iterator[bytes]:
+        """The bytes [start, end), in pieces that stay in the processor's cache, all of them.
+
+        `read` allocates each piece, but urllib3's `readinto` does as well, and copies it then.
+        """
         with _noticing(cancel), explained(self._name(key)):
-            answer = self._ask(key, "get_object", Range=f"bytes={start}-{start + length - 1}")
+            answer = self._ask(key, "get_object", Range=f"bytes={start}-{end - 1}")
             with contextlib.closing(answer["Body"]) as body:  # unread, its connection is no use
                 total = str(answer.get("ContentRange", "")).rpartition("/")[2]
                 if total.isdigit() and int(total) != size:
                     raise Corrupt(f"{key} has {total} bytes, its manifest says {size}")
-                yield body
+                left = end - start
+                while left:
+                    expect_going_on(cancel)
+                    piece: bytes = body.read(min(_SLICE, left))
+                    if not piece:  # botocore has compared the length with the header
+                        raise Corrupt(f"the server sent {left} of {end - start} bytes too few")
+                    yield piece
+                    left -= len(piece)
 
     def _check(self, data: memoryview, algorithm_name: str, digest: str) -> dict[str, str]:
         if self.md5:
@@ -340,18 +354,6 @@ class _Body:
 
     def tell(self) -> int:
         return self._at
-
-
-def _read_into(body: Any, into: memoryview, cancel: Cancel | None) -> None:
-    done = 0
-    while done < len(into):
-        expect_going_on(cancel)
-        count = body.readinto(into[done : done + _SLICE])
-        if count == 0:
-            break  # botocore has compared the length with the header: the range itself is short
-        done += count
-    if done != len(into):
-        raise Corrupt(f"the server sent {done} of {len(into)} bytes")
 
 
 @contextlib.contextmanager

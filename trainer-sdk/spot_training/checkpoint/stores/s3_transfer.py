@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
-from spot_training.checkpoint.content import Content, CutShortError
-from spot_training.checkpoint.digest import Digests, algorithm
+from spot_training.checkpoint.content import Content, CutShortError, Room
+from spot_training.checkpoint.digest import Digests
 from spot_training.checkpoint.parallel import Group, together
 from spot_training.checkpoint.retry import Retry, expect_going_on
 from spot_training.checkpoint.store import (
@@ -83,23 +83,21 @@ class Transfer:
                 self._abort(found.key, found.id)  # the next call begins anew
             raise Unreachable(f"{key}: the server lost the upload, or parts of it, {_ROUNDS} times")
 
-    def download(self, key: str, into: memoryview, digests: Digests, cancel: Cancel | None) -> None:
+    def download(self, key: str, into: Room, digests: Digests, cancel: Cancel | None) -> None:
         """Fills `into`; raises Corrupt if a part differs twice."""
         group = Group(cancel, threading.Event())
 
-        def fetch(start: int, part: memoryview, expected: str) -> None:
-            digest = algorithm(digests.algorithm)
-
+        def fetch(start: int, end: int, expected: str) -> None:
             def get() -> None:
-                self.calls.get_range(key, start, part, digests.size, group)
-                _expect_digest(key, start, len(part), digest.of(part), expected)
+                found = self.calls.get_range(key, start, end, into, digests, group)
+                _expect_digest(key, start, end, found, expected)
 
             twice_if_corrupt(partial(self.retry.call, get, group))
 
         self._together(
             group,
             (
-                partial(fetch, start, into[start:end], expected)
+                partial(fetch, start, end, expected)
                 for (start, end), expected in zip(digests.part_ranges(), digests.parts, strict=True)
             ),
         )
@@ -108,17 +106,17 @@ class Transfer:
         """Compares what the server holds with its digests; raises Corrupt if it differs twice."""
         group = Group(cancel, threading.Event())
 
-        def look(start: int, length: int, expected: str) -> None:
+        def look(start: int, end: int, expected: str) -> None:
             def hashed() -> None:
-                found = self.calls.hash_range(key, start, length, digests, group)
-                _expect_digest(key, start, length, found, expected)
+                found = self.calls.hash_range(key, start, end, digests, group)
+                _expect_digest(key, start, end, found, expected)
 
             twice_if_corrupt(partial(self.retry.call, hashed, group))
 
         self._together(
             group,
             (
-                partial(look, start, end - start, expected)
+                partial(look, start, end, expected)
                 for (start, end), expected in zip(digests.part_ranges(), digests.parts, strict=True)
             ),
         )
@@ -274,9 +272,9 @@ def twice_if_corrupt(action: Callable[[], Result]) -> Result:
         return action()
 
 
-def _expect_digest(key: str, start: int, length: int, found: str, expected: str) -> None:
+def _expect_digest(key: str, start: int, end: int, found: str, expected: str) -> None:
     if found != expected:
-        raise Corrupt(f"{key}: bytes {start} to {start + length} do not match their digest")
+        raise Corrupt(f"{key}: bytes {start} to {end} do not match their digest")
 
 
 def _throttled(throttle: Throttle | None, size: int, cancel: Cancel | None) -> None:

@@ -1,0 +1,3 @@
+module spottraining.dev/benchmarks/sink
+
+go 1.26

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 from kit.checkpoints import AT, a_claim, a_receipt, an_id, commit_checkpoint, store_share
-from kit.stores import FaultyStore, failing
+from kit.stores import FaultyStore, failing, make_older
 from spot_training.checkpoint import keys, records
 from spot_training.checkpoint.claim import claim
 from spot_training.checkpoint.commit import roll_forward
@@ -53,10 +52,7 @@ def write(store: Store, key: str, record: object) -> None:
 
 
 def age(store: DirectoryStore, key: str, seconds: float) -> None:
-    """As if the key had been written so much earlier, by the clock of whoever keeps the files."""
-    path = store.root / key
-    written = path.stat().st_mtime - seconds
-    os.utime(path, (written, written))
+    make_older(store.root / key, seconds)
 
 
 def age_expiries(store: DirectoryStore, seconds: float = DELAY) -> None:

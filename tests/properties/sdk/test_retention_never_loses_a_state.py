@@ -257,6 +257,10 @@ WHY: list[tuple[dict[str, object], dict[str, Reason]]] = [
             IDS[0]: Reason.PINNED,
         },
     ),
+    (
+        {"commits": IDS[:5], "verified": IDS[:5], "suspects": [IDS[4]]},
+        {IDS[4]: Reason.SUSPECT, IDS[3]: Reason.LAST, IDS[1]: Reason.VERIFIED},
+    ),
     ({**FOUR, "attempt": 2, "highest": 2, "origins": [IDS[0]]}, {IDS[0]: Reason.ORIGIN}),
     ({**FOUR, "committed_at": {IDS[0]: 5.0, IDS[1]: 6.0}}, {IDS[0]: Reason.MILESTONE}),
 ]

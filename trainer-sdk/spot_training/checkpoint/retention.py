@@ -2,7 +2,7 @@
 
 Effects are in `pruning`. Rules:
 - the `keep.newest` newest verified ones stay, and whatever is newer than those; while there are
-  fewer, everything stays. What nobody verified counts for nothing
+  fewer, everything stays. What nobody verified, and what is suspect, counts for nothing
 - pins, results, suspects, the newest of all, and what the running attempt resumed from until one of
   its own is verified: none of them ever goes, whatever the numbers say
 - of each span of `keep.milestone_every` the first verified one stays for good
@@ -84,9 +84,9 @@ class Facts:
 
     @property
     def whole(self) -> list[str]:
-        """Verified, and neither doubted nor quarantined; newest first."""
-        sound = set(self.verified) - set(self.doubted) - set(self.tombstones)
-        return newest_first(sound & set(self.commits))
+        """Verified, and neither doubted, suspect nor quarantined; newest first."""
+        bad = {*self.doubted, *self.suspects, *self.tombstones}
+        return newest_first(set(self.verified) & set(self.commits) - bad)
 
 
 @dataclass(frozen=True, slots=True)

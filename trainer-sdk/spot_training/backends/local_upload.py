@@ -74,6 +74,7 @@ class Uploader:
                 self._settle(upload, "failed", str(error))
             else:
                 self._settle(upload, "committed", "")
+                self._prune(upload.attempt)  # nobody waits for it
 
     def _take(self) -> Upload | None:
         with self._changed:
@@ -95,16 +96,16 @@ class Uploader:
         receipt = _receipt(upload, item, self.parent, time.monotonic() - began)
         self._store.create(keys.receipt(checkpoint, 0), records.dump(receipt))
         commit(self._store, [receipt], committed_at=rfc3339(utc_now()))
-        self._prune(upload)
 
-    def _prune(self, upload: Upload) -> None:
+    def _prune(self, attempt: int) -> None:
         """Verifies what was written, and deletes what it makes superfluous."""
 
         def now() -> str:
             return rfc3339(utc_now())
 
-        pruner = Pruner(upload.attempt, self._node, now, delay=0.0)
-        with contextlib.suppress(StoreError, records.FormatError):  # the next commit prunes again
+        pruner = Pruner(attempt, self._node, now, delay=0.0)
+        # Whatever went wrong, the next commit prunes again.
+        with contextlib.suppress(StoreError, OSError, records.FormatError):
             pruner.prune(self._store)
 
     def _settle(self, upload: Upload, state: str, why: str) -> None:

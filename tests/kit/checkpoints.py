@@ -12,7 +12,7 @@ from spot_training.checkpoint import keys, layout, records
 from spot_training.checkpoint.codec import Array
 from spot_training.checkpoint.commit import commit
 from spot_training.checkpoint.digest import Digests, digest_payload
-from spot_training.checkpoint.manifest import FileFacts, Manifest, Receipt, StoredObject
+from spot_training.checkpoint.manifest import Claim, FileFacts, Manifest, Receipt, StoredObject
 from spot_training.checkpoint.store import Store
 
 AT = "2026-01-02T03:04:05.000000Z"
@@ -78,7 +78,13 @@ def store_share(store: Store, receipt: Receipt, payload: memoryview | None = Non
 
 
 def commit_checkpoint(
-    store: Store, *, attempt: int = 1, step: int = 10, ranks: int = 1, fill: int | None = None
+    store: Store,
+    *,
+    attempt: int = 1,
+    step: int = 10,
+    ranks: int = 1,
+    fill: int | None = None,
+    committed_at: str = AT,
 ) -> Manifest:
     """A committed checkpoint; `fill` makes its content differ from others'."""
     value = step if fill is None else fill
@@ -89,7 +95,11 @@ def commit_checkpoint(
         )
         for rank in range(ranks)
     ]
-    return commit(store, receipts, committed_at=AT)
+    return commit(store, receipts, committed_at=committed_at)
+
+
+def a_claim(attempt: int = 1, rank: int = 0) -> Claim:
+    return Claim(attempt=attempt, rank=rank, pod_uid=f"pod-{attempt}", nonce=NONCE, node="n", at=AT)
 
 
 def damaged(manifest: Manifest, **changes: object) -> Manifest:

@@ -103,6 +103,12 @@ def s3_server(
         server.stop()
 
 
+def make_older(path: Path, seconds: float) -> None:
+    """As if the file had been written so much earlier, by the clock of whoever keeps it."""
+    written = path.stat().st_mtime - seconds
+    os.utime(path, (written, written))
+
+
 def write_credentials(folder: Path, access: str, secret: str) -> None:
     """The files of a mounted Secret."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -62,6 +62,39 @@ def test_failures_with_progress_between_them_are_forgiven() -> None:
     in_a_world(play)
 
 
+def origins(world: World) -> list[int | None]:
+    """The steps that the attempts resumed from."""
+    found = [one.get("resumedFrom") for one in world.status()["attempts"]]
+    return [one["step"] if one else None for one in found]
+
+
+def test_from_a_state_that_cannot_go_on_the_one_before_is_tried() -> None:
+    """It verifies, byte for byte, and holds NaN: two failures make it suspect."""
+
+    async def play(world: World) -> None:
+        world.plan.crashes = {1: 31}
+        world.plan.poisoned = frozenset({(1, 30)})
+        await to_the_end(world)
+        assert endings(world) == ["TrainerFailed"] * 3 + ["Completed"]
+        assert origins(world) == [None, 30, 30, 20]
+        assert [one.model.step for one in world.lineage().commits if one.attempt == 1] == [
+            10, 20, 30,
+        ], "a suspect is never deleted"  # fmt: skip
+
+    in_a_world(play)
+
+
+def test_after_two_suspects_the_cause_is_not_a_checkpoint() -> None:
+    async def play(world: World) -> None:
+        world.plan.crashes = {1: 41}
+        world.plan.poisoned = frozenset({(1, 40), (1, 30), (1, 20)})
+        await to_the_end(world)
+        assert origins(world) == [None, 40, 40, 30, 30, 20, 20]
+        assert world.condition("Succeeded")["reason"] == "CheckpointsSuspect"
+
+    in_a_world(play, policy={"failures": {"max": 100}})
+
+
 def test_a_trainer_that_refuses_is_believed_at_once() -> None:
     async def play(world: World) -> None:
         world.plan.refuses = True

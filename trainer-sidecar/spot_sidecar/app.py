@@ -43,6 +43,7 @@ from spot_sidecar.resume.decision import Begin, FromCheckpoint
 from spot_sidecar.resume.fetch import Fetch
 from spot_sidecar.resume.grant import GrantDesk
 from spot_sidecar.resume.search import Search
+from spot_sidecar.retention import Retention
 from spot_sidecar.seconds import Phase
 from spot_sidecar.shared import leftover_notice, prepare_volumes
 from spot_sidecar.snapshots.committer import Committer
@@ -113,6 +114,7 @@ class Sidecar:
             metrics=self.metrics,
         )
         committer = Committer(self.lineage, self.fence, self.standing, config, pod)
+        self.retention = Retention(committer, self.desk, self.metrics, ending=self._ending)
         self.uploads = Uploads(
             self.intake,
             self.stages,
@@ -198,6 +200,7 @@ class Sidecar:
             self.intake.open(nonce)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.fence.watch())
+                group.create_task(self.retention.run())
                 group.create_task(clear_leftovers(self.lineage, self.clock, self.settings.config))
                 if self.directory:
                     group.create_task(self.directory.run(nonce))
@@ -326,6 +329,11 @@ class Sidecar:
             return None
         left = (notice.deadline - self.clock.now()).total_seconds()
         return left - min(SPARE_SECONDS, left / 4)
+
+    def _ending(self) -> bool:
+        """Whether the pod is on its way out, with nothing but its last save to do."""
+        notice = self.bus.in_force
+        return self._stopping or (notice is not None and notice.kind.certain)
 
     def _heard(self, notice: Notice) -> None:
         """A notice is in force: into the trainer's file first, then to everybody else."""

@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 from pydantic.alias_generators import to_camel
+from spot_training.checkpoint.retention import NEWEST
 
 from spot_sidecar.interval.costs import Measured, from_json
 from spot_sidecar.paths import Paths
@@ -165,6 +166,17 @@ class Pacing(Model):
     measured: Saves | None = None
 
 
+class Keep(Model):
+    """Which checkpoints stay; see `spot_training.checkpoint.retention`. Durations are seconds."""
+
+    newest: int = Field(default=NEWEST, ge=NEWEST)
+    """Verified ones that stay."""
+    milestone_every: float | None = Field(default=None, gt=0)
+    """Of each such span one stays for good."""
+    pause: float = Field(default=60.0, ge=0)
+    """At least, between two looks at what may go."""
+
+
 class Config(Model):
     """The parsed SPOT_CONFIG. Durations are seconds, sizes bytes."""
 
@@ -181,6 +193,7 @@ class Config(Model):
     """None: the trainer uses the SDK."""
     high_water_step: int = Field(default=0, ge=0)
     """The furthest step any earlier attempt reached: what is below it is replayed work."""
+    keep: Keep = Keep()
     on_none_valid: Literal["Fail", "StartFresh"] = "Fail"
     staging_bytes: int = Field(gt=0)
     """What arenas and the restored checkpoint may take of the shared memory."""

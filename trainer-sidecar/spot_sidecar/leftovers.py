@@ -12,7 +12,7 @@ from functools import partial
 from typing import Final
 
 from spot_training.checkpoint import keys
-from spot_training.checkpoint.store import Store, StoreError
+from spot_training.checkpoint.store import Denied, Store, StoreError
 
 from spot_sidecar.clock import Clock
 from spot_sidecar.config import Config
@@ -53,8 +53,13 @@ def spared(attempt: int, rank: int) -> Callable[[str], bool]:
 
 
 def _discard(store: Store, *, attempt: int, rank: int) -> tuple[str, ...]:
-    ended = store.discard_abandoned(lambda key: not _is_before(key, attempt), older_seconds=0.0)
-    old = store.discard_abandoned(spared(attempt, rank), older_seconds=OLD_SECONDS)
+    """A refusal is heard here, and so is no problem of the job: training is in no danger."""
+    try:
+        ended = store.discard_abandoned(lambda key: not _is_before(key, attempt), older_seconds=0.0)
+        old = store.discard_abandoned(spared(attempt, rank), older_seconds=OLD_SECONDS)
+    except Denied as error:
+        log.info("unfinished uploads stay, the store lets nobody remove them: %s", error)
+        return ()
     return (*ended, *old)
 
 

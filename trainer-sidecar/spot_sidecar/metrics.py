@@ -1,9 +1,12 @@
 """Every metric of the sidecar, in its own registry. Base units; labels only of bounded sets."""
 
+import collections
 from collections.abc import Mapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from spot_training.checkpoint.pruning import Pruned
+from spot_training.checkpoint.retention import Reason
 
 from spot_sidecar.notices.imds import Health
 from spot_sidecar.notices.notice import Notice
@@ -96,6 +99,32 @@ class Metrics:
             "Uploads spread over time because they were seen to slow the trainer.",
             registry=self.registry,
         )
+        self.kept = Gauge(
+            "spot_checkpoints_kept",
+            "Checkpoints that stay, by why.",
+            ["reason"],
+            registry=self.registry,
+        )
+        self.expiring = Gauge(
+            "spot_checkpoints_expiring",
+            "Checkpoints that are given up and not deleted yet.",
+            registry=self.registry,
+        )
+        self.expired = Counter(
+            "spot_checkpoints_expired_total",
+            "Checkpoints given up because newer ones are verified.",
+            registry=self.registry,
+        )
+        self.deleted = Counter(
+            "spot_checkpoints_deleted_total",
+            "Checkpoints deleted, an hour after they were given up.",
+            registry=self.registry,
+        )
+        self.freed = Counter(
+            "spot_checkpoint_freed_bytes_total",
+            "Bytes of the checkpoints deleted.",
+            registry=self.registry,
+        )
         self.step = Gauge(
             "spot_trainer_step", "The trainer's last finished step.", registry=self.registry
         )
@@ -105,6 +134,16 @@ class Metrics:
         self.committed.labels(commit.reason).inc()
         self.write_seconds.labels(commit.reason).observe(commit.write_seconds)
         self.stall_seconds.labels(commit.reason).observe(commit.stall_seconds)
+
+    def saw_retention(self, pruned: Pruned) -> None:
+        """Show what stays, count what goes."""
+        kept = collections.Counter(pruned.kept.values())
+        for reason in Reason:
+            self.kept.labels(str(reason)).set(kept[reason])
+        self.expiring.set(pruned.waiting)
+        self.expired.inc(len(pruned.expired))
+        self.deleted.inc(len(pruned.deleted))
+        self.freed.inc(pruned.freed)
 
     def saw_interval(self, shown: Mapping[str, Any]) -> None:
         """Show the interval and its inputs."""

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from spot_operator.api.durations import MAX_LENGTH, Duration, format_duration, read_duration
+from spot_operator.api.keep import Keep
 from spot_operator.api.model import Model
 from spot_operator.api.quantities import Bytes
 
@@ -298,6 +299,15 @@ class CheckpointSpec(Model):
             "interval, the copy of the state and the time until it is durable stay within it "
             "together. Condition LossBoundFeasible says whether they can. A fixed interval must "
             "be shorter. A change takes effect with the next attempt."
+        ),
+    )
+    keep: Keep = Field(
+        default_factory=Keep,
+        json_schema_extra={"default": {}},
+        description=(
+            "Which old checkpoints stay. Whatever it says, nothing deletes the newest one, what "
+            "the job completed with, what the running attempt resumed from, suspects, and "
+            "those that a person pinned with `spot-training checkpoints pin`."
         ),
     )
     on_none_valid: NoneValid = Field(

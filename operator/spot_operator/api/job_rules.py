@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from spot_operator.api import job, names
+from spot_operator.api import job, keep, names
 from spot_operator.api.durations import PATTERN
 from spot_operator.api.rules import Rule, duration, immutable, subdomain
 from spot_operator.api.script_rules import SCRIPT
@@ -61,6 +61,7 @@ JOB: Final[tuple[Rule, ...]] = (
         message="choose an interval shorter than maxLostWork, or Adaptive, which keeps to it",
         field=".interval",
     ),
+    duration("spec.checkpoint.keep.milestoneEvery", keep.MIN_MILESTONE, None),
     duration("spec.stallTimeout", job.MIN_STALL_TIMEOUT, None),
     subdomain("spec.policyName", "a SpotPolicy"),
     subdomain(f"{_S3}.credentialsSecretName", "a Secret"),

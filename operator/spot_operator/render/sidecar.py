@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from spot_operator.api import names
 from spot_operator.api.job import Addressing, S3Store, Store
+from spot_operator.api.keep import Keep
 from spot_operator.domain.actions import CreatePod
 from spot_operator.domain.snapshot import JobView
 from spot_operator.render.pacing import pacing, start_interval
@@ -99,12 +100,21 @@ def sidecar_config(
         "pacing": pacing(checkpoint, action),
         **({"directory": directory_config(directory)} if directory is not None else {}),
         "highWaterStep": action.high_water,
+        "keep": _keep(checkpoint.keep),
         "onNoneValid": checkpoint.on_none_valid.value,
         "stagingBytes": checkpoint.staging.size_limit,
         "drainToken": drain_token,
         "graceSeconds": grace,
         "reports": {"url": settings.reports_url, "interval": settings.report_seconds},
         "notices": {"imds": {"enabled": settings.imds_enabled, "endpoint": settings.imds_endpoint}},
+    }
+
+
+def _keep(keep: Keep) -> Json:
+    every = keep.milestone_every
+    return {
+        "newest": keep.newest,
+        "milestoneEvery": None if every is None else every.total_seconds(),
     }
 
 

@@ -111,6 +111,7 @@ def _quarter_hour(length: int) -> str:
 _SHAPES: Final[dict[str, Callable[[int], Any]]] = {
     "interval": _duration,
     "maxLostWork": _quarter_hour,
+    "milestoneEvery": _duration,
     "stallTimeout": _duration,
     "backoff.initial": _duration,
     "backoff.max": _duration,

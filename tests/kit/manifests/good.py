@@ -67,6 +67,7 @@ def a_full_job() -> Json:
                     }
                 },
                 "interval": "5m",
+                "keep": {"newest": 4, "milestoneEvery": "6h"},
                 "onNoneValid": "Fail",
                 "staging": {"sizeLimit": "4Gi"},
             },

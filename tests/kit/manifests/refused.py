@@ -97,6 +97,7 @@ JOBS: Final[tuple[Refused, ...]] = (
         )
         for value in ("10s", "5m", "300s")
     ),
+    *_duration("spec.checkpoint.keep.milestoneEvery", "", "59s", "1d", "never"),
     *_duration("spec.stallTimeout", "", "29s", "-1m", "for ever"),
     Refused("name in spec.policyName", "spec.policyName", "", "the name of a SpotPolicy"),
     Refused("name in spec.policyName", "spec.policyName", "My Policy", "the name of a SpotPolicy"),

@@ -1,5 +1,6 @@
 """What the object store holds of one job, by the rules of the real one: create-only keys."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -66,9 +67,9 @@ class Lineage:
         if all(one.id != checkpoint.id for one in self.commits):
             self.commits.append(checkpoint)
 
-    def newest(self) -> Checkpoint | None:
-        """The newest that is not quarantined; it may be unsound all the same."""
-        usable = [one for one in self.commits if not one.quarantined]
+    def newest(self, suspects: Collection[str] = ()) -> Checkpoint | None:
+        """The newest that is neither quarantined nor suspect; it may be unsound all the same."""
+        usable = [one for one in self.commits if not one.quarantined and one.id not in suspects]
         return max(usable, key=lambda one: one.order, default=None)
 
     def flip_a_bit_of_the_newest(self) -> None:

@@ -54,6 +54,8 @@ class Plan:
     """By attempt: the step before which the trainer stops making steps."""
     exits_early: dict[int, int] = field(default_factory=dict)
     """By attempt: the step before which the trainer exits with code 0, without completing."""
+    poisoned: frozenset[tuple[int, int]] = frozenset()
+    """Checkpoints, by attempt and step, that verify and that nobody can train on from."""
     refuses: bool = False
     """Whether the trainer says at once that the job can never succeed."""
 
@@ -139,7 +141,8 @@ class TrainerPod:
     async def _resume(self) -> bool:
         """Load the newest sound checkpoint; False when there ought to be one and is none."""
         self.state = "Restoring"
-        while (newest := self.lineage.newest()) is not None and not newest.sound:
+        suspects = self._grant()["suspects"]
+        while (newest := self.lineage.newest(suspects)) is not None and not newest.sound:
             newest.quarantined = True
             self.quarantined.append({"id": newest.id, "why": "digest mismatch"})
         if newest is None and (self._grant()["newest"] or self.lineage.commits):
@@ -173,7 +176,9 @@ class TrainerPod:
     async def _breaks(self) -> Exit | None:
         """What the plan has in store for this step of this attempt."""
         at = self.model.step
-        if self.plan.crashes.get(self.attempt) == at:
+        origin = (self.resume or {}).get("from") or {}
+        poisoned = (origin.get("attempt"), origin.get("step")) in self.plan.poisoned
+        if self.plan.crashes.get(self.attempt) == at or (poisoned and at == origin["step"] + 1):
             return await self._end(1, "", "")
         if self.plan.exits_early.get(self.attempt) == at:
             return await self._end(0, "", "")

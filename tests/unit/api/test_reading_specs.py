@@ -31,6 +31,7 @@ def test_a_minimal_job_has_the_documented_defaults() -> None:
     assert not spec.suspend
     assert spec.checkpoint.interval == "Adaptive"
     assert spec.checkpoint.max_lost_work is None
+    assert (spec.checkpoint.keep.newest, spec.checkpoint.keep.milestone_every) == (3, None)
     assert spec.checkpoint.on_none_valid is NoneValid.FAIL
     assert spec.checkpoint.staging.size_limit == 2**30
     assert spec.completion is Completion.MARKER

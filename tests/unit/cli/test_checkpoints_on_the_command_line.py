@@ -114,7 +114,7 @@ def test_ls_as_json_has_stable_names(store: DirectoryStore, shell: Shell) -> Non
     assert listed == {
         "id": an_id(1, 7), "state": "committed", "pinned": False, "result": False, "attempt": 1,
         "step": 7, "samples": 224, "epoch": 0, "committedAt": AT, "bytes": 20_736,
-        "reason": "periodic", "parent": None, "ranks": 1,
+        "reason": "periodic", "parent": None, "ranks": 1, "kept": "newest",
     }  # fmt: skip
 
 
@@ -317,6 +317,22 @@ def test_a_pin_says_who_and_why_and_goes_again(store: DirectoryStore, shell: She
     assert "committed,pinned" in shell("checkpoints", "ls", store.root).out
     assert shell("checkpoints", "unpin", store.root, "a1-s1").code == 0
     assert not store.list(keys.PINS)
+
+
+def test_a_pin_saves_what_was_given_up(store: DirectoryStore, shell: Shell) -> None:
+    for step in range(1, 6):
+        commit_checkpoint(store, step=step)
+        write(store, keys.verified(an_id(1, step)), Verified(id=an_id(1, step), level="V2", at=AT))
+    word = Expired(id=an_id(1, 1), attempt=1, why="newer ones are verified", at=AT)
+    write(store, keys.expired(an_id(1, 1)), word)
+    shown = shell("checkpoints", "show", store.root, "a1-s1").out
+    assert f"newer ones are verified (by attempt 1 at {AT}); deleted an hour after that" in shown
+    assert "kept" not in shown
+    assert shell("checkpoints", "pin", store.root, "a1-s1").code == 0
+    assert store.list(keys.EXPIRED) == ()
+    shown = shell("checkpoints", "show", store.root, "a1-s1").out
+    assert "because it is: pinned" in shown
+    assert "because it is: verified" in shell("checkpoints", "show", store.root, "a1-s3").out
 
 
 def test_what_has_no_manifest_cannot_be_pinned(store: DirectoryStore, shell: Shell) -> None:

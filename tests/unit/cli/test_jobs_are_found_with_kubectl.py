@@ -3,6 +3,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from spot_training.checkpoint.retention import Keep
 from spot_training.cli.codes import Refusal
 from spot_training.cli.places import bucket, job
 from spot_training.cli.places.place import Access, Place
@@ -13,10 +14,10 @@ S3 = {
 }  # fmt: skip
 
 
-def a_job(store: Mapping[str, Any]) -> dict[str, Any]:
+def a_job(store: Mapping[str, Any], keep: Mapping[str, Any] | None = None) -> dict[str, Any]:
     return {
         "metadata": {"namespace": "vision", "name": "digits", "uid": "u-1"},
-        "spec": {"checkpoint": {"store": dict(store)}},
+        "spec": {"checkpoint": {"store": dict(store), "keep": dict(keep or {})}},
         "status": {"checkpoint": {"suspects": ["a00000001-s000000000001-0123abcd"]}},
     }
 
@@ -24,15 +25,15 @@ def a_job(store: Mapping[str, Any]) -> dict[str, Any]:
 class Cluster:
     """Answers as kubectl would."""
 
-    def __init__(self, store: Mapping[str, Any]) -> None:
+    def __init__(self, store: Mapping[str, Any], keep: Mapping[str, Any] | None = None) -> None:
         self.asked: list[list[str]] = []
-        self._store = store
+        self._job = a_job(store, keep)
 
     def __call__(self, arguments: list[str]) -> Any:
         self.asked.append(arguments)
         if arguments[1] == "secret":
             return {"data": {"AWS_ACCESS_KEY_ID": "a2V5", "AWS_SECRET_ACCESS_KEY": "c2VjcmV0"}}
-        return a_job(self._store)
+        return self._job
 
 
 @pytest.fixture
@@ -47,6 +48,20 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
         monkeypatch.setenv(name, "before")
     return calls
+
+
+@pytest.mark.parametrize(
+    ("asked", "keep"),
+    [
+        ({}, Keep()),
+        ({"newest": 5}, Keep(5)),
+        ({"newest": 3, "milestoneEvery": "1h30m"}, Keep(3, 5400.0)),
+    ],
+)
+def test_what_the_job_keeps_is_known(opened: list[Any], asked: dict[str, Any], keep: Keep) -> None:
+    place = job.open_job("digits", Access(), Cluster({"s3": S3}, asked))
+    assert place.keep == keep
+    assert len(opened) == 1
 
 
 def test_the_lineage_is_below_prefix_namespace_name_and_uid(opened: list[Any]) -> None:

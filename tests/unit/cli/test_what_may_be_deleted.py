@@ -4,7 +4,7 @@ import pytest
 from kit.checkpoints import AT, a_receipt, an_id
 from spot_training.checkpoint.commit import build_manifest
 from spot_training.checkpoint.manifest import Choice, Claim, Marker
-from spot_training.cli.refusals import RECENT, why_kept
+from spot_training.cli.refusals import RECENT, why_refused
 from spot_training.cli.survey import Survey
 
 OLD, MIDDLE, NEW = an_id(1, 1), an_id(1, 2), an_id(1, 3)
@@ -20,7 +20,7 @@ LINEAGE = Survey(
     uploads=frozenset({an_id(1, 4)}),
     tombstones={},
     pins=frozenset(),
-    expired=frozenset(),
+    expired={},
     verified={},
     bad_posts={},
     markers={},
@@ -32,7 +32,7 @@ LINEAGE = Survey(
 def reasons(
     found: Survey, checkpoint: str, *, live: bool = False, claim_age: float | None = RECENT
 ) -> str:
-    return "; ".join(why_kept(found, checkpoint, live=live, claim_age=claim_age))
+    return "; ".join(why_refused(found, checkpoint, live=live, claim_age=claim_age))
 
 
 def test_an_old_one_may_go() -> None:

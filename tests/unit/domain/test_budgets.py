@@ -244,6 +244,18 @@ def test_two_failures_from_one_checkpoint_make_it_suspect_and_two_suspects_end_t
     assert sources[2].id in verdict.message
 
 
+def test_interruptions_between_two_failures_from_one_checkpoint_clear_it_of_nothing() -> None:
+    policies = (a_default_policy(failures={"max": 100}),)
+    source, newer = a_commit(1, 100), a_commit(4, 110)
+    first = failed(at_work(policies=policies, report=committed(a_report(), source)))
+    between = interrupted(next_attempt(failed(next_attempt(first, resumed_from(source))),
+                                       resumed_from(source)))  # fmt: skip
+    again = failed(next_attempt(between, resumed_from(source)))
+    assert again.ledger.checkpoint.suspects == (source.id,)
+    saved = next_attempt(between, committed(resumed_from(source), newer))
+    assert failed(saved).ledger.checkpoint.suspects == ()
+
+
 def test_the_next_attempt_is_told_of_suspects_and_of_the_newest_checkpoint() -> None:
     policies = (a_default_policy(failures={"max": 100}),)
     newest = a_commit(1, 100)

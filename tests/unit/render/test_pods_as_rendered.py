@@ -98,6 +98,7 @@ RICH_CHECKPOINT: Json = {
     },
     "interval": "90s",
     "maxLostWork": "5m",
+    "keep": {"newest": 5, "milestoneEvery": "6h"},
     "onNoneValid": "StartFresh",
     "staging": {"sizeLimit": "256Mi"},
 }
@@ -226,6 +227,7 @@ def test_the_configuration_names_where_the_keys_lie_but_holds_none() -> None:
         }
     }
     assert config["highWaterStep"] == 512
+    assert config["keep"] == {"newest": 5, "milestoneEvery": 21_600.0}
 
 
 def test_the_drain_hook_and_the_sidecar_share_the_pods_own_token() -> None:

@@ -21,7 +21,7 @@ from kit.checkpoints import (
 from kit.stores import FaultyStore
 from spot_training.checkpoint import commit, keys, verify
 from spot_training.checkpoint.digest import digest_payload
-from spot_training.checkpoint.retention import discard_orphans
+from spot_training.checkpoint.orphans import discard_orphans
 from spot_training.checkpoint.selection import Facts, Good, Resume, select
 from spot_training.checkpoint.store import StoreError, Unreachable
 from spot_training.checkpoint.stores import files

@@ -137,9 +137,9 @@ def test_only_the_newest_three_stay(tmp_path: Path) -> None:
         run.step()
         run.save()
         settle(run)
+    run._backend.close()  # waits for the last pruning
     found = (keys.parse_commit(key) for key in DirectoryStore(tmp_path).list(keys.COMMITS))
     assert [parsed.step for parsed in found if parsed] == [6, 5, 4]
-    run._backend.close()
 
 
 def test_a_growing_state_moves_to_larger_arenas(tmp_path: Path) -> None:

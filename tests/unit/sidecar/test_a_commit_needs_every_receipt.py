@@ -8,15 +8,11 @@ from pathlib import Path
 import pytest
 from kit.checkpoints import a_payload, a_receipt, an_id, store_share
 from kit.clock import FakeClock, in_fake_time
+from kit.committers import a_committer
 from kit.sidecar import a_pod
 from kit.stores import FaultyStore, failing
-from spot_sidecar.config import Config, Pod, Settings
-from spot_sidecar.fence import Fence
-from spot_sidecar.lineage import Lineage
-from spot_sidecar.memory import Memory
-from spot_sidecar.metrics import Metrics
-from spot_sidecar.snapshots.committer import Committer, NotCommittedError, SupersededError
-from spot_sidecar.standing import Standing
+from spot_sidecar.config import Settings
+from spot_sidecar.snapshots.committer import NotCommittedError, SupersededError
 from spot_training.checkpoint import claim as claims
 from spot_training.checkpoint import keys, records
 from spot_training.checkpoint.manifest import Claim, Manifest, Receipt, Verified
@@ -33,24 +29,6 @@ def store(tmp_path: Path) -> DirectoryStore:
 def settings(tmp_path: Path) -> Settings:
     with a_pod(tmp_path / "pod", with_operator=False) as pod:
         return pod.settings()
-
-
-def a_committer(
-    store: Store, settings: Settings, clock: FakeClock, *, rank: int = 0, ranks: int = 1
-) -> Committer:
-    standing = Standing(clock, 1, clock.now())
-    lineage = Lineage(lambda: store, standing, Metrics())
-    config: Config = settings.config.model_copy(update={"rank": rank, "ranks": ranks})
-    pod: Pod = settings.pod
-    fence = Fence(
-        lineage,
-        standing,
-        memory=Memory(settings.paths.memory),
-        config=config,
-        pod=pod,
-        superseded=lambda _: None,
-    )
-    return Committer(lineage, fence, standing, config, pod)
 
 
 def shared(store: Store, *, rank: int = 0, ranks: int = 1) -> Receipt:

@@ -57,6 +57,8 @@ def test_fields_of_a_newer_operator_are_left_alone() -> None:
         (changed(graceSeconds=0), "graceSeconds"),
         (changed(stagingBytes="big"), "stagingBytes"),
         (changed(onNoneValid="Perhaps"), "onNoneValid"),
+        (changed(keep={"newest": 2}), "keep.newest"),
+        (changed(keep={"milestoneEvery": 0}), "keep.milestoneEvery"),
         (changed(reports__url="http://plain"), "reports.url"),
         (changed(drainToken="short"), "drainToken"),
         (changed(job__uid=""), "job.uid"),

@@ -14,7 +14,7 @@ from spot_sidecar.lineage import Lineage
 from spot_sidecar.metrics import Metrics
 from spot_sidecar.standing import Standing
 from spot_training.checkpoint import keys
-from spot_training.checkpoint.store import Unreachable
+from spot_training.checkpoint.store import Denied, Unreachable
 from spot_training.checkpoint.stores.directory import DirectoryStore
 
 
@@ -51,6 +51,24 @@ def test_those_of_ended_attempts_make_room_at_once(tmp_path: Path) -> None:
     in_fake_time(scenario)
     left = sorted(path.name[:20] for path in drafts.iterdir())
     assert left == ["claim~00000002~00000", *["data~a00000003-s0000"] * 2, "data~a00000004-s0000"]
+
+
+def test_a_store_that_lets_nobody_remove_them_is_no_problem_of_the_job(tmp_path: Path) -> None:
+    inner = DirectoryStore.prepare(tmp_path)
+    store = FaultyStore(inner, failing("discard_abandoned", error=Denied, times=99))
+
+    async def scenario(clock: FakeClock) -> None:
+        standing = Standing(clock, 3, clock.now())
+        lineage = Lineage(lambda: store, standing, Metrics())
+        config = Config.model_validate(a_config(attempt=3))
+        task = asyncio.create_task(clear_leftovers(lineage, clock, config))
+        await clock.sleep(3 * EVERY_SECONDS)
+        assert standing.problem is None
+        assert not task.done()
+        task.cancel()
+
+    in_fake_time(scenario)
+    assert len(store.calls) >= 3
 
 
 def test_they_go_at_the_start_and_every_hour_whatever_went_wrong_before(tmp_path: Path) -> None:

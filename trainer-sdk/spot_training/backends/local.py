@@ -1,7 +1,8 @@
 """Without Kubernetes: this process is its own sidecar, a local directory its lineage.
 
 Same format, verification, quarantine and fallback. One process at a time (a lock on the directory
-says so); every start is the next attempt. The three newest valid checkpoints are kept.
+says so); every start is the next attempt. Old checkpoints go by the rules of `retention`, at once:
+nobody else can be reading them.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from spot_training.checkpoint import arena, keys, records, verify
 from spot_training.checkpoint.arena import Arena, Control
 from spot_training.checkpoint.claim import Taken, claim, highest_attempt
 from spot_training.checkpoint.manifest import Claim, Marker
+from spot_training.checkpoint.orphans import discard_orphans
 from spot_training.checkpoint.records import FormatError
-from spot_training.checkpoint.retention import discard_orphans
 from spot_training.checkpoint.store import Corrupt, Store
 from spot_training.checkpoint.stores.directory import DirectoryStore
 from spot_training.exits import tell
@@ -55,7 +56,7 @@ class LocalBackend:
         self._arenas: list[Arena] = []
         self._busy: set[int] = set()
         self._freed = threading.Condition()
-        self._uploader = Uploader(self._store, self._free)
+        self._uploader = Uploader(self._store, self._free, node_identity())
         (directory / NOTICE).unlink(missing_ok=True)  # one for an attempt before this one
         grace = float(os.environ.get("SPOT_GRACE_SECONDS", DEFAULT_GRACE))
         self._watch = Watch(NoticeFile(directory / NOTICE), SigtermTrap(grace))

@@ -17,7 +17,7 @@ from spot_training.checkpoint import keys, layout, records
 from spot_training.checkpoint.commit import commit, read_receipts
 from spot_training.checkpoint.digest import digest_payload
 from spot_training.checkpoint.manifest import Receipt, StoredObject
-from spot_training.checkpoint.retention import prune
+from spot_training.checkpoint.pruning import Pruner
 from spot_training.checkpoint.store import Store, StoreError
 from spot_training.exits import tell
 from spot_training.snapshots import SnapshotFacts
@@ -38,10 +38,11 @@ class Upload:
 class Uploader:
     """Makes snapshots durable in the background; `free` is called with each arena done with."""
 
-    def __init__(self, store: Store, free: Callable[[int], None]) -> None:
+    def __init__(self, store: Store, free: Callable[[int], None], node: str) -> None:
         self.parent: str | None = None
         self._store = store
         self._free = free
+        self._node = node
         self._next: Upload | None = None
         self._stopping = False
         self._changed = threading.Condition()
@@ -73,6 +74,7 @@ class Uploader:
                 self._settle(upload, "failed", str(error))
             else:
                 self._settle(upload, "committed", "")
+                self._prune(upload.attempt)  # nobody waits for it
 
     def _take(self) -> Upload | None:
         with self._changed:
@@ -94,8 +96,17 @@ class Uploader:
         receipt = _receipt(upload, item, self.parent, time.monotonic() - began)
         self._store.create(keys.receipt(checkpoint, 0), records.dump(receipt))
         commit(self._store, [receipt], committed_at=rfc3339(utc_now()))
-        with contextlib.suppress(StoreError):  # the next commit prunes again
-            prune(self._store)
+
+    def _prune(self, attempt: int) -> None:
+        """Verifies what was written, and deletes what it makes superfluous."""
+
+        def now() -> str:
+            return rfc3339(utc_now())
+
+        pruner = Pruner(attempt, self._node, now, delay=0.0)
+        # Whatever went wrong, the next commit prunes again.
+        with contextlib.suppress(StoreError, OSError, records.FormatError):
+            pruner.prune(self._store)
 
     def _settle(self, upload: Upload, state: str, why: str) -> None:
         upload.payload.release()

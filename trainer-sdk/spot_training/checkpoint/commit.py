@@ -131,6 +131,13 @@ def _waiting(receipts: Sequence[str], done: set[str]) -> dict[str, list[int]]:
     return waiting
 
 
+def is_complete(store: Store, checkpoint: str) -> bool:
+    """Whether all receipts of a checkpoint stand."""
+    found = (keys.parse_receipt(key) for key in store.list(keys.receipts(checkpoint)))
+    ranks = [place[1] for place in found if place]
+    return bool(ranks) and _complete(store, checkpoint, ranks)
+
+
 def _complete(store: Store, checkpoint: str, ranks: Sequence[int]) -> bool:
     """Whether all receipts are there, by one of them: what gangs that died left costs one read."""
     try:

@@ -11,7 +11,14 @@ import dataclasses
 
 from spot_training.checkpoint import keys, records
 from spot_training.checkpoint.digest import AlgorithmUnavailable, combined
-from spot_training.checkpoint.manifest import Format, Manifest, Post, StoredObject, Tombstone
+from spot_training.checkpoint.manifest import (
+    Format,
+    Manifest,
+    Post,
+    StoredObject,
+    Tombstone,
+    Verified,
+)
 from spot_training.checkpoint.parallel import for_each
 from spot_training.checkpoint.selection import (
     Bad,
@@ -87,6 +94,15 @@ def verdict(store: Store, checkpoint: str, *, node: str) -> Verdict:
         return missing(store, checkpoint, node=node, error=error)
     except StoreError as error:
         return Unknown(str(error))
+
+
+def prove(store: Store, checkpoint: str, *, node: str, at: str) -> Verdict:
+    """The verdict of one that was uploaded; if it is good, that is recorded. Raises StoreError."""
+    found = verdict(store, checkpoint, node=node)
+    if isinstance(found, Good):
+        word = Verified(id=checkpoint, level="V2", at=at)
+        store.create(keys.verified(checkpoint), records.dump(word))
+    return found
 
 
 def expect_sound(manifest: Manifest, checkpoint: str) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from spot_training.checkpoint.keys import CheckpointId
 from spot_training.checkpoint.manifest import Manifest
+from spot_training.checkpoint.retention import Keep, Reason, why_kept
 from spot_training.cli.survey import Survey
 
+DEFAULT = Keep()
 MEANINGS = """\
 states:
   verified     somebody looked at it again since (V1 and V2), or read it (V3)
@@ -22,7 +24,18 @@ states:
   incomplete   data without a manifest: an upload under way, or one cut off
 flags:
   pinned       kept, whatever retention would do
-  result       what the job completed with"""
+  result       what the job completed with
+kept, because it is:
+  pinned       by a person, or as a suspect
+  suspect      people will want to look at it
+  result       what the job completed with
+  newest       of all that are not quarantined
+  last         the newest that was verified
+  origin       the running attempt began there; none of its own is verified
+  verified     one of the newest that were verified, as many as the job keeps
+  unproved     not verified, and too few newer ones are
+  milestone    the first that was verified in its span of time
+  evidence     quarantined, and no newer one is verified"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +46,8 @@ class Row:
     state: str
     flags: tuple[str, ...]
     manifest: Manifest | None
+    kept: str = ""
+    """Why retention keeps it; empty: it does not."""
 
     @property
     def words(self) -> str:
@@ -56,16 +71,26 @@ class Row:
             "reason": known.reason if known else None,
             "parent": known.parent if known else None,
             "ranks": known.ranks if known else None,
+            "kept": self.kept or None,
         }
 
 
-def rows(found: Survey, suspects: Collection[str] = ()) -> list[Row]:
-    """Every checkpoint, newest first."""
-    return [row(found, checkpoint, suspects) for checkpoint in found.ids()]
+def rows(found: Survey, suspects: Collection[str] = (), keep: Keep = DEFAULT) -> list[Row]:
+    """Every checkpoint, newest first; `keep` is what the job asks for."""
+    kept = why_kept(found.retention(suspects), keep)
+    return [_row(found, checkpoint, suspects, kept) for checkpoint in found.ids()]
 
 
-def row(found: Survey, checkpoint: str, suspects: Collection[str] = ()) -> Row:
+def row(
+    found: Survey, checkpoint: str, suspects: Collection[str] = (), keep: Keep = DEFAULT
+) -> Row:
     """One checkpoint."""
+    return _row(found, checkpoint, suspects, why_kept(found.retention(suspects), keep))
+
+
+def _row(
+    found: Survey, checkpoint: str, suspects: Collection[str], kept: Mapping[str, Reason]
+) -> Row:
     flags = [
         *(["pinned"] if checkpoint in found.pins else []),
         *(["result"] if checkpoint in found.results() else []),
@@ -75,6 +100,7 @@ def row(found: Survey, checkpoint: str, suspects: Collection[str] = ()) -> Row:
         state=_state(found, checkpoint, suspects),
         flags=tuple(flags),
         manifest=found.manifests.get(checkpoint),
+        kept=str(kept.get(checkpoint, "")),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -11,6 +11,7 @@ from spot_training.checkpoint.digest import AlgorithmUnavailable
 from spot_training.checkpoint.manifest import (
     Choice,
     Claim,
+    Expired,
     Manifest,
     Marker,
     Post,
@@ -19,8 +20,10 @@ from spot_training.checkpoint.manifest import (
 )
 from spot_training.checkpoint.parallel import for_each
 from spot_training.checkpoint.records import FormatError, UnsupportedSchema
+from spot_training.checkpoint.retention import Facts
 from spot_training.checkpoint.selection import newest_first
 from spot_training.checkpoint.store import NotFound, Store
+from spot_training.times import parse_rfc3339
 
 Document = TypeVar("Document")
 
@@ -41,7 +44,7 @@ class Survey:
     uploads: frozenset[str]
     tombstones: Mapping[str, Tombstone | None]
     pins: frozenset[str]
-    expired: frozenset[str]
+    expired: Mapping[str, Expired | None]
     verified: Mapping[str, str]
     bad_posts: Mapping[str, tuple[str, ...]]
     markers: Mapping[int, Marker]
@@ -59,13 +62,34 @@ class Survey:
         One that cannot be read here may be it: nothing older is taken for the newest instead.
         """
         known = set(self.manifests) | set(self.unsupported)
-        left = known - set(self.tombstones) - self.expired
+        left = known - set(self.tombstones) - set(self.expired)
         return next(iter(newest_first(left)), None)
 
     def why_unread(self, checkpoint: str) -> str:
         """Why there is no manifest of it here."""
         known = {**self.unreadable, **self.unsupported}
         return known.get(checkpoint, "it has no manifest: its upload did not end")
+
+    def retention(self, suspects: Collection[str] = (), *, in_use: bool = True) -> Facts:
+        """What retention would decide on; `in_use` says whether the highest attempt still runs."""
+        highest = self.claim.attempt if self.claim else 0
+        committed = {
+            id_: parse_rfc3339(known.committed_at).timestamp()
+            for id_, known in self.manifests.items()
+        }
+        return Facts(
+            attempt=highest,
+            highest=highest,
+            commits={*self.manifests, *self.unsupported},
+            verified=set(self.verified),
+            doubted=set(self.bad_posts),
+            tombstones=set(self.tombstones),
+            pins=self.pins,
+            suspects=suspects,
+            results=self.results(),
+            origins=[one.id for one in self.choices if one.id is not None] if in_use else (),
+            committed_at=committed,
+        )
 
     def results(self) -> frozenset[str]:
         """What completion markers name."""
@@ -89,7 +113,10 @@ def survey(store: Store) -> Survey:
         uploads=_uploads(found) - frozenset(commits) - frozenset(buried),
         tombstones={key: _one(store, Tombstone, keys.tombstone(key)) for key in buried},
         pins=frozenset(_by_id(keys.parse_pin, found)),
-        expired=frozenset(_by_id(keys.parse_expired, found)),
+        expired={
+            key: _one(store, Expired, keys.expired(key))
+            for key in _by_id(keys.parse_expired, found)
+        },
         verified=_verified(store, _by_id(keys.parse_verified, found), posts.values()),
         bad_posts=_bad_posts(posts),
         markers={marker.attempt: marker for marker in marked.values()},

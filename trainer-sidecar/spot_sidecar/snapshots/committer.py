@@ -6,17 +6,18 @@ are listed before each commit: a superseded attempt commits no more.
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from spot_training.checkpoint import commit, keys, records, selection, verify
-from spot_training.checkpoint.manifest import Manifest, Receipt, Verified
+from spot_training.checkpoint.manifest import Manifest, Receipt
 from spot_training.checkpoint.store import NotFound, Store, StoreError
 
 from spot_sidecar.clock import between, timestamp
 from spot_sidecar.config import Config, Pod
 from spot_sidecar.fence import Fence
 from spot_sidecar.lineage import TROUBLE, Lineage
+from spot_sidecar.pulse import Pulse
 from spot_sidecar.standing import Standing
 
 __all__ = ["Committer", "NotCommittedError", "SupersededError"]
@@ -47,6 +48,8 @@ class Committer:
     standing: Standing
     config: Config
     pod: Pod
+    proofs: Pulse = field(default_factory=Pulse)
+    """Rings with each checkpoint that verified after its upload."""
 
     async def standing_receipt(self, checkpoint: str) -> Receipt | None:
         """The receipt this rank has written for the checkpoint before, if any."""
@@ -85,15 +88,13 @@ class Committer:
         """Look at what was stored (V1, V2) and record the result; trouble is not worth waiting."""
         try:
             verdict = await self.lineage.once(
-                partial(verify.verdict, checkpoint=manifest.id, node=self.pod.node)
+                partial(verify.prove, checkpoint=manifest.id, node=self.pod.node, at=self._now())
             )
             if isinstance(verdict, selection.Bad):
                 self.standing.meet("CheckpointCorrupt", verdict.evidence.detail)
                 self.standing.note("CheckpointCorrupt", verdict.evidence.detail, warning=True)
             elif isinstance(verdict, selection.Good):
-                word = Verified(id=manifest.id, level="V2", at=self._now())
-                body = records.dump(word)
-                await self.lineage.once(lambda store: store.create(keys.verified(word.id), body))
+                self.proofs.ring()
         except StoreError as error:
             log.info("not verified after its upload: %s", error, extra={"id": manifest.id})
 

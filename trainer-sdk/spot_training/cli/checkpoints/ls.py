@@ -20,7 +20,7 @@ DETAILS = MEANINGS
 _NARROW = ("CHECKPOINT", "STATE", "SAMPLES", "AGE", "SIZE", "REASON", "PARENT")
 _WIDE = (
     "ID", "STATE", "ATTEMPT", "STEP", "SAMPLES", "EPOCH", "COMMITTED", "AGE", "SIZE", "STALL",
-    "UPLOAD", "REASON", "PARENT",
+    "UPLOAD", "REASON", "KEPT", "PARENT",
 )  # fmt: skip
 _RIGHT = "ATTEMPT STEP SAMPLES EPOCH AGE SIZE STALL UPLOAD"
 
@@ -32,7 +32,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def handle(options: argparse.Namespace) -> int:
     lineage = open_lineage(options)
-    listed = rows(lineage.found, lineage.place.suspects)
+    listed = rows(lineage.found, lineage.place.suspects, lineage.place.keep)
     if options.output == "json":
         print(json.dumps([row.to_json() for row in listed], indent=2))
     elif not listed:
@@ -68,7 +68,7 @@ def _wide(row: Row, now: datetime) -> list[str]:
     facts, known = row.to_json(), row.manifest
     begin = [row.id, row.words, str(facts["attempt"]), str(facts["step"])]
     if known is None:
-        return [*begin, *["-"] * 9]
+        return [*begin, *["-"] * 10]
     return [
         *begin,
         str(known.samples),
@@ -79,5 +79,6 @@ def _wide(row: Row, now: datetime) -> list[str]:
         f"{known.cost.stall_seconds:.3f}s",
         f"{known.cost.upload_seconds:.2f}s",
         known.reason,
+        row.kept or "-",
         known.parent or "-",
     ]

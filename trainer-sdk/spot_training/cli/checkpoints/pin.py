@@ -15,7 +15,9 @@ from spot_training.times import rfc3339, utc_now
 
 SUMMARY = "keep checkpoints, whatever retention would do"
 UNPIN_SUMMARY = "leave checkpoints to retention again"
-DETAILS = "A pin says who wants it and why; `--why` is shown to whoever asks."
+DETAILS = """\
+A pin says who wants it and why; `--why` is shown to whoever asks. It also saves a checkpoint that
+retention has given up, for as long as it stands."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -36,9 +38,15 @@ def handle(options: argparse.Namespace) -> int:
             raise Refusal(
                 f"{short(checkpoint)} cannot be kept: {lineage.found.why_unread(checkpoint)}"
             )
+        store = lineage.place.store
         pin = Pin(id=checkpoint, by=_person(), why=options.why, at=rfc3339(utc_now()))
         if checkpoint not in lineage.found.pins:
-            lineage.place.store.create(keys.pin(checkpoint), records.dump(pin))
+            store.create(keys.pin(checkpoint), records.dump(pin))
+        if checkpoint in lineage.found.expired:
+            store.delete(keys.expired(checkpoint))
+        if not store.list(keys.commit(checkpoint)):
+            store.delete(keys.pin(checkpoint))
+            raise Refusal(f"{short(checkpoint)} was deleted meanwhile: it was given up before")
         print(f"{short(checkpoint)} is pinned")
     return OK
 

@@ -5,20 +5,21 @@ from __future__ import annotations
 import argparse
 
 from spot_training.checkpoint import keys
-from spot_training.checkpoint.store import Store
+from spot_training.checkpoint.pruning import delete_checkpoint
 from spot_training.cli.checkpoints.common import Lineage, add_place, add_reference, open_lineage
 from spot_training.cli.codes import BAD, OK, USAGE, Refusal
 from spot_training.cli.references import short
-from spot_training.cli.refusals import why_kept
+from spot_training.cli.refusals import why_refused
 from spot_training.cli.states import row
 from spot_training.cli.survey import Survey
 from spot_training.cli.text import size
 
 SUMMARY = "delete checkpoints for good"
 DETAILS = """\
-Refused are: the newest valid one, pinned ones, the newest that was verified, what the job completed
-with, and what a running attempt resumed from (its claim is younger than an hour, or its process
-holds the directory). One refusal, and nothing is deleted.
+Refused is what retention never deletes: the newest valid one, pinned ones, the newest that was
+verified, what the job completed with, and what a running attempt resumed from (its claim is younger
+than an hour, or its process holds the directory) until it has verified one of its own. One refusal,
+and nothing is deleted.
 
 Receipts go first, then the manifest, then the data: a crash in between leaves no half checkpoint.
 The tombstone of a quarantined checkpoint stays: it says that the lineage did not begin empty."""
@@ -41,7 +42,7 @@ def handle(options: argparse.Namespace) -> int:
         print("nothing is deleted yet: give --yes to delete for good")
         return USAGE
     for checkpoint in chosen:
-        _delete(lineage.place.store, checkpoint)
+        delete_checkpoint(lineage.place.store, checkpoint)
         print(f"{short(checkpoint)} is deleted")
     return OK
 
@@ -51,7 +52,7 @@ def _kept(lineage: Lineage, chosen: list[str]) -> list[str]:
     return [
         f"  {short(checkpoint)}: {reason}"
         for checkpoint in chosen
-        for reason in why_kept(lineage.found, checkpoint, live=live, claim_age=claim_age)
+        for reason in why_refused(lineage.found, checkpoint, live=live, claim_age=claim_age)
     ]
 
 
@@ -72,11 +73,3 @@ def _named(found: Survey, chosen: list[str]) -> list[str]:
         room = f", {size(shown.manifest.cost.bytes)}" if shown.manifest else ""
         listed.append(f"{short(checkpoint)}  {shown.words}{room}")
     return listed
-
-
-def _delete(store: Store, checkpoint: str) -> None:
-    for key in store.list(keys.receipts(checkpoint)):
-        store.delete(key)
-    store.delete(keys.commit(checkpoint))
-    for key in (*store.list(keys.data_of(checkpoint)), keys.verified(checkpoint)):
-        store.delete(key)

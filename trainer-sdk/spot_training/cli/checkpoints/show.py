@@ -31,7 +31,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def handle(options: argparse.Namespace) -> int:
     lineage = open_lineage(options)
-    shown = row(lineage.found, lineage.resolve(options.checkpoint), lineage.place.suspects)
+    place = lineage.place
+    shown = row(lineage.found, lineage.resolve(options.checkpoint), place.suspects, place.keep)
     if options.output == "json":
         print(json.dumps(_as_json(lineage.place.store, shown), indent=2))
     else:
@@ -49,6 +50,8 @@ def words(found: Survey, shown: Row, now: datetime) -> list[str]:
         ("problem", "" if known else found.why_unread(shown.id)),
         ("evidence", _evidence(found, shown.id)),
         ("verified", found.verified.get(shown.id, "")),
+        ("kept", f"because it is: {shown.kept}" if shown.kept else ""),
+        ("expired", _expired(found, shown.id)),
     ]
     facts += _manifest_facts(known, now) if known else []
     return [f"checkpoint {shown.id}", *pairs(facts)]
@@ -123,6 +126,14 @@ def _evidence(found: Survey, checkpoint: str) -> str:
         return ""
     seen = "; ".join(tombstone.evidence)
     return f"{seen} (by attempt {tombstone.attempt} on {', '.join(tombstone.nodes)})"
+
+
+def _expired(found: Survey, checkpoint: str) -> str:
+    if checkpoint not in found.expired:
+        return ""
+    word = found.expired[checkpoint]
+    said = f"{word.why} (by attempt {word.attempt} at {word.at}); " if word else ""
+    return f"{said}deleted an hour after that, unless `pin` saves it"
 
 
 def _as_json(store: Store, shown: Row) -> dict[str, Any]:

@@ -7,13 +7,16 @@ nothing more installed for it.
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 import os
+import re
 import subprocess
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from spot_training.checkpoint.keys import lineage_prefix
+from spot_training.checkpoint.retention import NEWEST, Keep
 from spot_training.cli.codes import Refusal, unseen
 from spot_training.cli.places import bucket
 from spot_training.cli.places.place import Access, Place
@@ -37,7 +40,8 @@ def open_job(name: str, access: Access, kubectl: Kubectl | None = None) -> Place
     path = lineage_prefix(
         s3.get("prefix", ""), metadata["namespace"], metadata["name"], metadata["uid"]
     )
-    return bucket.connect(s3["bucket"], path.strip("/"), _completed(access, s3), _suspects(job))
+    place = bucket.connect(s3["bucket"], path.strip("/"), _completed(access, s3), _suspects(job))
+    return dataclasses.replace(place, keep=_keep(job))
 
 
 def _completed(access: Access, s3: Mapping[str, Any]) -> Access:
@@ -53,6 +57,13 @@ def _completed(access: Access, s3: Mapping[str, Any]) -> Access:
 def _suspects(job: Mapping[str, Any]) -> tuple[str, ...]:
     found = job.get("status", {}).get("checkpoint", {}).get("suspects", [])
     return tuple(item if isinstance(item, str) else item["id"] for item in found)
+
+
+def _keep(job: Mapping[str, Any]) -> Keep:
+    asked = job["spec"]["checkpoint"].get("keep", {})
+    every = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", asked.get("milestoneEvery", ""))
+    hours, minutes, seconds = (int(part or 0) for part in every.groups()) if every else (0, 0, 0)
+    return Keep(asked.get("newest", NEWEST), hours * 3600 + minutes * 60 + seconds or None)
 
 
 def _in_a_volume(metadata: Mapping[str, Any], volume: Mapping[str, Any]) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from spot_training.checkpoint.retention import Keep
 from spot_training.checkpoint.store import Store
 from spot_training.cli.codes import Refusal, wrong_usage
 
@@ -25,13 +26,15 @@ class Place:
     """One lineage.
 
     `suspects` are the checkpoints that the job's status calls suspect (none without a job), `live`
-    tells whether a process holds the lineage right now, as far as that can be seen from here.
+    tells whether a process holds the lineage right now, as far as that can be seen from here,
+    `keep` is what the job asks for (the default without a job).
     """
 
     title: str
     store: Store
     suspects: tuple[str, ...] = ()
     live: Callable[[], bool] = lambda: False
+    keep: Keep = field(default_factory=Keep)
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,6 +190,12 @@ class DirectoryStore:
                         discarded.append(key)
         return tuple(sorted(discarded))
 
+    def discard(self) -> None:
+        """Removes the root if it holds no key; the store cannot be used after that."""
+        with contextlib.suppress(OSError):  # another writer's, or not empty
+            for folder, _, _ in os.walk(self.root, topdown=False):
+                Path(folder).rmdir()
+
     def _walk(self, top: Path, after: str) -> Iterator[str]:
         """Keys below `top`; folders that hold nothing greater than `after` are not opened."""
         for path, folders, names in os.walk(top, onerror=_raise_unless_absent):

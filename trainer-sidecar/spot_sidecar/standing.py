@@ -46,9 +46,12 @@ class Origin:
     attempt: int
     step: int
     id: str
+    lineage: str | None = None
+    """Whose it is, where it is another job's."""
 
     def to_json(self) -> dict[str, Any]:
-        return {"attempt": self.attempt, "step": self.step, "id": self.id}
+        shown: dict[str, Any] = {"attempt": self.attempt, "step": self.step, "id": self.id}
+        return shown | ({"lineage": self.lineage} if self.lineage else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +188,7 @@ class Standing:
     replayed_steps: int = 0
     resumed: Resumed | None = None
     found: Origin | None = None
-    """A checkpoint that the operator does not know of and should."""
+    """A checkpoint that the operator does not know of and should, be it another job's."""
     commit: CommitSeen | None = None
     commits: int = 0
     skipped_snapshots: int = 0

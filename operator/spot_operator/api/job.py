@@ -183,7 +183,7 @@ class ResumeFrom(Model):
     )
     checkpoint: str | None = Field(
         default=None,
-        max_length=64,
+        max_length=32,
         description=(
             "Id of the one checkpoint to resume from, as `spot-training checkpoints ls -o wide` "
             "shows it; without it the newest that verifies."

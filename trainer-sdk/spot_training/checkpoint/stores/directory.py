@@ -167,7 +167,7 @@ class DirectoryStore:
         path = self._path(key)
         with self._explained(key):
             path.unlink(missing_ok=True)
-            if path.parent.exists():
+            with contextlib.suppress(FileNotFoundError):  # removed as empty by another deletion
                 files.sync_folder(path.parent)
             with contextlib.suppress(OSError):  # not empty, or removed by another
                 if path.parent != self.root:

@@ -20,6 +20,7 @@ from spot_sidecar.seconds import Seconds
 
 __all__ = [
     "FINAL_PROBLEMS",
+    "UNFINISHED_LINEAGE",
     "CommitSeen",
     "Event",
     "Origin",
@@ -32,6 +33,9 @@ __all__ = [
 
 FINAL_PROBLEMS = frozenset({"NoValidCheckpoint", "Superseded", "Resurrected", "BadNode"})
 """These end the attempt, and stand even if others follow from them."""
+UNFINISHED_LINEAGE = "UnfinishedLineage"
+"""A former job of this name left checkpoints, and this one begins from zero: a person may want to
+know that until it has committed itself. The name is also the event's."""
 EVENTS_KEPT = 32
 """Events wait here until a report was acknowledged; the oldest go first."""
 QUARANTINES_KEPT = 16
@@ -215,6 +219,7 @@ class Standing:
         """Record a checkpoint of this attempt."""
         self.commits += 1
         self.commit = commit
+        self.solved(UNFINISHED_LINEAGE)
         self.changed()
 
     def say(self, word: str, reason: str) -> None:

@@ -11,8 +11,8 @@ from kit.stores import FaultyStore, failing
 from spot_sidecar.config import JobName
 from spot_sidecar.lineage import Lineage
 from spot_sidecar.metrics import Metrics
-from spot_sidecar.resume.unfinished import UNFINISHED, find_unfinished, warn_of_unfinished
-from spot_sidecar.standing import Standing
+from spot_sidecar.resume.unfinished import find_unfinished, warn_of_unfinished
+from spot_sidecar.standing import UNFINISHED_LINEAGE, CommitSeen, Standing
 from spot_training.checkpoint import keys, records
 from spot_training.checkpoint.manifest import Marker
 from spot_training.checkpoint.store import Denied, Store
@@ -51,12 +51,15 @@ async def test_it_names_the_lineage_its_step_and_what_to_write(former: Directory
     lineage_of(former, "uid-of-the-former", 10, 30, 20)
     standing = await warned(former)
     assert standing.problem is not None
-    assert standing.problem.kind == UNFINISHED
+    assert standing.problem.kind == UNFINISHED_LINEAGE
     (event,) = standing.events
-    assert (event.reason, event.type) == (UNFINISHED, "Warning")
+    assert (event.reason, event.type) == (UNFINISHED_LINEAGE, "Warning")
     assert event.message == standing.problem.message
     assert "uid uid-of-the-former, newest step 30" in event.message
     assert 'resumeFrom: {name: "digits", uid: "uid-of-the-former"}' in event.message
+    manifest = commit_checkpoint(lineage_of(former, JOB.uid))
+    standing.committed(CommitSeen.of(manifest, standing.clock.now()))
+    assert standing.problem is None
 
 
 async def test_only_unfinished_lineages_of_others_with_commits_are_told_of(

@@ -14,14 +14,12 @@ from spot_training.checkpoint.store import NotFound, Store, StoreError
 
 from spot_sidecar.config import JobName
 from spot_sidecar.lineage import PROBLEMS, Lineage
-from spot_sidecar.standing import Standing
+from spot_sidecar.standing import UNFINISHED_LINEAGE, Standing
 
-__all__ = ["UNFINISHED", "Unfinished", "find_unfinished", "warn_of_unfinished"]
+__all__ = ["Unfinished", "find_unfinished", "warn_of_unfinished"]
 
 log = logging.getLogger(__name__)
 
-UNFINISHED = "UnfinishedLineage"
-"""Kind of the problem, and reason of the event."""
 
 LOOKED_AT = 16
 """Former lineages, of however many, that are looked at."""
@@ -52,8 +50,8 @@ async def warn_of_unfinished(
         return
     if found is not None:
         said = warning(found, job)
-        standing.meet(UNFINISHED, said)
-        standing.note(UNFINISHED, said, warning=True)
+        standing.meet(UNFINISHED_LINEAGE, said)
+        standing.note(UNFINISHED_LINEAGE, said, warning=True)
 
 
 def find_unfinished(store: Store, own: str) -> Unfinished | None:

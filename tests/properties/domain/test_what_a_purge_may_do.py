@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -74,11 +74,9 @@ def a_purge_pod(number: int, end: str) -> PodView:
 def moments(draw: st.DrawFn) -> Snapshot:
     """A job at some point of its life, as one pass may find it."""
     stage = draw(st.sampled_from(["new", "at work", "finished"]))
-    made = {
-        "new": a_snapshot,
-        "at work": at_work,
-        "finished": lambda: persisted(replace(at_work(), pods=(exited(POD, 93),))),
-    }[stage]()
+    made = a_snapshot() if stage == "new" else at_work()
+    if stage == "finished":
+        made = persisted(replace(made, pods=(exited(POD, 93),)))
     policy = draw(st.sampled_from(["Delete", "Delete", "Retain"]))
     job = a_held_job(
         policy,
@@ -88,7 +86,9 @@ def moments(draw: st.DrawFn) -> Snapshot:
     ledger = made.ledger
     if draw(st.booleans()):
         since = made.now + timedelta(seconds=draw(st.sampled_from([-3600, 0, 60])))
-        outcome = draw(st.sampled_from([None, None, "Deleted", "Left"]))
+        outcome: Literal["Deleted", "Left"] | None = draw(
+            st.sampled_from([None, None, "Deleted", "Left"])
+        )
         ledger = replace(ledger, purge=Purge(draw(st.integers(1, TRIES)), since, outcome))
     purges: tuple[PodView, ...] = ()
     if draw(st.booleans()):

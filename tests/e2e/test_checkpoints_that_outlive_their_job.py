@@ -24,6 +24,8 @@ def reasons(world: Stage) -> set[str]:
 def deleted(world: Stage, job: WatchedJob) -> None:
     world.kube.delete("spottrainingjob", job.name)
     until(f"{job.name} is gone", lambda: not job.read(), within=120, seen=job.summary)
+    selector = f"spottraining.dev/job={job.name}"
+    until("its last pod is gone", lambda: not world.kube.list("pods", selector), within=60)
 
 
 def test_checkpoints_stay_are_gone_on_from_and_go(world: Stage) -> None:

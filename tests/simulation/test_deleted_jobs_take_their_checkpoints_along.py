@@ -6,12 +6,11 @@ from typing import Any, Literal
 
 import pytest
 from kit.clock import FakeClock, in_fake_time
-from kit.fakeapi import Call, run
 from kit.jobs import a_job_manifest
-from kit.simcluster.replicas import Replica
+from kit.simcluster.crashes import crashing
 from kit.simcluster.world import World
 from spot_operator.api.names import FINALIZER
-from spot_operator.control.resource import LEASES, NAMESPACES
+from spot_operator.control.resource import NAMESPACES
 from spot_operator.domain.purging import TRIES
 
 Json = dict[str, Any]
@@ -220,47 +219,22 @@ async def farewell(world: World) -> None:
     await until_gone(world)
 
 
-def matters(call: Call) -> bool:
-    return call.is_write and not (call.resource == LEASES and call.verb == "replace")
+async def farewell_and_proof(world: World) -> None:
+    await farewell(world)
+    await world.clock.sleep(30)
+    (uid,) = world.lineages
+    expect_purged(world, uid, tries=2)
+    assert not world.exists()
+    assert world.pods() == []
+    assert sorted(world.pods_seen) == [
+        "digits-1-0", "digits-2-0", "digits-purge-1", "digits-purge-2",
+    ]  # fmt: skip
+    assert all(len(uids) == 1 for uids in world.pods_seen.values()), "each was created once"
 
 
 def crash(crash_at: int | None) -> list[str]:
     """The writes of the operator's first life, which ends after so many of them."""
-    writes: list[str] = []
-
-    async def scenario(clock: FakeClock) -> None:
-        world = await World.make(clock)
-        lives = 0
-
-        def watch(replica: Replica) -> None:
-            nonlocal lives
-            lives += 1
-            process, armed = replica.process, lives == 1
-
-            def is_the_one(call: Call) -> bool:
-                if not armed or not matters(call):
-                    return False
-                writes.append(str(call))
-                return len(writes) == crash_at
-
-            process.client.faults.on(is_the_one, after=run(process.die))
-
-        world.replicas.all[0].on_start = watch
-        await farewell(world)
-        await world.clock.sleep(30)
-        assert lives == (1 if crash_at is None else 2)
-        (uid,) = world.lineages
-        expect_purged(world, uid, tries=2)
-        assert not world.exists()
-        assert world.pods() == []
-        # Every pod there ever was, each created once.
-        assert sorted(world.pods_seen) == [
-            "digits-1-0", "digits-2-0", "digits-purge-1", "digits-purge-2",
-        ]  # fmt: skip
-        assert all(len(uids) == 1 for uids in world.pods_seen.values())
-
-    in_fake_time(scenario)
-    return writes
+    return crashing(farewell_and_proof, crash_at)[1]
 
 
 @functools.cache

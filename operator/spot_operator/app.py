@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from spot_operator.api import names
+from spot_operator.api.events import Event
 from spot_operator.control import events as control_events
 from spot_operator.control.client import Client
 from spot_operator.control.clock import Clock, Entropy, within
@@ -233,7 +234,7 @@ class Operator:
             self._observer.findings,
             entropy,
             self._render_settings,
-            lambda job, text: self._tell(job, Note("Warning", names.Event.POD_WARNING, text)),
+            lambda job, text: self._tell(job, Note("Warning", Event.POD_WARNING, text)),
         )
         figures = RateBudget(self._clock, self.settings.figures_per_second, FIGURES_BURST)
         return Reconciler(

@@ -19,12 +19,16 @@ from spot_sidecar.resume.beginning import Beginning
 from spot_sidecar.resume.decision import Decision
 from spot_sidecar.resume.fetch import Fetch
 from spot_sidecar.resume.grant import Grant, GrantDesk
+from spot_sidecar.resume.inherited import Inherited
 from spot_sidecar.resume.search import Search
 from spot_sidecar.standing import Origin, Standing
+from spot_training.checkpoint.inherited import InheritedLineage
 from spot_training.checkpoint.keys import CheckpointId
 from spot_training.checkpoint.store import Store
 
 MIB = 2**20
+OTHER = "team/first/uid-of-first"
+"""The lineage that a job is told to go on from."""
 
 
 @dataclass(slots=True)
@@ -61,10 +65,23 @@ async def begin(
     staging: int = 16 * MIB,
     rank: int = 0,
     ranks: int = 1,
+    other: Store | None = None,
+    only: str | None = None,
 ) -> Begun:
-    """Grant, claim and decide, as one rank of `attempt` on `node`."""
+    """Grant, claim and decide, as one rank of `attempt` on `node`.
+
+    With `other` the job goes on from that lineage, from the checkpoint `only` if given.
+    """
     beginning, standing, settings = a_beginning(
-        store, folder, attempt=attempt, node=node, staging=staging, rank=rank, ranks=ranks
+        store,
+        folder,
+        attempt=attempt,
+        node=node,
+        staging=staging,
+        rank=rank,
+        ranks=ranks,
+        other=other,
+        only=only,
     )
     grant = Grant(
         attempt=attempt,
@@ -96,6 +113,8 @@ def a_beginning(
     staging: int = 16 * MIB,
     rank: int = 0,
     ranks: int = 1,
+    other: Store | None = None,
+    only: str | None = None,
 ) -> tuple[Parts, Standing, Settings]:
     """Everything up to the grant."""
     with a_pod(folder, attempt=attempt, with_operator=False, stagingBytes=staging) as pod:
@@ -119,7 +138,11 @@ def a_beginning(
     arenas = Arenas(settings.paths, settings.config.staging_bytes)
     fetch = Fetch(lineage, arenas, settings.paths, metrics)
     ballot = Ballot(attempt, rank, node, lambda: timestamp(clock.now()))
-    search = Search(lineage, standing, fetch, ballot, ranks=ranks)
+    inherited = None
+    if other is not None:
+        view = InheritedLineage(store, other)
+        inherited = Inherited(lineage.beside(lambda: view), OTHER, only)
+    search = Search(lineage, standing, fetch, ballot, ranks=ranks, inherited=inherited)
     beginning = Beginning(
         desk,
         fence,

@@ -45,6 +45,7 @@ def a_receipt(
     rank: int = 0,
     ranks: int = 1,
     parent: str | None = None,
+    parent_lineage: str | None = None,
 ) -> Receipt:
     content = a_payload() if payload is None else payload
     checkpoint = an_id(attempt, step)
@@ -59,6 +60,7 @@ def a_receipt(
         reason="periodic",
         job_uid="job-uid",
         parent=parent,
+        parent_lineage=parent_lineage,
         snapshot_at=AT,
         created_at=AT,
         stall_seconds=0.01 * (rank + 1),

@@ -17,7 +17,6 @@ from spot_sidecar.config import ConfigError, read_settings
 from spot_sidecar.last_word import write_last_word
 from spot_sidecar.logs import log_to_stderr
 from spot_sidecar.paths import Paths
-from spot_sidecar.store import store_of
 
 __all__ = ["main"]
 
@@ -39,7 +38,7 @@ def main() -> None:
         sys.exit(2)
     code = 0
     try:
-        asyncio.run(_serve(Sidecar(settings, store_of(settings.config), SystemClock())))
+        asyncio.run(_serve(Sidecar(settings, SystemClock())))
     except Exception:
         log.exception("the sidecar failed; started again it goes on from its memory")
         code = 1

@@ -6,11 +6,10 @@ trainer never starts without the socket), then everything that may wait for othe
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
 from aiohttp import web
-from spot_training.checkpoint.store import Store
 
 from spot_sidecar.annotations import AnnotationReader
 from spot_sidecar.arenas import Arenas
@@ -42,7 +41,7 @@ from spot_sidecar.resume.beginning import Beginning
 from spot_sidecar.resume.decision import Begin, FromCheckpoint
 from spot_sidecar.resume.fetch import Fetch
 from spot_sidecar.resume.grant import GrantDesk
-from spot_sidecar.resume.search import Search
+from spot_sidecar.resume.searching import search_of
 from spot_sidecar.retention import Retention
 from spot_sidecar.seconds import Phase
 from spot_sidecar.shared import leftover_notice, prepare_volumes
@@ -51,6 +50,7 @@ from spot_sidecar.snapshots.intake import Intake
 from spot_sidecar.snapshots.stages import Stages
 from spot_sidecar.snapshots.uploads import Surroundings, Uploads
 from spot_sidecar.standing import Standing
+from spot_sidecar.store import store_of
 from spot_sidecar.trainer_api.errors import answer_in_json
 from spot_sidecar.trainer_api.saving import Saving
 from spot_sidecar.trainer_api.sessions import Sessions
@@ -73,7 +73,7 @@ STOP_SERVERS_SECONDS = 0.5
 class Sidecar:
     """One pod's sidecar."""
 
-    def __init__(self, settings: Settings, connect: Callable[[], Store], clock: Clock) -> None:
+    def __init__(self, settings: Settings, clock: Clock) -> None:
         config, pod, paths = settings.config, settings.pod, settings.paths
         prepare_volumes(paths)
         self.settings = settings
@@ -87,6 +87,7 @@ class Sidecar:
         self.metrics.saw_interval(self.standing.interval)
         self.keeping = Keeping(self.standing, self.memory, paths.termination_log)
         self.bus = NoticeBus(self._heard)
+        connect = store_of(config.store, config.job)
         self.lineage = Lineage(connect, self.standing, self.metrics)
         self.arenas = Arenas(paths, config.staging_bytes)
         self.stages = Stages(clock)
@@ -271,7 +272,7 @@ class Sidecar:
     def _make_beginning(self) -> Beginning:
         config, pod = self.settings.config, self.settings.pod
         ballot = Ballot(config.attempt, config.rank, pod.node, lambda: timestamp(self.clock.now()))
-        search = Search(self.lineage, self.standing, self.fetch, ballot, ranks=config.ranks)
+        search = search_of(config, self.lineage, self.standing, self.fetch, ballot)
         return Beginning(
             self.desk,
             self.fence,

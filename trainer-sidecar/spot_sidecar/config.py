@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 from pydantic.alias_generators import to_camel
+from spot_training.checkpoint.keys import lineage_name
 from spot_training.checkpoint.retention import NEWEST
 
 from spot_sidecar.interval.costs import Measured, from_json
@@ -31,14 +32,19 @@ __all__ = [
     "JobName",
     "Pacing",
     "Pod",
+    "PurgeConfig",
+    "ResumeFrom",
     "S3Store",
     "Settings",
+    "Store",
     "VolumeStore",
+    "parse_purge_config",
     "read_settings",
 ]
 
-SUPPORTED = 1
-"""The version of SPOT_CONFIG that this sidecar reads."""
+SUPPORTED = 2
+"""Versions of SPOT_CONFIG from 1 to this one are read: 2 says that the job resumes from another's
+lineage, which a sidecar that knows nothing of it must not take for a job that begins from zero."""
 PORT = 8390
 """Drain hook, health and metrics; SPOT_PORT moves it (tests)."""
 
@@ -53,6 +59,7 @@ class Model(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, frozen=True, extra="ignore")
 
 
+Read = TypeVar("Read", bound=Model)
 Name = Annotated[str, StringConstraints(min_length=1, max_length=253)]
 
 
@@ -177,6 +184,26 @@ class Keep(Model):
     """At least, between two looks at what may go."""
 
 
+class ResumeFrom(JobName):
+    """The other job whose lineage, in the same store, this one goes on from."""
+
+    checkpoint: str | None = None
+    """This one and no other; None: the newest that verifies."""
+
+    @property
+    def lineage(self) -> str:
+        """Its name in documents and reports."""
+        return lineage_name(self.namespace, self.name, self.uid)
+
+
+class PurgeConfig(Model):
+    """What a pod is told that deletes a job's lineage."""
+
+    version: int
+    job: JobName
+    store: Store
+
+
 class Config(Model):
     """The parsed SPOT_CONFIG. Durations are seconds, sizes bytes."""
 
@@ -195,6 +222,7 @@ class Config(Model):
     """The furthest step any earlier attempt reached: what is below it is replayed work."""
     keep: Keep = Keep()
     on_none_valid: Literal["Fail", "StartFresh"] = "Fail"
+    resume_from: ResumeFrom | None = None
     staging_bytes: int = Field(gt=0)
     """What arenas and the restored checkpoint may take of the shared memory."""
     drain_token: str = Field(min_length=8)
@@ -249,6 +277,21 @@ def parse_config(text: str | None) -> Config:
     Raises:
         ConfigError: it is missing, no JSON, of another version, or has wrong fields (all named).
     """
+    config = _parsed(Config, text)
+    if config.rank >= config.ranks:
+        raise ConfigError(
+            f"SPOT_CONFIG is not valid: rank {config.rank} of {config.ranks} ranks "
+            "(ranks count from 0)"
+        )
+    return config
+
+
+def parse_purge_config(text: str | None) -> PurgeConfig:
+    """Read that of a pod that deletes a lineage; raises ConfigError like `parse_config`."""
+    return _parsed(PurgeConfig, text)
+
+
+def _parsed(kind: type[Read], text: str | None) -> Read:
     if not text:
         raise ConfigError("SPOT_CONFIG is not set: the sidecar is started by the operator, with it")
     try:
@@ -256,28 +299,22 @@ def parse_config(text: str | None) -> Config:
     except ValueError as error:
         raise ConfigError(f"SPOT_CONFIG is not JSON: {error}") from None
     version = raw.get("version") if isinstance(raw, dict) else None
-    if version != SUPPORTED:
+    if not isinstance(version, int) or not 1 <= version <= SUPPORTED:
         raise ConfigError(
-            f"SPOT_CONFIG has version {version!r}, this sidecar reads {SUPPORTED}: "
+            f"SPOT_CONFIG has version {version!r}, this sidecar reads 1 to {SUPPORTED}: "
             "give operator and sidecar images of the same release"
         )
-    return _validated(raw)
+    return _validated(kind, raw)
 
 
-def _validated(raw: object) -> Config:
+def _validated(kind: type[Read], raw: object) -> Read:
     try:
-        config = Config.model_validate(raw)
+        return kind.model_validate(raw)
     except ValidationError as error:
         faults = "; ".join(
             f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()
         )
         raise ConfigError(f"SPOT_CONFIG is not valid: {faults}") from None
-    if config.rank >= config.ranks:
-        raise ConfigError(
-            f"SPOT_CONFIG is not valid: rank {config.rank} of {config.ranks} ranks "
-            "(ranks count from 0)"
-        )
-    return config
 
 
 def _port(text: str) -> int:

@@ -42,7 +42,8 @@ def write_last_word(path: Path, body: bytes) -> None:
 
 def _message(standing: Standing, limit: int) -> dict[str, Any]:
     word, problem, notice = standing.word, standing.problem, standing.notice
-    newest = standing.commit.origin if standing.commit else standing.found
+    found = standing.found if standing.found and not standing.found.lineage else None
+    newest = standing.commit.origin if standing.commit else found
     return {
         "version": 1,
         "word": word.word if word else None,

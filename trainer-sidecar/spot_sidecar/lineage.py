@@ -35,14 +35,25 @@ PROBLEMS = ("StoreUnreachable", "StoreDenied")
 class Lineage:
     """One job's objects, by calls in threads."""
 
-    def __init__(self, connect: Callable[[], Store], standing: Standing, metrics: Metrics) -> None:
-        """`connect` makes the store, in a thread, at the first use that succeeds, if not before."""
+    def __init__(
+        self,
+        connect: Callable[[], Store],
+        standing: Standing,
+        metrics: Metrics,
+        threads: ThreadPoolExecutor | None = None,
+    ) -> None:
+        """`connect` makes the store, in a thread, at the first use that succeeds, if not
+        before."""
         self._connect = connect
         self._store: Store | None = None
         self._connecting = threading.Lock()
         self._standing = standing
         self._metrics = metrics
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
+        self._threads = threads or ThreadPoolExecutor(THREADS, thread_name_prefix="store")
+
+    def beside(self, connect: Callable[[], Store]) -> "Lineage":
+        """Another lineage, reached by the same threads; both are closed together."""
+        return Lineage(connect, self._standing, self._metrics, self._threads)
 
     async def connect(self) -> None:
         """Make the store ahead of its first use, which meets, and tells, what trouble there is."""

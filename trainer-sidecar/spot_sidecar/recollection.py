@@ -68,7 +68,7 @@ def _seconds(raw: Mapping[str, float]) -> Seconds:
 
 
 def _origin(raw: Mapping[str, Any] | None) -> Origin | None:
-    return Origin(raw["attempt"], raw["step"], raw["id"]) if raw else None
+    return Origin(raw["attempt"], raw["step"], raw["id"], raw.get("lineage")) if raw else None
 
 
 def _resumed(raw: Mapping[str, Any] | None) -> Resumed | None:

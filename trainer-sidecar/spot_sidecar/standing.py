@@ -20,6 +20,7 @@ from spot_sidecar.seconds import Seconds
 
 __all__ = [
     "FINAL_PROBLEMS",
+    "UNFINISHED_LINEAGE",
     "CommitSeen",
     "Event",
     "Origin",
@@ -32,6 +33,9 @@ __all__ = [
 
 FINAL_PROBLEMS = frozenset({"NoValidCheckpoint", "Superseded", "Resurrected", "BadNode"})
 """These end the attempt, and stand even if others follow from them."""
+UNFINISHED_LINEAGE = "UnfinishedLineage"
+"""A former job of this name left checkpoints, and this one begins from zero: a person may want to
+know that until it has committed itself. The name is also the event's."""
 EVENTS_KEPT = 32
 """Events wait here until a report was acknowledged; the oldest go first."""
 QUARANTINES_KEPT = 16
@@ -46,9 +50,12 @@ class Origin:
     attempt: int
     step: int
     id: str
+    lineage: str | None = None
+    """Whose it is, where it is another job's."""
 
     def to_json(self) -> dict[str, Any]:
-        return {"attempt": self.attempt, "step": self.step, "id": self.id}
+        shown: dict[str, Any] = {"attempt": self.attempt, "step": self.step, "id": self.id}
+        return shown | ({"lineage": self.lineage} if self.lineage else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +192,7 @@ class Standing:
     replayed_steps: int = 0
     resumed: Resumed | None = None
     found: Origin | None = None
-    """A checkpoint that the operator does not know of and should."""
+    """A checkpoint that the operator does not know of and should, be it another job's."""
     commit: CommitSeen | None = None
     commits: int = 0
     skipped_snapshots: int = 0
@@ -212,6 +219,7 @@ class Standing:
         """Record a checkpoint of this attempt."""
         self.commits += 1
         self.commit = commit
+        self.solved(UNFINISHED_LINEAGE)
         self.changed()
 
     def say(self, word: str, reason: str) -> None:

@@ -3,35 +3,54 @@
 from collections.abc import Callable
 from functools import partial
 
+from spot_training.checkpoint.inherited import InheritedLineage
 from spot_training.checkpoint.keys import lineage_prefix
 from spot_training.checkpoint.store import Denied, Misconfigured, Store
 
-from spot_sidecar.config import Config, JobName, S3Store, VolumeStore
+from spot_sidecar import config
+from spot_sidecar.config import JobName
 
-__all__ = ["store_of"]
+__all__ = ["former_lineages", "inherited_lineage", "store_of"]
 
 
-def store_of(config: Config) -> Callable[[], Store]:
+def store_of(where: config.Store, job: JobName) -> Callable[[], Store]:
     """A function that connects to the job's lineage; it contacts no network.
 
     It raises Misconfigured if the settings or the mounted credentials cannot be used, and on a
     volume every StoreError that making the lineage's directory can meet.
     """
-    if config.store.s3 is not None:
-        return partial(_bucket, config.store.s3, config.job)
-    if config.store.volume is not None:
-        return partial(_volume, config.store.volume, config.job)
+    return _connection(where, job.namespace, job.name, job.uid)
+
+
+def inherited_lineage(where: config.Store, own: JobName, other: JobName) -> Callable[[], Store]:
+    """Connects like `store_of` to the lineage of `other`, as job `own` goes on from it."""
+    mine = store_of(where, own)
+    volume = where.volume
+    theirs = store_of(where, other) if volume is None else partial(_as_it_is, volume, other)
+    return lambda: InheritedLineage(mine(), theirs())
+
+
+def former_lineages(where: config.Store, job: JobName) -> Callable[[], Store]:
+    """Connects like `store_of` to the place below which every job of this name has its lineage."""
+    return _connection(where, job.namespace, job.name, "")
+
+
+def _connection(where: config.Store, *place: str) -> Callable[[], Store]:
+    if where.s3 is not None:
+        return partial(_bucket, where.s3, *place)
+    if where.volume is not None:
+        return partial(_volume, where.volume, *place)
     raise AssertionError("the configuration has a store")
 
 
-def _bucket(s3: S3Store, job: JobName) -> Store:
+def _bucket(s3: config.S3Store, *place: str) -> Store:
     from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - see the module
     from spot_training.checkpoint.stores.s3 import S3Store as Bucket  # noqa: PLC0415
     from spot_training.checkpoint.stores.s3_client import S3Settings  # noqa: PLC0415
 
     settings = S3Settings(
         bucket=s3.bucket,
-        prefix=lineage_prefix(s3.prefix, job.namespace, job.name, job.uid),
+        prefix=lineage_prefix(s3.prefix, *place),
         endpoint_url=s3.endpoint_url,
         region=s3.region,
         credentials_dir=s3.credentials_dir,
@@ -47,10 +66,10 @@ def _bucket(s3: S3Store, job: JobName) -> Store:
         ) from error
 
 
-def _volume(volume: VolumeStore, job: JobName) -> Store:
+def _volume(volume: config.VolumeStore, *place: str) -> Store:
     from spot_training.checkpoint.stores.directory import DirectoryStore  # noqa: PLC0415
 
-    root = volume.mount / lineage_prefix(volume.path, job.namespace, job.name, job.uid)
+    root = volume.mount / lineage_prefix(volume.path, *place)
     try:
         return DirectoryStore.prepare(root, within=volume.mount)
     except Denied as error:
@@ -58,3 +77,18 @@ def _volume(volume: VolumeStore, job: JobName) -> Store:
             f"{error}: in the job's template set securityContext.fsGroup to 65532, or give group "
             "65532 the directory checkpoint.store.volume.path of the volume"
         ) from error
+
+
+def _as_it_is(volume: config.VolumeStore, other: JobName) -> Store | None:
+    """Another job's lineage, which is not made where it is absent (None).
+
+    Raises Denied where a symbolic link is on the way, as `_volume` does.
+    """
+    from spot_training.checkpoint.stores.directory import DirectoryStore  # noqa: PLC0415
+
+    path = volume.mount
+    for part in lineage_prefix(volume.path, other.namespace, other.name, other.uid).split("/"):
+        path = path / part
+        if path.is_symlink():
+            raise Denied(f"{path} is a symbolic link, which could lead out of the volume")
+    return DirectoryStore(path) if path.is_dir() else None

@@ -14,6 +14,7 @@ from spot_operator.api.durations import MAX_LENGTH, Duration, format_duration, r
 from spot_operator.api.keep import Keep
 from spot_operator.api.model import Model
 from spot_operator.api.quantities import Bytes
+from spot_operator.api.store import Store
 
 ADAPTIVE: Final = "Adaptive"
 """The interval that is found by measuring."""
@@ -57,6 +58,13 @@ class NoneValid(StrEnum):
     START_FRESH = "StartFresh"
 
 
+class DeletionPolicy(StrEnum):
+    """What becomes of the checkpoints when the job is deleted."""
+
+    RETAIN = "Retain"
+    DELETE = "Delete"
+
+
 class DirectoryFormat(StrEnum):
     """How a script that knows nothing of us lays its checkpoints out."""
 
@@ -78,127 +86,6 @@ class PodCleanup(StrEnum):
 
     DELETE_ALL = "DeleteAll"
     KEEP_FAILED = "KeepFailed"
-
-
-class Addressing(StrEnum):
-    """How requests name the bucket."""
-
-    AUTO = "Auto"
-    PATH = "Path"
-    VIRTUAL_HOST = "VirtualHost"
-
-
-class CaBundle(Model):
-    """Where the certificate of a private authority lies; exactly one kind of object."""
-
-    secret_name: str | None = Field(
-        default=None,
-        max_length=253,
-        description="Name of a Secret in the job's namespace.",
-    )
-    config_map_name: str | None = Field(
-        default=None,
-        max_length=253,
-        description="Name of a ConfigMap in the job's namespace.",
-    )
-    key: str = Field(
-        default="ca.crt",
-        max_length=253,
-        description="The key in it that holds the certificates, in PEM.",
-    )
-
-
-class S3Store(Model):
-    """A bucket of S3, or of a store that speaks its protocol."""
-
-    bucket: str = Field(
-        max_length=63,
-        description="Name of the bucket; it must exist.",
-    )
-    prefix: str = Field(
-        default="",
-        max_length=256,
-        description=(
-            "Path inside the bucket below which the job keeps its checkpoints, as "
-            '"teams/vision"; without slash at either end. The job adds '
-            "namespace, name and uid to it, so that jobs may share a prefix."
-        ),
-    )
-    endpoint_url: str | None = Field(
-        default=None,
-        alias="endpointURL",
-        max_length=512,
-        description=(
-            'URL of a store that is not AWS S3, as "https://minio.storage.svc:9000"; without '
-            "credentials, query or fragment. Without it the region's endpoint of AWS is used."
-        ),
-    )
-    region: str | None = Field(
-        default=None,
-        max_length=63,
-        description=(
-            'Region of the bucket, as "eu-central-1". Without it the SDK\'s own defaults apply.'
-        ),
-    )
-    credentials_secret_name: str | None = Field(
-        default=None,
-        max_length=253,
-        description=(
-            "Name of a Secret in the job's namespace with the keys AWS_ACCESS_KEY_ID, "
-            "AWS_SECRET_ACCESS_KEY and, if temporary, AWS_SESSION_TOKEN. Only the sidecar "
-            "sees it. Without it the identity of the pod's service account is used, "
-            "which every container of the pod shares."
-        ),
-    )
-    addressing: Addressing = Field(
-        default=Addressing.AUTO,
-        description=(
-            "Where requests name the bucket: Path, in the URL's path; VirtualHost, in the "
-            "host's name; Auto, in the path if endpointURL is set, else in the host's name."
-        ),
-    )
-    ca_bundle: CaBundle | None = Field(
-        default=None,
-        description=(
-            "The private authority that signs the store's certificate; it replaces the public "
-            "ones. What it holds may change at any time and is followed within a minute or two."
-        ),
-    )
-
-
-class VolumeStore(Model):
-    """A directory in a PersistentVolumeClaim."""
-
-    claim_name: str = Field(
-        max_length=253,
-        description=(
-            "Name of a PersistentVolumeClaim in the job's namespace. Only the sidecar mounts it, "
-            "as user and group 65532, which must be able to write there: set the pod's fsGroup "
-            "or give that group the directory. Access mode ReadWriteMany lets the next attempt "
-            "start while the volume is still attached to a lost node."
-        ),
-    )
-    path: str = Field(
-        default="",
-        max_length=256,
-        description=(
-            "Directory in the volume below which the job keeps its checkpoints, as "
-            '"teams/vision"; without slash at either end, made if absent. The job adds '
-            "namespace, name and uid to it, so that jobs may share a volume."
-        ),
-    )
-
-
-class Store(Model):
-    """Where checkpoints live: exactly one kind of store."""
-
-    s3: S3Store | None = Field(
-        default=None, description="A bucket of S3, or of a store that speaks its protocol."
-    )
-    volume: VolumeStore | None = Field(
-        default=None,
-        description="A directory in a PersistentVolumeClaim, with the same guarantees.",
-    )
 
 
 class StagingArea(Model):
@@ -279,6 +166,32 @@ class Source(Model):
     )
 
 
+class ResumeFrom(Model):
+    """The lineage of another job."""
+
+    namespace: str | None = Field(
+        default=None,
+        max_length=63,
+        description="Namespace of that job; without it this job's own.",
+    )
+    name: str = Field(max_length=63, description="Name of that job.")
+    uid: str = Field(
+        max_length=63,
+        description=(
+            "Uid of that job: the last part of its lineage's path. The event UnfinishedLineage "
+            "names it, and `kubectl get stj -o yaml` while the job exists."
+        ),
+    )
+    checkpoint: str | None = Field(
+        default=None,
+        max_length=32,
+        description=(
+            "Id of the one checkpoint to resume from, as `spot-training checkpoints ls -o wide` "
+            "shows it; without it the newest that verifies."
+        ),
+    )
+
+
 class CheckpointSpec(Model):
     """How the job's state is kept."""
 
@@ -316,6 +229,23 @@ class CheckpointSpec(Model):
             "What to do when checkpoints were committed and none of them verifies: Fail stops "
             "the job with reason NoValidCheckpoint, StartFresh trains from the beginning. "
             "A change takes effect with the next attempt."
+        ),
+    )
+    resume_from: ResumeFrom | None = Field(
+        default=None,
+        description=(
+            "The lineage of another job, in the same store, from which this job goes on as long as "
+            "it has committed nothing itself. It is only read. If none of its checkpoints is "
+            "valid the job stops with NoValidCheckpoint, or does as onNoneValid says. Immutable."
+        ),
+    )
+    deletion_policy: DeletionPolicy = Field(
+        default=DeletionPolicy.RETAIN,
+        description=(
+            "What becomes of the checkpoints when the job is deleted: Retain leaves them where "
+            "they are; Delete deletes all but pinned ones, by a pod of the job's identity, once "
+            "its last pod has ended, and holds the job until then. A change takes effect at once, "
+            "also while the job is being deleted."
         ),
     )
     source: Source = Field(
@@ -377,7 +307,8 @@ class JobSpec(Model):
         ge=0,
         le=MAX_TTL_SECONDS,
         description=(
-            "Seconds after which a finished job is deleted, with its pods; its checkpoints stay. "
+            "Seconds after which a finished job is deleted, with its pods; its checkpoints stay "
+            "unless checkpoint.deletionPolicy is Delete. "
             "Without it the job stays until somebody deletes it. A change takes effect at once."
         ),
     )

@@ -4,6 +4,7 @@ from typing import Final
 
 from spot_operator.api import job, keep, names
 from spot_operator.api.durations import PATTERN
+from spot_operator.api.resume_rules import RESUME_FROM
 from spot_operator.api.rules import Rule, duration, immutable, subdomain
 from spot_operator.api.script_rules import SCRIPT
 from spot_operator.api.template_rules import TEMPLATE
@@ -45,6 +46,7 @@ JOB: Final[tuple[Rule, ...]] = (
     immutable("spec.checkpoint.store"),
     immutable("spec.checkpoint.staging"),
     immutable("spec.checkpoint.source"),
+    *RESUME_FROM,
     immutable("spec.completion"),
     duration(
         "spec.checkpoint.interval", job.MIN_INTERVAL, job.MAX_INTERVAL, word=str(job.ADAPTIVE)

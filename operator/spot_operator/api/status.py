@@ -152,6 +152,10 @@ class Attempt(Model):
     resumed_from: CommitRef | None = Field(
         default=None, description="The checkpoint it resumed from."
     )
+    inherited: bool = Field(
+        default=False,
+        description="Whether that was a checkpoint of the lineage that resumeFrom names.",
+    )
     step: Count | None = Field(default=None, description="The last step known of it.")
     loss: Literal["Saved", "Lost"] | None = Field(
         default=None,
@@ -219,6 +223,10 @@ class Checkpoints(Model):
     )
     suspects: Annotated[tuple[CheckpointId, ...], Field(max_length=MAX_SUSPECTS)] = Field(
         default=(), description="Checkpoints from which training failed twice; not used again."
+    )
+    afresh: bool = Field(
+        default=False,
+        description="None was valid to resume from, and the job begins from zero.",
     )
     interval: IntervalInForce | None = Field(
         default=None, description="The time between two checkpoints, and what it follows from."
@@ -300,6 +308,18 @@ class ConditionStatus(Model):
     )
 
 
+class Purge(Model):
+    """The deletion of the checkpoints of a job that is being deleted."""
+
+    number: Count = Field(description="The number of the try.")
+    since: datetime = Field(description="When it begins, or began.")
+    outcome: Literal["Deleted", "Left"] | None = Field(
+        default=None,
+        description="How it ended; the job goes then. Left: they could not be deleted.",
+    )
+    message: Message = Field(default="", description="What was deleted, or what went wrong.")
+
+
 class JobStatus(Model):
     """What became of the job so far."""
 
@@ -321,6 +341,9 @@ class JobStatus(Model):
     budgets: Budgets | None = Field(default=None, description="What was charged so far.")
     checkpoint: Checkpoints | None = Field(
         default=None, description="What is known of the job's checkpoints."
+    )
+    purge: Purge | None = Field(
+        default=None, description="The deletion of the checkpoints, once the job is deleted."
     )
     excluded_nodes: (
         Annotated[tuple[ExcludedNode, ...], Field(max_length=MAX_EXCLUDED_NODES)] | None

@@ -72,6 +72,9 @@ def _grant(scene: Scene, ledger: Ledger) -> Grant:
         newest=newest.ref if newest is not None else None,
         suspects=ledger.checkpoint.suspects,
         start_fresh=scene.job.spec.checkpoint.on_none_valid is NoneValid.START_FRESH,
+        inherits=newest is None
+        and scene.job.spec.checkpoint.resume_from is not None
+        and not ledger.checkpoint.afresh,
     )
 
 

@@ -18,6 +18,13 @@ class Grant:
     suspects: tuple[str, ...] = ()
     start_fresh: bool = False
     """Whether training may begin from zero although checkpoints exist and none is valid."""
+    inherits: bool = False
+    """Whether, nothing being committed yet, it is to go on from another job's lineage."""
+
+    @property
+    def leads_somewhere(self) -> bool:
+        """Whether there is a checkpoint to lead a script to, as far as is known."""
+        return self.newest is not None or self.inherits
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +73,22 @@ class DeleteJob:
     uid: str
 
 
-Action = CreatePod | DeletePod | AnnotatePod | DeleteJob
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Put our finalizer on the job, or take it off; only while the job is as it was observed."""
+
+    wanted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CreatePurge:
+    """POST the pod that deletes the job's lineage; 409 as for `CreatePod`."""
+
+    number: int
+    """Of the try."""
+
+
+Action = CreatePod | DeletePod | AnnotatePod | DeleteJob | Hold | CreatePurge
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ def orphans(snapshot: Snapshot) -> Iterator[DeletePod]:
     """
     if not snapshot.sight.fresh:
         return
-    for pod in snapshot.pods:
+    for pod in (*snapshot.pods, *snapshot.purges):
         if pod.owner_uid and not pod.gone:
             yield from _delete(snapshot, Ledger(), pod, "its job was deleted")
 
@@ -42,6 +42,12 @@ def bury(snapshot: Snapshot) -> Iterator[DeletePod]:
     for pod in snapshot.pods:
         if pod.owner_uid and not pod.gone and pod.deletion_at is not None:
             yield from _delete(snapshot, snapshot.ledger, pod, "its job is being deleted")
+
+
+def end_all(scene: Scene, ledger: Ledger) -> Iterator[DeletePod]:
+    """While the job is being deleted and our finalizer holds it: nobody else deletes its pods."""
+    for pod in (*scene.present(), *scene.former()):
+        yield from _delete(scene.snapshot, ledger, pod, "its job is being deleted")
 
 
 def _delete(snapshot: Snapshot, ledger: Ledger, pod: PodView, why: str) -> Iterator[DeletePod]:

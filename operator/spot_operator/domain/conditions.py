@@ -164,8 +164,15 @@ def _checkpoints(scene: Scene, ledger: Ledger) -> Finding | None:
         named = "; ".join(f"{name}: {why}" for name, why in report.quarantined)
         return Finding("False", reason, f"{says}: {named}")
     if newest is None:
-        return Finding("Unknown", Reason.NONE_YET, "no checkpoint has been committed yet")
+        return _none_yet(report)
     return Finding("True", Reason.COMMITTED, "the newest checkpoint is committed")
+
+
+def _none_yet(report: ReportView) -> Finding:
+    problem = report.problem
+    if problem is not None and problem.kind == Reason.UNFINISHED_LINEAGE:
+        return Finding("Unknown", Reason.UNFINISHED_LINEAGE, problem.message)
+    return Finding("Unknown", Reason.NONE_YET, "no checkpoint has been committed yet")
 
 
 def _loss_bound(scene: Scene, ledger: Ledger) -> Finding | None:

@@ -159,6 +159,8 @@ class AttemptRecord:
     replayed_steps: int = 0
     retry_seconds: float | None = None
     """From the last step known before this attempt to its first own step."""
+    inherited: bool = False
+    """Whether `resumed_from` is a checkpoint of the lineage that `resumeFrom` names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +236,22 @@ class Checkpoints:
     """The highest step ever committed since training last began from zero; -1: none."""
     suspects: tuple[str, ...] = ()
     interval: Interval | None = None
+    afresh: bool = False
+    """None was valid to resume from, and the job begins from zero: its script is told of none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Purge:
+    """The deletion of the lineage of a job that is being deleted."""
+
+    number: int
+    """Of the try."""
+    since: datetime
+    """When it begins, or began."""
+    outcome: Literal["Deleted", "Left"] | None = None
+    """How the last try ended; the job may go."""
+    message: str = ""
+    """What was deleted, or what went wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +327,7 @@ class Ledger:
     """The newest, oldest first; the last is the current one once there is an attempt."""
     budgets: Budgets = Budgets()
     checkpoint: Checkpoints = Checkpoints()
+    purge: Purge | None = None
     excluded: tuple[ExcludedNode, ...] = ()
     time: TimeLedger = field(default_factory=TimeLedger)
     policy: str | None = None

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import Final, Literal
 
-from spot_operator.api.names import Condition, Ending, Event, Reason, State
+from spot_operator.api.events import Event
+from spot_operator.api.names import Condition, Ending, Reason, State
 from spot_operator.domain.actions import Note
 from spot_operator.domain.ledger import AttemptRecord, Ledger, RankRecord
 from spot_operator.domain.text import CONDITION_MESSAGE, shorten
@@ -35,6 +36,7 @@ def notes(old: Ledger, new: Ledger) -> tuple[Note, ...]:
         *_resumed(old, new),
         *_checkpoints(old, new),
         *_loss_bound(old, new),
+        *_purged(old, new),
         *_ended(old, new),
         *_finished(old, new),
         *_standing(old, new),
@@ -69,7 +71,11 @@ def _resumed(old: Ledger, new: Ledger) -> Iterator[Note]:
     source = now.resumed_from
     text = CHOICES.get(now.resumed, "resumed")
     if source is not None:
-        text = f"resumed from step {source.step} ({source.id}), replays {now.replayed_steps} steps"
+        whose = ", of the lineage that resumeFrom names" if now.inherited else ""
+        text = (
+            f"resumed from step {source.step} ({source.id}{whose}), "
+            f"replays {now.replayed_steps} steps"
+        )
     yield _normal(Event.RESUMED, f"attempt {now.number} {text}")
 
 
@@ -93,6 +99,18 @@ def _loss_bound(old: Ledger, new: Ledger) -> Iterator[Note]:
         yield _normal(Event.LOSS_BOUND_KEPT, now.message)
     elif now.status == "False":
         yield _warning(Event.LOSS_BOUND_EXCEEDED, now.message)
+
+
+def _purged(old: Ledger, new: Ledger) -> Iterator[Note]:
+    before, now = old.purge, new.purge
+    if now is None or now == before:
+        return
+    if now.outcome == "Deleted":
+        yield _normal(Event.CHECKPOINTS_DELETED, now.message)
+    elif now.outcome == "Left":
+        yield _warning(Event.CHECKPOINTS_LEFT, now.message)
+    elif before is not None:
+        yield _warning(Event.PURGE_FAILED, now.message)
 
 
 def _ended(old: Ledger, new: Ledger) -> Iterator[Note]:

@@ -17,10 +17,11 @@ from spot_operator.domain.exclusions import prune
 from spot_operator.domain.ledger import Ledger
 from spot_operator.domain.notes import notes
 from spot_operator.domain.progress import note_progress, note_running
+from spot_operator.domain.purging import farewell, hold, note_farewell
 from spot_operator.domain.ranks import note_ranks
 from spot_operator.domain.scene import Scene, look
 from spot_operator.domain.settling import record_ending
-from spot_operator.domain.snapshot import Snapshot
+from spot_operator.domain.snapshot import JobView, Snapshot
 from spot_operator.domain.starting import seal_creation, start_attempt
 from spot_operator.domain.stopping import begin_stop
 from spot_operator.domain.timekeeping import keep_time
@@ -49,9 +50,14 @@ def plan(snapshot: Snapshot) -> Plan:
     if job is None:
         return _without_job(snapshot)
     if job.deleting or snapshot.namespace_terminating:
-        # Nothing is written or created any more; owner references take the pods along.
-        return Plan(actions=tuple(bury(snapshot)), wake_after=BLIND)
-    scene = look(snapshot, job)
+        return _of_one_that_goes(snapshot, job)
+    if (change := hold(job)) is not None:
+        # Before anything of the job is stored, or is said to be.
+        return Plan(actions=(change,), wake_after=BLIND)
+    return _of_one_that_stays(look(snapshot, job))
+
+
+def _of_one_that_stays(scene: Scene) -> Plan:
     ledger = _advance(scene)
     if is_transition(scene.persisted, ledger):
         return _persist(scene, ledger, urgent=True)
@@ -64,8 +70,20 @@ def plan(snapshot: Snapshot) -> Plan:
 
 
 def _without_job(snapshot: Snapshot) -> Plan:
-    left = any(pod.owner_uid and not pod.gone for pod in snapshot.pods)
+    there = (*snapshot.pods, *snapshot.purges)
+    left = any(pod.owner_uid and not pod.gone for pod in there)
     return Plan(actions=tuple(orphans(snapshot)), wake_after=BLIND if left else None)
+
+
+def _of_one_that_goes(snapshot: Snapshot, job: JobView) -> Plan:
+    if not (job.deleting and job.held):
+        # Nothing is written or created any more; owner references take the pods along.
+        return Plan(actions=tuple(bury(snapshot)), wake_after=BLIND)
+    scene = look(snapshot, job)
+    ledger = note_farewell(scene, scene.persisted)
+    if is_transition(scene.persisted, ledger):
+        return _persist(scene, ledger, urgent=True)
+    return Plan(actions=tuple(farewell(scene)), wake_after=BLIND)
 
 
 def _advance(scene: Scene) -> Ledger:

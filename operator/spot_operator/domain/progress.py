@@ -60,13 +60,19 @@ def _resumed(scene: Scene, ledger: Ledger, report: ReportView) -> Ledger:
     begun_at = source.step if source is not None else 0
     replayed = max(0, ledger.progress.step - begun_at) if trained else 0
     ledger = _with(
-        ledger, current, resumed=resume.decision, resumed_from=source, replayed_steps=replayed
+        ledger,
+        current,
+        resumed=resume.decision,
+        resumed_from=source,
+        inherited=resume.inherited,
+        replayed_steps=replayed,
     )
     ledger = replace(ledger, totals=_counted(ledger.totals, resume.decision, replayed))
     if resume.decision == "fresh":
         # Training from zero again: what it commits is progress, however far it once was.
         return replace(ledger, checkpoint=replace(ledger.checkpoint, best_step=-1))
-    if source is None:
+    if source is None or resume.inherited:
+        # What another job committed is neither this one's progress nor its newest.
         return ledger
     return note_checkpoint(scene, ledger, Committed(source, scene.now))
 

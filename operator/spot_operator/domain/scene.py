@@ -70,7 +70,8 @@ class Scene:
     def former(self) -> Iterator[PodView]:
         """Present pods of a former job of this name."""
         owners = {"", self.job.uid}
-        return (pod for pod in self.snapshot.pods if not pod.gone and pod.owner_uid not in owners)
+        everything = (*self.snapshot.pods, *self.snapshot.purges)
+        return (pod for pod in everything if not pod.gone and pod.owner_uid not in owners)
 
     def _ours(self) -> Iterator[PodView]:
         return (pod for pod in self.snapshot.pods if pod.owner_uid == self.job.uid)

@@ -12,7 +12,7 @@ from typing import Final
 from spot_operator.api.names import Condition, Ending, Reason, State
 from spot_operator.domain.backoff import uncharged_level, wait_after
 from spot_operator.domain.budgets import FINAL, Bill, charge
-from spot_operator.domain.endings import REGRANT_FRESH, Evidence, Verdict, judge
+from spot_operator.domain.endings import REGRANT_FRESH, REGRANTS, Evidence, Verdict, judge
 from spot_operator.domain.exclusions import exclude
 from spot_operator.domain.hazard import loss_of
 from spot_operator.domain.ledger import (
@@ -98,11 +98,13 @@ def _settle(scene: Scene, ledger: Ledger, current: AttemptRecord, verdict: Verdi
 
 
 def _begin_anew(ledger: Ledger) -> Ledger:
-    """None of the commits was valid and the job begins from zero: its script is to be told none."""
+    """If no checkpoint was valid the job begins from zero: its script is to be told of none."""
     words = {one.word.word for one in ledger.ranks if one.word is not None}
-    if REGRANT_FRESH not in words:
+    if not words & REGRANTS:
         return ledger
-    return replace(ledger, checkpoint=replace(ledger.checkpoint, newest=None))
+    afresh = REGRANT_FRESH in words
+    newest = None if afresh else ledger.checkpoint.newest
+    return replace(ledger, checkpoint=replace(ledger.checkpoint, newest=newest, afresh=afresh))
 
 
 def _totals(ledger: Ledger, bill: Bill) -> Totals:

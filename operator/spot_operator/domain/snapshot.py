@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Literal
 
 from spot_operator.api.job import JobSpec
+from spot_operator.api.names import FINALIZER
 from spot_operator.api.policy import PolicySpec
 from spot_operator.domain.ledger import CommitRef, Interval, Ledger, NodeIdentity, Notice, Word
 
@@ -38,8 +39,14 @@ class JobView:
     spec: JobSpec
     created_at: datetime
     deleting: bool = False
+    finalizers: tuple[str, ...] = ()
     refusal: str | None = None
     """Why this spec cannot run, and what to change, for what the API server cannot check."""
+
+    @property
+    def held(self) -> bool:
+        """Whether our finalizer keeps it until its checkpoints are deleted."""
+        return FINALIZER in self.finalizers
 
     @property
     def priority_class(self) -> str | None:
@@ -105,6 +112,8 @@ class PodView:
     uid: str
     attempt: int
     rank: int
+    purge: int | None = None
+    """Of the pod that deletes the job's lineage: the number of the try. It has no attempt."""
     owner_uid: str = ""
     """Uid of the controlling SpotTrainingJob; empty when the pod has none."""
     phase: str = "Pending"
@@ -180,6 +189,8 @@ class ResumeReport:
     decision: Literal["fresh", "checkpoint", "completed", "stop"]
     source: CommitRef | None = None
     """The checkpoint; None unless the decision is `checkpoint`."""
+    inherited: bool = False
+    """Whether it is another job's, which `resumeFrom` names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +279,8 @@ class Snapshot:
     policies: tuple[PolicyView, ...] = ()
     pods: tuple[PodView, ...] = ()
     """Pods with our label of this job name, those of a former job of that name included."""
+    purges: tuple[PodView, ...] = ()
+    """Pods that delete the lineage of the job; they are in `pods` never."""
     foreign: frozenset[str] = frozenset()
     """Names our pods would have that POST found taken by somebody else's pod."""
     nodes: Mapping[str, NodeView] = field(default_factory=dict)

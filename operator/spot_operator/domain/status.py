@@ -33,6 +33,7 @@ def status_of(ledger: own.Ledger) -> dict[str, Any]:
         attempts=tuple(api.Attempt.model_validate(_plain(one)) for one in ledger.attempts),
         budgets=_show_budgets(ledger.budgets),
         checkpoint=_show_checkpoints(ledger.checkpoint),
+        purge=_shown(api.Purge, ledger.purge),
         excluded_nodes=tuple(_show_excluded(one) for one in ledger.excluded),
         time=_show_time(ledger.time),
         policy=None if ledger.policy is None else api.PolicyInUse(name=ledger.policy),
@@ -59,6 +60,7 @@ def ledger_of(status: Mapping[str, Any] | None) -> own.Ledger:
         attempts=tuple(_read_attempt(one) for one in read.attempts or ()),
         budgets=_read_budgets(read.budgets),
         checkpoint=_read_checkpoints(read.checkpoint),
+        purge=_flat(own.Purge, read.purge),
         excluded=tuple(_read_excluded(one) for one in read.excluded_nodes or ()),
         time=_read_time(read.time),
         policy=None if read.policy is None else read.policy.name,
@@ -137,6 +139,7 @@ def _read_checkpoints(read: api.Checkpoints | None) -> own.Checkpoints:
         attempt_commits=read.attempt_commits,
         best_step=read.best_step,
         suspects=read.suspects,
+        afresh=read.afresh,
         interval=_read_interval(read.interval),
     )
 

@@ -19,13 +19,22 @@ from spot_operator.control.errors import (
     NotFound,
 )
 from spot_operator.control.resource import PODS
-from spot_operator.domain.actions import Action, AnnotatePod, CreatePod, DeleteJob, DeletePod
+from spot_operator.domain.actions import (
+    Action,
+    AnnotatePod,
+    CreatePod,
+    CreatePurge,
+    DeleteJob,
+    DeletePod,
+    Hold,
+)
 from spot_operator.domain.snapshot import JobKey, JobView, Refusal
 from spot_operator.reconcile.caches import Caches
 from spot_operator.reconcile.expecting import Expecting
 from spot_operator.reconcile.findings import Findings
 from spot_operator.reconcile.kinds import JOBS
 from spot_operator.render.pod import render_pod
+from spot_operator.render.purge import render_purge
 from spot_operator.render.settings import RenderSettings
 
 __all__ = ["Actor", "NameTaken"]
@@ -72,10 +81,38 @@ class Actor:
         if job is None:
             raise ValueError(f"{key} is gone: no pod is created for it")
         pod = render_pod(job, action, self.settings(), drain_token=self.entropy.token())
+        await self._post(key, job, pod)
+
+    @_do.register
+    async def _(self, action: CreatePurge, key: JobKey, job: JobView | None) -> None:
+        if job is None:
+            raise ValueError(f"{key} is gone: nothing is deleted for it")
+        await self._post(key, job, render_purge(job, action.number, self.settings()))
+
+    @_do.register
+    async def _(self, action: Hold, key: JobKey, job: JobView | None) -> None:
+        if job is None:
+            raise ValueError(f"{key} is gone: there is nothing to hold")
+        others = [one for one in job.finalizers if one != names.FINALIZER]
+        finalizers = [*others, names.FINALIZER] if action.wanted else others
+        # A patch replaces the whole list: it must be the one that was seen.
+        meta = {"uid": job.uid, "resourceVersion": job.resource_version, "finalizers": finalizers}
+        try:
+            held = await self.client.patch(
+                JOBS, key.name, {"metadata": meta}, namespace=key.namespace
+            )
+        except NotFound:
+            log.info("%s was gone already", key)
+            return
+        if action.wanted:
+            self.expecting.change(key, self.caches.jobs, held)
+
+    async def _post(self, key: JobKey, job: JobView, pod: Json) -> None:
+        """POST a pod; what the answer teaches is noted."""
         name = pod["metadata"]["name"]
         try:
             with self.expecting.creation(key, name):
-                await self._create(job, pod, action)
+                await self._create(job, pod)
         except (NamespaceTerminating, NotFound) as error:
             # A pod's POST finds nothing missing but its namespace.
             log.info("%s: the namespace is going: %s", key, error)
@@ -124,33 +161,37 @@ class Actor:
         except (NotFound, Conflict):
             log.info("%s was gone already", key)
 
-    async def _create(self, job: JobView, pod: Json, action: CreatePod) -> None:
+    async def _create(self, job: JobView, pod: Json) -> None:
         try:
             created = await self.client.create(PODS, pod)
         except AlreadyExists:
-            await self._adopt(job, pod, action)
+            await self._adopt(job, pod)
             return
         for warning in created.warnings:
             self.warn(job, warning)
 
-    async def _adopt(self, job: JobView, pod: Json, action: CreatePod) -> None:
+    async def _adopt(self, job: JobView, pod: Json) -> None:
         """The name is taken: by the pod of an earlier POST of ours, or by somebody else's."""
         meta = pod["metadata"]
         try:
             found = await self.client.get(PODS, meta["name"], namespace=meta["namespace"])
         except NotFound:
             raise Conflict(f"pod {meta['name']} has just gone: try again") from None
-        if not _is_ours(found, job, action):
+        if not _is_ours(found, job, pod):
             key = JobKey(job.namespace, job.name)
             self.findings.note(key).foreign.add(meta["name"])
             raise NameTaken(meta["name"])
 
 
-def _is_ours(pod: Json, job: JobView, action: CreatePod) -> bool:
-    meta = pod["metadata"]
-    labels = meta.get("labels") or {}
+def _is_ours(found: Json, job: JobView, pod: Json) -> bool:
+    """Whether `found` is what an earlier POST of `pod` made."""
+    meta = found["metadata"]
+    labels, asked = meta.get("labels") or {}, pod["metadata"]["labels"]
     owners = [one["uid"] for one in meta.get("ownerReferences") or () if one.get("controller")]
-    return owners == [job.uid] and labels.get(names.LABEL_ATTEMPT) == str(action.attempt)
+    same = all(
+        labels.get(one) == asked.get(one) for one in (names.LABEL_ATTEMPT, names.LABEL_PURGE)
+    )
+    return owners == [job.uid] and same
 
 
 def _said(action: Action) -> str:
@@ -162,4 +203,8 @@ def _said(action: Action) -> str:
         return f"delete pod {action.name} {how}: {action.why}"
     if isinstance(action, AnnotatePod):
         return f"annotate pod {action.name} with {', '.join(action.annotations)}"
+    if isinstance(action, Hold):
+        return "hold the job" if action.wanted else "let the job go"
+    if isinstance(action, CreatePurge):
+        return f"create the pod that deletes the lineage, try {action.number}"
     return "delete the job, its time is over"

@@ -61,7 +61,8 @@ class Observer:
             UnreadableStatus: somebody else wrote the job's status.
         """
         job = self.caches.jobs.named(key.name, key.namespace)
-        pods = tuple(self._pods(key))
+        everything = tuple(self._pods(key))
+        pods = tuple(pod for pod in everything if pod.purge is None)
         finding = self.findings.about(key)
         return Snapshot(
             key=key,
@@ -71,6 +72,7 @@ class Observer:
             sight=self._sight(),
             policies=tuple(self._policies()),
             pods=pods,
+            purges=tuple(pod for pod in everything if pod.purge is not None),
             foreign=frozenset(finding.foreign),
             nodes=_Nodes(self.caches.nodes, self._views.nodes, self.leases),
             reports=self._reports(pods),

@@ -33,6 +33,7 @@ def pod_view(pod: Json, *, gone: bool = False) -> PodView:
         uid=meta["uid"],
         attempt=_number(labels.get(names.LABEL_ATTEMPT)),
         rank=_number(labels.get(names.LABEL_RANK)),
+        purge=_number(labels[names.LABEL_PURGE]) if names.LABEL_PURGE in labels else None,
         owner_uid=_owner(meta),
         phase=status.get("phase") or "Pending",
         gone=gone,

@@ -40,6 +40,7 @@ def job_view(job: Json) -> JobView:
         spec=spec,
         created_at=created,
         deleting="deletionTimestamp" in meta,
+        finalizers=tuple(meta.get("finalizers") or ()),
         refusal=refusal(found),
     )
 

@@ -16,6 +16,7 @@ def grant_annotation(grant: Grant) -> str:
             "newest": newest and {"attempt": newest.attempt, "step": newest.step, "id": newest.id},
             "suspects": list(grant.suspects),
             "startFresh": grant.start_fresh,
+            **({"inherits": True} if grant.inherits else {}),
         },
         separators=(",", ":"),
     )

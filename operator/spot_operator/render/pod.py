@@ -17,7 +17,7 @@ from spot_operator.render.sidecar import sidecar_container
 from spot_operator.render.trainer import is_trainer, trainer_container
 from spot_operator.render.volumes import volumes
 
-__all__ = ["DEFAULT_GRACE_SECONDS", "render_pod"]
+__all__ = ["DEFAULT_GRACE_SECONDS", "in_our_group", "owner", "render_pod"]
 
 Json = dict[str, Any]
 
@@ -60,16 +60,20 @@ def _metadata(
             names.ANNOTATION_GRANT: grant_annotation(action.grant),
             names.ANNOTATION_CA: settings.ca_bundle,
         },
-        "ownerReferences": [
-            {
-                "apiVersion": names.API_VERSION,
-                "kind": names.JOB_KIND,
-                "name": job.name,
-                "uid": job.uid,
-                "controller": True,
-                "blockOwnerDeletion": True,
-            }
-        ],
+        "ownerReferences": [owner(job, blocks=True)],
+    }
+
+
+def owner(job: JobView, *, blocks: bool) -> Json:
+    """The reference by which a pod goes with its job; `blocks`: a deletion in the foreground
+    deletes it before the job goes."""
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": names.JOB_KIND,
+        "name": job.name,
+        "uid": job.uid,
+        "controller": True,
+        "blockOwnerDeletion": blocks,
     }
 
 
@@ -97,14 +101,17 @@ def _spec(
             for container in containers
         ],
         "volumes": [*(template.get("volumes") or ()), *volumes(job.spec.checkpoint)],
-        "securityContext": _security(template.get("securityContext") or {}),
+        "securityContext": in_our_group(template.get("securityContext") or {}),
         "tolerations": tolerations(template.get("tolerations") or ()),
         "affinity": _affinity(template.get("affinity") or {}, action),
     }
 
 
-def _security(template: Mapping[str, Any]) -> Json:
-    """Let the trainer into the sidecar's group; fsGroup would re-own a user's whole data set."""
+def in_our_group(template: Mapping[str, Any]) -> Json:
+    """The pod's security context, the trainer let into the sidecar's group.
+
+    fsGroup would re-own a user's whole data set.
+    """
     groups = template.get("supplementalGroups") or []
     ours = [] if names.SIDECAR_UID in groups else [names.SIDECAR_UID]
     return {**template, "supplementalGroups": [*groups, *ours]}

@@ -31,12 +31,12 @@ def directory_config(source: DirectorySource) -> Json:
 
 
 def resume_args(job: JobView, action: CreatePod) -> tuple[str, ...]:
-    """What is appended to the trainer's arguments: nothing before a commit is known.
+    """What is appended to the trainer's arguments: nothing before there is a checkpoint to lead to.
 
     Which checkpoint verifies is decided later; the path leads to it, whichever it is.
     """
     source = job.spec.checkpoint.source.directory
-    if source is None or action.grant.newest is None:
+    if source is None or not action.grant.leads_somewhere:
         return ()
     lightning = source.format is DirectoryFormat.LIGHTNING
     path = names.PATH_RESUME_FILE if lightning else names.PATH_RESUME

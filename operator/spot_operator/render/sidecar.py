@@ -4,8 +4,8 @@ import json
 from typing import Any, Final
 
 from spot_operator.api import names
-from spot_operator.api.job import Addressing, S3Store, Store
 from spot_operator.api.keep import Keep
+from spot_operator.api.store import Addressing, S3Store, Store
 from spot_operator.domain.actions import CreatePod
 from spot_operator.domain.snapshot import JobView
 from spot_operator.render.pacing import pacing, start_interval
@@ -14,11 +14,21 @@ from spot_operator.render.settings import RenderSettings
 from spot_operator.render.trainer import is_trainer
 from spot_operator.render.volumes import SIDECAR_EXTRA_BYTES, sidecar_mounts
 
-__all__ = ["sidecar_config", "sidecar_container"]
+__all__ = [
+    "CONFIG_VERSION",
+    "job_name",
+    "no_metadata_credentials",
+    "security",
+    "sidecar_config",
+    "sidecar_container",
+    "store_config",
+]
 
 Json = dict[str, Any]
 
 CONFIG_VERSION: Final = 1
+RESUMING_VERSION: Final = 2
+"""With `resumeFrom`: a sidecar that does not know it must not begin from zero."""
 _RANKS: Final = 1
 _ADDRESSING: Final = {
     Addressing.PATH: "path",
@@ -50,8 +60,6 @@ def sidecar_container(
     """
     checkpoint = job.spec.checkpoint
     directory = checkpoint.source.directory
-    containers = job.spec.template["spec"]["containers"]
-    trainer: Json = next((one for one in containers if is_trainer(one, containers)), {})
     config = sidecar_config(job, action, settings, drain_token=drain_token, grace=grace)
     return {
         "name": names.SIDECAR_CONTAINER,
@@ -63,7 +71,7 @@ def sidecar_container(
             _field(names.ENV_POD_NAME, "metadata.name"),
             _field(names.ENV_POD_UID, "metadata.uid"),
             _field(names.ENV_NODE_NAME, "spec.nodeName"),
-            *_no_metadata_credentials(checkpoint.store),
+            *no_metadata_credentials(checkpoint.store),
         ],
         "ports": [
             {
@@ -73,7 +81,7 @@ def sidecar_container(
             }
         ],
         "resources": _resources(checkpoint.staging.size_limit, settings),
-        "securityContext": sidecar_user(job.spec.template["spec"], trainer, _SECURITY, directory),
+        "securityContext": security(job),
         "startupProbe": {
             "httpGet": {"path": "/healthz", "port": names.SIDECAR_PORT},
             "periodSeconds": 1,
@@ -83,6 +91,14 @@ def sidecar_container(
     }
 
 
+def security(job: JobView) -> Json:
+    """The security context of whoever has the store's credentials: as whom it may do what."""
+    pod = job.spec.template["spec"]
+    containers = pod["containers"]
+    trainer: Json = next((one for one in containers if is_trainer(one, containers)), {})
+    return sidecar_user(pod, trainer, _SECURITY, job.spec.checkpoint.source.directory)
+
+
 def sidecar_config(
     job: JobView, action: CreatePod, settings: RenderSettings, *, drain_token: str, grace: int
 ) -> Json:
@@ -90,18 +106,19 @@ def sidecar_config(
     checkpoint = job.spec.checkpoint
     directory = checkpoint.source.directory
     return {
-        "version": CONFIG_VERSION,
-        "job": {"namespace": job.namespace, "name": job.name, "uid": job.uid},
+        "version": CONFIG_VERSION if checkpoint.resume_from is None else RESUMING_VERSION,
+        "job": job_name(job),
         "attempt": action.attempt,
         "rank": action.rank,
         "ranks": _RANKS,
-        "store": _store(checkpoint.store),
+        "store": store_config(checkpoint.store),
         "interval": start_interval(checkpoint, action),
         "pacing": pacing(checkpoint, action),
         **({"directory": directory_config(directory)} if directory is not None else {}),
         "highWaterStep": action.high_water,
         "keep": _keep(checkpoint.keep),
         "onNoneValid": checkpoint.on_none_valid.value,
+        **_resume_from(job),
         "stagingBytes": checkpoint.staging.size_limit,
         "drainToken": drain_token,
         "graceSeconds": grace,
@@ -118,7 +135,26 @@ def _keep(keep: Keep) -> Json:
     }
 
 
-def _store(store: Store) -> Json:
+def job_name(job: JobView) -> Json:
+    """`job` of SPOT_CONFIG."""
+    return {"namespace": job.namespace, "name": job.name, "uid": job.uid}
+
+
+def _resume_from(job: JobView) -> Json:
+    asked = job.spec.checkpoint.resume_from
+    if asked is None:
+        return {}
+    known = {
+        "namespace": asked.namespace or job.namespace,
+        "name": asked.name,
+        "uid": asked.uid,
+        "checkpoint": asked.checkpoint,
+    }
+    return {"resumeFrom": {key: value for key, value in known.items() if value is not None}}
+
+
+def store_config(store: Store) -> Json:
+    """`store` of SPOT_CONFIG."""
     if store.volume is not None:
         return {"volume": {"mount": names.PATH_STORE, "path": store.volume.path}}
     return {"s3": _s3(store.s3)} if store.s3 is not None else {}
@@ -141,7 +177,8 @@ def _field(name: str, path: str) -> Json:
     return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
 
 
-def _no_metadata_credentials(store: Store) -> list[Json]:
+def no_metadata_credentials(store: Store) -> list[Json]:
+    """The environment that keeps a container from looking for keys where it needs none."""
     # With keys from a Secret a look for others at the metadata service can only cost time;
     # with pod identity some providers answer through exactly that service.
     if store.s3 is not None and store.s3.credentials_secret_name is None:

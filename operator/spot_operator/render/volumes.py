@@ -4,9 +4,17 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from spot_operator.api import names
-from spot_operator.api.job import CaBundle, CheckpointSpec, Store
+from spot_operator.api.job import CheckpointSpec
+from spot_operator.api.store import CaBundle, Store
 
-__all__ = ["SIDECAR_EXTRA_BYTES", "sidecar_mounts", "trainer_mounts", "volumes"]
+__all__ = [
+    "SIDECAR_EXTRA_BYTES",
+    "sidecar_mounts",
+    "store_mounts",
+    "store_volumes",
+    "trainer_mounts",
+    "volumes",
+]
 
 Json = dict[str, Any]
 
@@ -50,8 +58,18 @@ def volumes(checkpoint: CheckpointSpec) -> list[Json]:
             },
         },
         *([{"name": names.VOLUME_DIRECTORY, "emptyDir": {}}] if _has_script(checkpoint) else []),
-        *(made for made, _ in _of_store(checkpoint.store)),
+        *store_volumes(checkpoint.store),
     ]
+
+
+def store_volumes(store: Store) -> list[Json]:
+    """The volumes that reaching the store needs."""
+    return [made for made, _ in _of_store(store)]
+
+
+def store_mounts(store: Store) -> list[Json]:
+    """Where whoever has the store's credentials sees them."""
+    return [mount for _, mount in _of_store(store)]
 
 
 def sidecar_mounts(checkpoint: CheckpointSpec) -> list[Json]:
@@ -66,7 +84,7 @@ def sidecar_mounts(checkpoint: CheckpointSpec) -> list[Json]:
             if _has_script(checkpoint)
             else []
         ),
-        *(mount for _, mount in _of_store(checkpoint.store)),
+        *store_mounts(checkpoint.store),
     ]
 
 

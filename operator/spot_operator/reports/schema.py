@@ -55,6 +55,8 @@ class Source(_Part):
     attempt: Count
     step: Count
     id: Name
+    lineage: Name | None = None
+    """Whose it is, where it is another job's."""
 
 
 class Resume(_Part):

@@ -36,7 +36,7 @@ def view_of(report: Report, *, age: float, step_age: float) -> ReportView:
         busy=trainer.busy,
         resume=None if report.resume is None else _resume(report.resume),
         commit=None if report.commit is None else _commit(report.commit),
-        found=None if report.found is None else _ref(report.found),
+        found=None if report.found is None or report.found.lineage else _ref(report.found),
         commits=report.commits,
         interval=None if report.interval is None else _interval(report.interval),
         seconds=report.seconds.model_dump(by_alias=True),
@@ -51,6 +51,7 @@ def _resume(resume: Resume) -> ResumeReport:
     return ResumeReport(
         decision=resume.decision,
         source=None if resume.source is None else _ref(resume.source),
+        inherited=resume.source is not None and resume.source.lineage is not None,
     )
 
 

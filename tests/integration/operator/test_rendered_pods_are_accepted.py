@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 import yaml
+from kit.jobs import a_job
+from spot_operator.render.purge import render_purge
 from stage.kube import Kube
-from unit.render.test_pods_as_rendered import GOLDEN, rendered
+from unit.render.test_pods_as_rendered import GOLDEN, RICH_TEMPLATE, SETTINGS, rendered
 
 pytestmark = pytest.mark.apiserver
 
@@ -38,6 +40,31 @@ def test_what_a_store_needs_is_mounted_as_it_is_written_down(kube: Kube, store: 
     assert asked[0] in stored["volumes"]
     wanted = pod["spec"]["initContainers"][0]["volumeMounts"]
     assert stored["initContainers"][0]["volumeMounts"] == wanted
+
+
+@pytest.mark.parametrize(
+    "store",
+    [
+        {"volume": {"claimName": "ckpt"}},
+        {"s3": {"bucket": "ckpt", "credentialsSecretName": "keys"}},
+    ],
+    ids=str,
+)
+def test_the_pod_that_purges_is_accepted_also_where_only_restricted_ones_are(
+    kube: Kube, store: Json
+) -> None:
+    level = {"pod-security.kubernetes.io/enforce": "restricted"}
+    meta = {"name": "restricted", "labels": level}
+    kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
+    job = a_job(namespace="restricted", template=RICH_TEMPLATE, checkpoint={"store": store})
+    pod = render_purge(job, 1, SETTINGS)
+    inside = Kube(kube.program, kube.kubeconfig, "restricted")
+    account = {"name": "trainer", "namespace": "restricted"}
+    inside.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account})
+    arguments = ("--dry-run=server", "--validate=strict", "-ojson", "-f", "-")
+    stored = yaml.safe_load(inside.run("create", *arguments, stdin=yaml.safe_dump(pod)))
+    for kind in ("volumes", "activeDeadlineSeconds", "securityContext", "serviceAccountName"):
+        assert stored["spec"][kind] == pod["spec"][kind]
 
 
 def expect_accepted(kube: Kube, pod: Json) -> Json:

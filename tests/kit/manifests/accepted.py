@@ -32,6 +32,9 @@ JOBS: Final[tuple[Changes, ...]] = (
     *_each("spec.podCleanup", "DeleteAll", ABSENT),
     *_each("spec.completion", "ExitCode", ABSENT),
     *_each("spec.checkpoint.onNoneValid", "StartFresh", ABSENT),
+    *_each("spec.checkpoint.deletionPolicy", "Delete", ABSENT),
+    *_each("spec.checkpoint.resumeFrom", {"name": "digits", "uid": "7"}, ABSENT),
+    *_each("spec.checkpoint.resumeFrom.uid", "1b4e28ba-2fa1-41d2-883f-0016d3cca427", "A-1"),
     *_each(f"{_S3}.bucket", "a.b", "0-9", "my.bucket-1"),
     *_each(f"{_S3}.prefix", "", "a", "a/b_c/d.e", "..a/b..", "run=1", ABSENT),
     *_each(

@@ -119,6 +119,7 @@ _SHAPES: Final[dict[str, Callable[[int], Any]]] = {
     "interruptions.window": _duration,
     "directory.settle": _duration,
     "directory.path": lambda length: "/".ljust(length, "a"),
+    "resumeFrom.checkpoint": lambda length: f"a00000002-s000000001200-{'0123abcd':0<{length - 24}}",
     "endpointURL": lambda length: "https://".ljust(length, "a"),
     "mountPath": lambda length: "/".ljust(length, "a"),
     "ontainers": lambda count: [

@@ -69,6 +69,13 @@ def a_full_job() -> Json:
                 "interval": "5m",
                 "keep": {"newest": 4, "milestoneEvery": "6h"},
                 "onNoneValid": "Fail",
+                "resumeFrom": {
+                    "namespace": "vision",
+                    "name": "digits-2025",
+                    "uid": "1b4e28ba-2fa1-41d2-883f-0016d3cca427",
+                    "checkpoint": "a00000002-s000000001200-0123abcd",
+                },
+                "deletionPolicy": "Retain",
                 "staging": {"sizeLimit": "4Gi"},
             },
             "policyName": "experiment",

@@ -13,6 +13,7 @@ from kit.manifests.paths import ABSENT
 POD: Final = "spec.template.spec"
 STORE: Final = "spec.checkpoint.store"
 S3: Final = f"{STORE}.s3"
+RESUME_FROM: Final = "spec.checkpoint.resumeFrom"
 _CONTAINERS: Final = f"{POD}.containers"
 _PLAIN: Final = {"path": "/out", "format": "Plain"}
 
@@ -98,6 +99,16 @@ JOBS: Final[tuple[Refused, ...]] = (
         for value in ("10s", "5m", "300s")
     ),
     *_duration("spec.checkpoint.keep.milestoneEvery", "", "59s", "1d", "never"),
+    *(
+        Refused(f"{what} to resume from", f"{RESUME_FROM}.{field}", value, says)
+        for what, field, says, values in (
+            ("namespace", "namespace", "leave it out for the job's own", ("", "Vision", "a/b")),
+            ("job", "name", "the other job's metadata.name", ("", "a.b", "Digits", "a/b")),
+            ("uid", "uid", "the other job's metadata.uid", ("", "..", "a/b", "-a")),
+            ("checkpoint", "checkpoint", "write the whole id", ("", "newest", "a2-s1200")),
+        )
+        for value in values
+    ),
     *_duration("spec.stallTimeout", "", "29s", "-1m", "for ever"),
     Refused("name in spec.policyName", "spec.policyName", "", "the name of a SpotPolicy"),
     Refused("name in spec.policyName", "spec.policyName", "My Policy", "the name of a SpotPolicy"),
@@ -265,6 +276,9 @@ JOB_UPDATES: Final[tuple[Refused, ...]] = tuple(
         ("spec.checkpoint.store", STORE, {"volume": {"claimName": "ckpt"}}),
         ("spec.checkpoint.staging", "spec.checkpoint.staging.sizeLimit", "8Gi"),
         ("spec.checkpoint.staging", "spec.checkpoint.staging", ABSENT),
+        (RESUME_FROM, f"{RESUME_FROM}.uid", "another"),
+        (RESUME_FROM, f"{RESUME_FROM}.checkpoint", ABSENT),
+        (RESUME_FROM, RESUME_FROM, ABSENT),
         ("spec.completion", "spec.completion", "ExitCode"),
     )
 )

@@ -10,20 +10,33 @@ import itertools
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from kit.clock import FakeClock
 from kit.fakeapi import FakeApiServer
-from kit.simcluster.trainer import Exit, Orders, TrainerPod
+from kit.simcluster.trainer import Exit, Orders
 from spot_operator.api import names
 from spot_operator.control.clock import timestamp
 from spot_operator.control.errors import NotFound
 from spot_operator.control.resource import LEASES, NODES, PODS
 
-__all__ = ["LEASE_SECONDS", "Node"]
+__all__ = ["LEASE_SECONDS", "Node", "Program"]
 
 Json = dict[str, Any]
-Start = Callable[[Json, Orders, str], TrainerPod]
+
+
+class Program(Protocol):
+    """What runs in a pod."""
+
+    ready: bool
+    """Whether the main container may start."""
+
+    async def run(self) -> Exit:
+        """Until it ends; cancelling it is a power cut."""
+        ...
+
+
+Start = Callable[[Json, Orders, str], Program]
 
 LEASE_SECONDS = 10.0
 START_SECONDS = 1.0
@@ -35,7 +48,7 @@ LEASES_NAMESPACE = "kube-node-lease"
 class _Running:
     task: "asyncio.Task[Exit]"
     orders: Orders
-    program: TrainerPod
+    program: Program
     kill_at: float | None = None
 
 
@@ -72,6 +85,10 @@ class Node:
         self._register()
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(self._renew()), loop.create_task(self._kubelet())]
+
+    def programs(self) -> list[Program]:
+        """What runs on it now."""
+        return [one.program for one in self._running.values() if not one.task.done()]
 
     def power_cut(self) -> None:
         """Everything on the node stops in this instant."""
@@ -149,7 +166,7 @@ class Node:
         task = asyncio.get_running_loop().create_task(self._started(pod, program))
         self._running[pod["metadata"]["uid"]] = _Running(task, orders, program)
 
-    async def _started(self, pod: Json, program: TrainerPod) -> Exit:
+    async def _started(self, pod: Json, program: Program) -> Exit:
         await self.clock.sleep(START_SECONDS)
         if program.ready:
             self._write(pod, "Running", self._running_now(), self._running_now())
@@ -188,6 +205,8 @@ class Node:
             end = {"exitCode": ended.code, "finishedAt": now, "startedAt": now, "reason": reason}
             trainer = {"terminated": end}
         message = json.dumps(ended.last_word) if ended.last_word else ""
+        if "initContainers" not in pod["spec"] and "terminated" in trainer:
+            trainer["terminated"]["message"] = message
         sidecar = {"exitCode": 0, "reason": "Completed", "message": message, "finishedAt": now}
         phase = "Succeeded" if ended.code == 0 else "Failed"
         self._write(pod, phase, trainer, {"terminated": sidecar})
@@ -207,7 +226,7 @@ class Node:
         meta = pod["metadata"]
         status = {
             "phase": phase,
-            "containerStatuses": [{"name": "trainer", "state": trainer}],
+            "containerStatuses": [{"name": pod["spec"]["containers"][0]["name"], "state": trainer}],
             "initContainerStatuses": [{"name": names.SIDECAR_CONTAINER, "state": sidecar}],
         }
         try:

@@ -30,9 +30,9 @@ class Scheduler:
             await self._clock.sleep(0.5)
 
     def _place(self, pod: Json) -> None:
-        meta, affinity = pod["metadata"], pod["spec"]["affinity"]["nodeAffinity"]
+        meta, affinity = pod["metadata"], pod["spec"].get("affinity")
         for node in self._server.objects(NODES):
-            if self._free(node) and fits(affinity, node):
+            if self._free(node) and (affinity is None or fits(affinity["nodeAffinity"], node)):
                 self._server.bind(meta["namespace"], meta["name"], node["metadata"]["name"])
                 return
         self._say_unschedulable(pod)

@@ -72,6 +72,14 @@ class Lineage:
         usable = [one for one in self.commits if not one.quarantined and one.id not in suspects]
         return max(usable, key=lambda one: one.order, default=None)
 
+    def purge(self) -> int:
+        """Delete everything, and count it."""
+        count = len(self.claims) + len(self.commits) + len(self.complete)
+        self.claims.clear()
+        self.commits.clear()
+        self.complete.clear()
+        return count
+
     def flip_a_bit_of_the_newest(self) -> None:
         """What the disk gives back is not what it was given."""
         newest = self.newest()

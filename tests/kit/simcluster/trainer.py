@@ -116,6 +116,10 @@ class TrainerPod:
     def attempt(self) -> int:
         return int(self.pod["metadata"]["labels"][names.LABEL_ATTEMPT])
 
+    @property
+    def job_uid(self) -> str:
+        return str(self.pod["metadata"]["labels"][names.LABEL_JOB_UID])
+
     async def run(self) -> Exit:
         """Train until done, told to stop, or broken."""
         self.started = timestamp(self.clock.now(), micro=True)

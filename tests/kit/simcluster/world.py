@@ -12,11 +12,13 @@ import asyncio
 import json
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 from kit.clock import FakeClock, FakeEntropy
 from kit.fakeapi import FakeApiServer, GarbageCollector, custom
-from kit.simcluster.node import LEASES_NAMESPACE, Node
+from kit.simcluster.node import LEASES_NAMESPACE, Node, Program
+from kit.simcluster.purge import PurgePod
 from kit.simcluster.replicas import NAMESPACE, Replicas
 from kit.simcluster.scheduler import Scheduler
 from kit.simcluster.script import ScriptPod
@@ -51,6 +53,10 @@ class World:
         self.plan = Plan()
         self.mute = False
         """Whether reports are lost on their way to the operator."""
+        self.purges_fail = 0
+        """Tries to delete a lineage that are yet to fail."""
+        self.purges: list[tuple[str, list[Program]]] = []
+        """For each try: the job's uid, and what of the job ran when it began."""
         self.lineages: dict[str, Lineage] = {}
         self.steps: list[tuple[float, int, int]] = []
         """(time, attempt, step) of every step any trainer made."""
@@ -107,9 +113,18 @@ class World:
         """Change fields of a job's spec."""
         self.server.patch(JOBS, name, {"spec": spec}, namespace="research")
 
-    def delete(self, name: str = "digits") -> None:
-        """Delete a job, its pods in the background."""
-        self.server.delete(JOBS, name, namespace="research", propagation="Background")
+    def delete(
+        self,
+        name: str = "digits",
+        *,
+        propagation: Literal["Background", "Foreground", "Orphan"] = "Background",
+    ) -> None:
+        """Delete a job, its pods in the background unless said."""
+        self.server.delete(JOBS, name, namespace="research", propagation=propagation)
+
+    def exists(self, name: str = "digits") -> bool:
+        """Whether the job is there, be it on its way out."""
+        return any(one["metadata"]["name"] == name for one in self.server.objects(JOBS, "research"))
 
     # --- what the platform does ---
 
@@ -209,12 +224,15 @@ class World:
 
     # --- inside ---
 
-    def _start(self, pod: Json, orders: Orders, nonce: str) -> TrainerPod:
+    def _start(self, pod: Json, orders: Orders, nonce: str) -> Program:
+        uid = pod["metadata"]["labels"][names.LABEL_JOB_UID]
+        if names.LABEL_PURGE in pod["metadata"]["labels"]:
+            return PurgePod(self.lineages[uid], self.clock, partial(self._purge_begins, uid))
         config = pod["spec"]["initContainers"][0]["env"][0]["value"]
         program = ScriptPod if json.loads(config).get("directory") else TrainerPod
         return program(
             pod=pod,
-            lineage=self.lineages[pod["metadata"]["labels"][names.LABEL_JOB_UID]],
+            lineage=self.lineages[uid],
             plan=self.plan,
             network=self,
             orders=orders,
@@ -224,6 +242,13 @@ class World:
                 (self.clock.monotonic(), attempt, step)
             ),
         )
+
+    def _purge_begins(self, uid: str) -> bool:
+        programs = (one for node in self.nodes.values() for one in node.programs())
+        training = [one for one in programs if isinstance(one, TrainerPod)]
+        self.purges.append((uid, [one for one in training if one.job_uid == uid]))
+        self.purges_fail -= 1
+        return self.purges_fail < 0
 
     async def report(self, token: str, body: bytes) -> int | None:
         """What a sidecar tells the operator."""

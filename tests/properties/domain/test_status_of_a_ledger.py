@@ -71,6 +71,7 @@ def test_the_largest_status_fits() -> None:
         "Saved",
         10**12,
         1e9 + 0.123,
+        True,
     )
     condition = own.ConditionRecord(
         Condition.SUCCEEDED, "Unknown", word, shorten("é" * 2000, CONDITION_MESSAGE), at, 10**9
@@ -91,8 +92,9 @@ def test_the_largest_status_fits() -> None:
         attempts=(attempt,) * ATTEMPTS_KEPT,
         budgets=own.Budgets(10**9, (NOW,) * 500, 100, 100),
         checkpoint=own.Checkpoints(
-            own.Committed(ref, at, 10**15, 1e9), 10**9, 10**9, 10**12, (word, word), interval
+            own.Committed(ref, at, 10**15, 1e9), 10**9, 10**9, 10**12, (word, word), interval, True
         ),
+        purge=own.Purge(4, at, "Left", shorten("é" * 2000, CONDITION_MESSAGE)),
         excluded=(own.ExcludedNode(node, word, at),) * KEPT,
         policy=name,
         conditions=tuple(replace(condition, type=one) for one in Condition),

@@ -193,6 +193,21 @@ def test_show_tells_whether_going_on_is_exact(
     assert [found for found in shown if found.startswith("  exact")] == [line] * bool(line)
 
 
+def test_a_checkpoint_that_continues_another_jobs_says_whose(
+    store: DirectoryStore, shell: Shell
+) -> None:
+    lineage = "team/first/1b4e28ba-2fa1"
+    receipt = store_share(store, a_receipt(parent=an_id(7, 400), parent_lineage=lineage))
+    commit(store, [receipt], committed_at=AT)
+    assert shell("checkpoints", "ls", store.root).lines[1].endswith("  first:a7-s400")
+    wide = shell("checkpoints", "ls", "-o", "wide", store.root).lines[1]
+    assert wide.endswith(f"  {lineage}:{an_id(7, 400)}")
+    shown = shell("checkpoints", "show", store.root, "newest").lines
+    assert f"  attempt     1, resumed from {an_id(7, 400)} of {lineage}" in shown
+    (told,) = json.loads(shell("checkpoints", "ls", "-o", "json", store.root).out)
+    assert (told["parent"], told["parentLineage"]) == (an_id(7, 400), lineage)
+
+
 def test_show_as_json_names_every_tensor(store: DirectoryStore, shell: Shell) -> None:
     manifest = commit_checkpoint(store)
     told = json.loads(shell("checkpoints", "show", "-o", "json", store.root, "newest").out)

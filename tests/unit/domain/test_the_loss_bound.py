@@ -21,7 +21,8 @@ from kit.builders import (
     running,
     the_condition,
 )
-from spot_operator.api.names import Condition, Event
+from spot_operator.api.events import Event
+from spot_operator.api.names import Condition
 from spot_operator.domain.actions import CreatePod
 from spot_operator.domain.ledger import Interval, IntervalBounds, IntervalInputs
 from spot_operator.domain.plan import plan

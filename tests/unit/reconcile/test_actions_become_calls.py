@@ -8,9 +8,18 @@ import pytest
 from kit.clock import FakeClock, FakeEntropy, in_fake_time
 from kit.fakeapi import FakeApiServer, FakeClient, calls, custom, fail, run
 from kit.jobs import a_job_manifest
+from spot_operator.api import names
 from spot_operator.control.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
 from spot_operator.control.resource import NAMESPACES, PODS
-from spot_operator.domain.actions import AnnotatePod, CreatePod, DeleteJob, DeletePod, Grant
+from spot_operator.domain.actions import (
+    AnnotatePod,
+    CreatePod,
+    CreatePurge,
+    DeleteJob,
+    DeletePod,
+    Grant,
+    Hold,
+)
 from spot_operator.domain.snapshot import JobKey, JobView
 from spot_operator.reconcile.act import Actor, NameTaken
 from spot_operator.reconcile.caches import Caches
@@ -266,5 +275,71 @@ def test_a_pod_that_vanishes_while_we_ask_whose_it_is_is_tried_again() -> None:
             await rig.act(CREATE)
         with pytest.raises(NotFound):
             rig.server.get(PODS, "digits-1-0", "research")
+
+    in_a_rig(play)
+
+
+def finalizers(rig: Rig) -> list[str]:
+    found: list[str] = rig.server.get(JOBS, "digits", "research")["metadata"].get("finalizers", [])
+    return found
+
+
+def test_a_job_is_held_and_let_go_beside_others_finalizers() -> None:
+    async def play(rig: Rig) -> None:
+        rig.watching.faults.lag = 5.0
+        theirs = {"metadata": {"finalizers": ["example.com/theirs"]}}
+        rig.job = job_view(rig.server.patch(JOBS, "digits", theirs, namespace="research"))
+        await rig.act(Hold(wanted=True))
+        assert finalizers(rig) == ["example.com/theirs", names.FINALIZER]
+        await expect_seen(rig, 6.0)
+        rig.job = job_view(rig.server.get(JOBS, "digits", "research"))
+        await rig.act(Hold(wanted=False))
+        assert finalizers(rig) == ["example.com/theirs"]
+
+    in_a_rig(play)
+
+
+def test_a_job_that_has_changed_is_looked_at_again_first() -> None:
+    async def play(rig: Rig) -> None:
+        theirs = {"metadata": {"finalizers": ["example.com/theirs"]}}
+        rig.server.patch(JOBS, "digits", theirs, namespace="research")
+        with pytest.raises(Conflict):
+            await rig.act(Hold(wanted=True))
+        assert finalizers(rig) == ["example.com/theirs"]
+
+    in_a_rig(play)
+
+
+def test_a_job_that_was_let_go_is_gone_and_delays_nobody() -> None:
+    async def play(rig: Rig) -> None:
+        await rig.act(Hold(wanted=True))
+        rig.server.delete(JOBS, "digits", namespace="research")
+        await rig.clock.sleep(1.0)
+        rig.job = job_view(rig.server.get(JOBS, "digits", "research"))
+        await rig.act(Hold(wanted=False), Hold(wanted=False))
+        assert rig.server.objects(JOBS) == []
+        assert rig.expecting.expires_in(KEY) is None
+
+    in_a_rig(play)
+
+
+def test_the_pod_that_purges_is_created_once() -> None:
+    async def play(rig: Rig) -> None:
+        await rig.act(CreatePurge(1))
+        await rig.act(CreatePurge(1))
+        assert [pod["metadata"]["name"] for pod in rig.pods()] == ["digits-purge-1"]
+        assert rig.findings.about(KEY).foreign == set()
+
+    in_a_rig(play)
+
+
+def test_a_purge_that_cannot_be_created_teaches_why() -> None:
+    async def play(rig: Rig) -> None:
+        rig.client.faults.on(calls("create", PODS), before=fail(Forbidden("exceeded quota")))
+        with pytest.raises(Forbidden):
+            await rig.act(CreatePurge(1))
+        refusal = rig.findings.about(KEY).refusal
+        assert refusal is not None
+        assert refusal.pod == "digits-purge-1"
 
     in_a_rig(play)

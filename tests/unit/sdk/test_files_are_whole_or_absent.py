@@ -295,3 +295,18 @@ def test_killed_at_any_point_a_writer_leaves_whole_files_or_none(
         assert len(store.read(key)) == 1000
     store.discard_abandoned(lambda _key: False, older_seconds=-1)
     assert list((tmp_path / "lineage" / ".tmp").glob("*")) == []
+
+
+def test_a_folder_that_another_deletion_removed_is_no_trouble(
+    store: DirectoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.create("a/b", b"x")
+    sync = files.sync_folder
+
+    def sync_too_late(folder: Path) -> None:
+        folder.rmdir()
+        sync(folder)
+
+    monkeypatch.setattr(files, "sync_folder", sync_too_late)
+    store.delete("a/b")
+    assert store.list("") == ()

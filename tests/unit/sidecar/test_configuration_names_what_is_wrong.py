@@ -46,7 +46,7 @@ def test_fields_of_a_newer_operator_are_left_alone() -> None:
         (None, "SPOT_CONFIG is not set"),
         ("{", "not JSON"),
         ("[]", "version None"),
-        (changed(version=2), "version 2"),
+        (changed(version=3), "version 3"),
         (changed(store__s3__bucket=...), "store.s3.bucket"),
         (changed(store=...), "store"),
         (changed(store={}), "exactly one of s3 and volume"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from kit.beginnings import a_beginning, begin
+from kit.beginnings import a_beginning, begin, origin_of
 from kit.checkpoints import commit_checkpoint
 from spot_sidecar.resume.beginning import Loaded
 from spot_sidecar.resume.decision import FromCheckpoint, Halt
@@ -43,7 +43,7 @@ async def test_the_restored_file_goes_when_it_was_loaded(
     after = begun.standing.resumed
     assert after is not None
     assert after.origin == begun.decision.origin
-    assert begun.beginning.parent == newest.id
+    assert begun.beginning.parent == origin_of(newest.id)
 
 
 async def test_state_that_differs_after_loading_is_a_problem_and_no_beginning(
@@ -75,11 +75,11 @@ async def test_a_restarted_sidecar_knows_what_the_trainer_continues(
     store: DirectoryStore, newest: Manifest, tmp_path: Path
 ) -> None:
     begun = await begin(store, tmp_path / "pod")
-    assert begun.beginning.parent == newest.id
+    assert begun.beginning.parent == origin_of(newest.id)
     parts, standing, _ = a_beginning(store, tmp_path / "pod", attempt=9)
     parts.beginning.loaded(loaded())
     assert parts.beginning.begun
-    assert parts.beginning.parent == newest.id
+    assert parts.beginning.parent == origin_of(newest.id)
     assert standing.resumed is not None
     assert standing.resumed.origin is not None
     assert standing.resumed.origin.id == newest.id

@@ -50,6 +50,7 @@ def build_manifest(receipts: Sequence[Receipt], *, committed_at: str) -> Manifes
         ranks=first.ranks,
         reason=first.reason,
         parent=first.parent,
+        parent_lineage=first.parent_lineage,
         job_uid=first.job_uid,
         created_at=max(receipt.created_at for receipt in ordered),
         snapshot_at=max(receipt.snapshot_at for receipt in ordered),
@@ -179,5 +180,6 @@ def _common(receipt: Receipt) -> Mapping[str, object]:
         "ranks": receipt.ranks,
         "epoch": receipt.epoch,
         "parent": receipt.parent,
+        "parentLineage": receipt.parent_lineage,
         "jobUID": receipt.job_uid,
     }

@@ -28,6 +28,8 @@ CHOICES = "choice/"
 POSTS = "post/"
 EVIDENCE = "evidence/"
 MARKERS = "complete/"
+INHERITED = "inherited/"
+"""Below it: what this job found bad in the lineage that it resumes from (see `inherited`)."""
 
 _ID = re.compile(r"a(\d{8})-s(\d{12})-([0-9a-f]{8})")
 _COMMIT = re.compile(r"commits/(\d{8})-(\d{12})-(a\d{8}-s\d{12}-[0-9a-f]{8})\.json")
@@ -80,6 +82,11 @@ def invert(value: int, digits: int) -> str:
 def lineage_prefix(prefix: str, namespace: str, name: str, uid: str) -> str:
     """`<prefix>/<namespace>/<name>/<uid>/`, without a leading slash."""
     return "/".join(part for part in (prefix.strip("/"), namespace, name, uid) if part) + "/"
+
+
+def lineage_name(namespace: str, name: str, uid: str) -> str:
+    """How documents name another job's lineage in the same store."""
+    return f"{namespace}/{name}/{uid}"
 
 
 def claim(attempt: int, rank: int) -> str:

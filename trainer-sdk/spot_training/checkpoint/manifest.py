@@ -100,6 +100,7 @@ class Receipt:
     reason: str
     job_uid: str
     parent: str | None = None
+    parent_lineage: str | None = field(default=None, metadata=OPTIONAL)
     snapshot_at: str
     created_at: str
     stall_seconds: float
@@ -121,7 +122,11 @@ class Cost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """The commit: names every object of every rank."""
+    """The commit: names every object of every rank.
+
+    `parent_lineage` says whose checkpoint `parent` is, as `<namespace>/<name>/<uid>`; without it
+    the job's own.
+    """
 
     schema: int = SCHEMA
     min_reader: int = SCHEMA
@@ -134,6 +139,7 @@ class Manifest:
     sharding: str = "rank-local"
     reason: str
     parent: str | None
+    parent_lineage: str | None = field(default=None, metadata=OPTIONAL)
     job_uid: str
     created_at: str
     snapshot_at: str
@@ -167,12 +173,16 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """Rank 0's k-th choice of what an attempt resumes from; `id` null means from zero."""
+    """Rank 0's k-th choice of what an attempt resumes from; `id` null means from zero.
+
+    `lineage` says whose checkpoint it is (`<namespace>/<name>/<uid>`); without it the job's own.
+    """
 
     schema: int = SCHEMA
     attempt: int
     k: int
     id: str | None
+    lineage: str | None = field(default=None, metadata=OPTIONAL)
     at: str
     why: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)

@@ -71,10 +71,11 @@ class Resume:
 
 @dataclass(frozen=True, slots=True)
 class FromZero:
-    """Start from zero."""
+    """Start from zero; `virgin`: nothing was ever committed."""
 
     why: str
     passed: tuple[Evidence, ...] = ()
+    virgin: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,8 @@ class Facts:
     `commits` the ids with a manifest, `recorded` the newest that the job's status records,
     `evidence` what posts of this and earlier attempts and this process found bad (V3),
     `verified_on` the nodes on which some candidate was verified (V3) in this attempt.
+    `inherited` names the other job's lineage that all this is about: the job asked to go on from
+    it, so that its being empty is no reason to start from zero.
     """
 
     node: str
@@ -121,6 +124,7 @@ class Facts:
     start_fresh: bool = False
     evidence: Sequence[Evidence] = ()
     verified_on: Collection[str] = ()
+    inherited: str = ""
 
 
 def newest_first(ids: Iterable[str]) -> list[str]:
@@ -195,9 +199,9 @@ def _unseen(verdict: Unknown, id_: str) -> Decision:
 
 
 def _nothing_left(facts: Facts, passed: tuple[Evidence, ...]) -> Decision:
-    virgin = facts.recorded is None and not facts.commits and not facts.tombstones
-    if virgin:
-        return FromZero("no checkpoint was ever committed", passed)
+    empty = facts.recorded is None and not facts.commits and not facts.tombstones
+    if empty and not facts.inherited:
+        return FromZero("no checkpoint was ever committed", passed, virgin=True)
     if _failed_here_only(facts):
         return Stop("BadNode", _bad_node_reason(facts), passed)
     if facts.start_fresh:
@@ -211,7 +215,17 @@ def _none_valid_reason(facts: Facts, passed: tuple[Evidence, ...]) -> str:
     parts += [f"{id_} is suspect: attempts that resumed from it failed" for id_ in facts.suspects]
     if facts.recorded and not facts.commits and not parts:
         parts.append(f"status records {facts.recorded}, the store has no commit: was it emptied?")
+    if facts.inherited:
+        return _none_inherited_reason(facts.inherited, parts)
     return "no checkpoint is valid (" + "; ".join(parts) + "); restore one, or set onNoneValid"
+
+
+def _none_inherited_reason(lineage: str, parts: Sequence[str]) -> str:
+    found = "; ".join(parts) or "the store holds none there"
+    return (
+        f"no checkpoint of {lineage}, which resumeFrom names, is valid ({found}); look at its "
+        "namespace, name and uid, or set onNoneValid: StartFresh, and create the job anew"
+    )
 
 
 def _bad_node_reason(facts: Facts) -> str:

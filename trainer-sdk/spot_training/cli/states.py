@@ -70,6 +70,7 @@ class Row:
             "bytes": known.cost.bytes if known else None,
             "reason": known.reason if known else None,
             "parent": known.parent if known else None,
+            **({"parentLineage": known.parent_lineage} if known and known.parent_lineage else {}),
             "ranks": known.ranks if known else None,
             "kept": self.kept or None,
         }

@@ -75,7 +75,12 @@ class DirectoryFetch:
         self._clear = clear
         self._cancel = threading.Event()
 
-    async def fetch(self, manifest: Manifest, rank: int) -> tuple[RestoredFile, ...]:  # noqa: ARG002 - every rank gets all files
+    async def fetch(
+        self,
+        manifest: Manifest,
+        rank: int,  # noqa: ARG002 - every rank gets all files
+        lineage: Lineage | None = None,
+    ) -> tuple[RestoredFile, ...]:
         """Download the files of every pod; waits out trouble on the way.
 
         Raises:
@@ -87,7 +92,7 @@ class DirectoryFetch:
         bring = partial(_bring, folder=self._place.arriving, cancel=self._cancel)
         files = _files(manifest)
         for item, facts in files:
-            await self._lineage.patiently(partial(bring, item=item, facts=facts))
+            await (lineage or self._lineage).patiently(partial(bring, item=item, facts=facts))
             self._metrics.restored.inc(item.size)
         _own_folders(self._place.arriving)
         return tuple(

@@ -32,7 +32,7 @@ from spot_sidecar.metrics import Metrics
 from spot_sidecar.pulse import Pulse
 from spot_sidecar.snapshots.committer import Committer, NotCommittedError, SupersededError
 from spot_sidecar.snapshots.share import Taken, receipt_of
-from spot_sidecar.standing import CommitSeen, Standing
+from spot_sidecar.standing import CommitSeen, Origin, Standing
 
 __all__ = ["DirectorySaves", "Surroundings"]
 
@@ -55,7 +55,7 @@ class Surroundings:
     """A notice is in force, or the script has ended."""
     reached: Callable[[int], object]
     """Told the step of the newest complete set."""
-    parent: Callable[[], str | None]
+    parent: Callable[[], Origin | None]
     """The checkpoint that this attempt continues."""
 
 

@@ -77,7 +77,7 @@ def source_of(
             beginning,
             fetch,
             standing,
-            promised=lambda: desk.grant is not None and desk.grant.newest is not None,
+            promised=lambda: desk.grant is not None and desk.grant.leads_somewhere,
             by_arguments=settings.resume_args,
         ),
         DirectorySaves(

@@ -49,9 +49,13 @@ class Ballot:
         choices = (_choice(store, key) for key in self._made(store))
         return {choice.id for choice in choices if choice.id is not None}
 
-    def choose(self, store: Store, k: int, checkpoint: str | None, why: str) -> Choice:
-        """Write the k-th choice; return the one that stands."""
-        choice = Choice(attempt=self.attempt, k=k, id=checkpoint, at=self.now(), why=why)
+    def choose(
+        self, store: Store, k: int, checkpoint: str | None, why: str, lineage: str | None = None
+    ) -> Choice:
+        """Write the k-th choice, `lineage` if it is another job's; return the one that stands."""
+        choice = Choice(
+            attempt=self.attempt, k=k, id=checkpoint, lineage=lineage, at=self.now(), why=why
+        )
         key = keys.choice(self.attempt, k)
         if store.create(key, records.dump(choice)):
             return choice

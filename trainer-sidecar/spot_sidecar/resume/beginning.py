@@ -85,10 +85,10 @@ class Beginning:
         return bool(self._memory.get("started"))
 
     @property
-    def parent(self) -> str | None:
+    def parent(self) -> Origin | None:
         """The checkpoint this attempt continues, for the manifests of its own."""
-        decided = self._memory.get("decided")
-        return decided["from"] and str(decided["from"]["id"]) if decided else None
+        origin = (self._memory.get("decided") or {}).get("from")
+        return Origin(**origin) if origin else None
 
     async def run(self) -> None:
         """Come to the decision; after a restart of this container, to the same one."""

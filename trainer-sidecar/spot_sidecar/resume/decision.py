@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from spot_training.checkpoint import records
 from spot_training.checkpoint.manifest import Manifest
 
+from spot_sidecar.lineage import Lineage
 from spot_sidecar.standing import Origin
 
 __all__ = ["Begin", "Bringing", "Decision", "Finish", "FromCheckpoint", "Halt", "RestoredFile"]
@@ -38,8 +39,13 @@ class RestoredFile:
 class Bringing(Protocol):
     """Brings a checkpoint's objects to this pod, verified; see `Fetch` and `DirectoryFetch`."""
 
-    async def fetch(self, manifest: Manifest, rank: int) -> tuple[RestoredFile, ...]:
-        """Download what the rank needs; raises NotFound, Corrupt, records.Damaged."""
+    async def fetch(
+        self, manifest: Manifest, rank: int, lineage: Lineage | None = None
+    ) -> tuple[RestoredFile, ...]:
+        """Download what the rank needs, from another `lineage` than the job's own if given.
+
+        Raises NotFound, Corrupt, records.Damaged.
+        """
 
     def discard(self) -> None:
         """Remove what was brought: it was loaded, or is no good."""
@@ -51,11 +57,13 @@ class FromCheckpoint:
 
     manifest: Manifest
     files: tuple[RestoredFile, ...]
+    lineage: str | None = None
+    """Whose it is, where it is another job's."""
     name = "checkpoint"
 
     @property
     def origin(self) -> Origin:
-        return Origin(self.manifest.attempt, self.manifest.step, self.manifest.id)
+        return Origin(self.manifest.attempt, self.manifest.step, self.manifest.id, self.lineage)
 
     def to_json(self) -> Mapping[str, Any]:
         return {

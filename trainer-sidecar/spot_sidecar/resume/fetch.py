@@ -41,7 +41,9 @@ class Fetch:
         self._present: set[int] = set()
         self._cancel = threading.Event()
 
-    async def fetch(self, manifest: Manifest, rank: int) -> tuple[RestoredFile, ...]:
+    async def fetch(
+        self, manifest: Manifest, rank: int, lineage: Lineage | None = None
+    ) -> tuple[RestoredFile, ...]:
         """Download the rank's objects of the checkpoint; waits out trouble on the way.
 
         Raises:
@@ -58,7 +60,7 @@ class Fetch:
             )
         self._reserve(objects)
         for item in objects:
-            await self._lineage.patiently(partial(self._bring, item=item))
+            await (lineage or self._lineage).patiently(partial(self._bring, item=item))
         return tuple(
             RestoredFile(self._paths.restored(item.process), item.process, item.role)
             for item in objects

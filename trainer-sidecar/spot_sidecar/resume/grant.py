@@ -18,12 +18,21 @@ ANNOTATION = "spottraining.dev/grant"
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What the operator knows when it grants: `newest` is the last commit in the job's status."""
+    """What the operator knows when it grants: `newest` is the last commit in the job's status.
+
+    `inherits`: there is none, and the job is to go on from another's lineage.
+    """
 
     attempt: int
     newest: Origin | None = None
     suspects: tuple[str, ...] = ()
     start_fresh: bool = False
+    inherits: bool = False
+
+    @property
+    def leads_somewhere(self) -> bool:
+        """Whether a script's arguments were made for a checkpoint."""
+        return self.newest is not None or self.inherits
 
 
 def read_grant(text: str) -> Grant:
@@ -40,6 +49,7 @@ def read_grant(text: str) -> Grant:
             newest=None if newest is None else _origin(newest),
             suspects=tuple(str(id_) for id_ in raw.get("suspects") or ()),
             start_fresh=bool(raw.get("startFresh")),
+            inherits=bool(raw.get("inherits")),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"no grant in {text[:200]!r}: {error!r}") from None

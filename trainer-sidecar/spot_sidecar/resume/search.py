@@ -4,15 +4,17 @@ Rank 0 chooses (roll forward, look, select), every rank fetches and posts. A cho
 found bad is followed by the next one; what is found bad is quarantined once the evidence is
 definite. Trouble on the way is waited out: nothing older is taken because something newer could not
 be seen, and nothing ever starts from zero because the store was silent.
+
+Until the job has committed, the candidates may be another job's (`resumeFrom`), judged alike.
 """
 
 import dataclasses
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 from spot_training.checkpoint import commit, keys, records, selection, verify
-from spot_training.checkpoint.manifest import Choice, Manifest, Tombstone
+from spot_training.checkpoint.manifest import Choice, Tombstone
 from spot_training.checkpoint.selection import Evidence, Facts, Kind
 from spot_training.checkpoint.store import Corrupt, NotFound, Store, StoreError
 
@@ -28,6 +30,7 @@ from spot_sidecar.resume.decision import (
     Halt,
 )
 from spot_sidecar.resume.grant import Grant
+from spot_sidecar.resume.inherited import Inherited
 from spot_sidecar.standing import Standing
 
 __all__ = ["Search"]
@@ -44,13 +47,25 @@ class Search:
     """One attempt's search, by one rank."""
 
     def __init__(
-        self, lineage: Lineage, standing: Standing, fetch: Bringing, ballot: Ballot, *, ranks: int
+        self,
+        lineage: Lineage,
+        standing: Standing,
+        fetch: Bringing,
+        ballot: Ballot,
+        *,
+        ranks: int,
+        inherited: Inherited | None = None,
+        begun: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        """`begun` is called, by rank 0, when the job's lineage was just begun."""
         self._lineage = lineage
         self._standing = standing
         self._fetch = fetch
         self._ballot = ballot
         self._ranks = ranks
+        self._inherited = inherited
+        self._begun = begun
+        self._selected_from: Inherited | None = None
         self._passed: tuple[Evidence, ...] = ()
 
     async def open(self, grant: Grant) -> Halt | None:
@@ -60,7 +75,9 @@ class Search:
         be the wrong one, and what is missing may come back.
         """
         begin = grant.newest is None or grant.start_fresh
-        halt = await self._lineage.patiently(partial(_open, begin=begin, now=self._now()))
+        halt, is_new = await self._lineage.patiently(partial(_open, begin=begin, now=self._now()))
+        if is_new and self._begun and self._ballot.rank == 0:
+            await self._begun()
         if halt and grant.newest:
             return Halt("NoValidCheckpoint", f"status records {grant.newest.id}, but {halt}")
         return Halt("NoValidCheckpoint", halt) if halt else None
@@ -110,7 +127,8 @@ class Search:
             return await self._stopped(decision, facts)
         chosen = decision.id if isinstance(decision, selection.Resume) else None
         why = decision.why if isinstance(decision, selection.FromZero) else ""
-        choose = partial(self._ballot.choose, k=k, checkpoint=chosen, why=why)
+        lineage = self._selected_from.name if chosen and self._selected_from else None
+        choose = partial(self._ballot.choose, k=k, checkpoint=chosen, why=why, lineage=lineage)
         return await self._lineage.patiently(choose)
 
     async def _select(
@@ -118,8 +136,7 @@ class Search:
     ) -> selection.Resume | selection.FromZero | selection.Completed | selection.Stop:
         """Decide, looking again while the newest candidate cannot be judged."""
         while True:
-            decide = partial(_decide, facts=facts, ballot=self._ballot, now=self._now())
-            decision = await self._lineage.patiently(decide)
+            decision = await self._decided(facts)
             if not isinstance(decision, selection.Wait):
                 break
             self._standing.meet("StoreUnreachable", decision.why)
@@ -128,13 +145,25 @@ class Search:
             self._passed = decision.passed
         return decision
 
+    async def _decided(self, facts: Facts) -> selection.Decision:
+        """By the job's own lineage; as long as it never had a commit, by the inherited one."""
+        decide = partial(_decide, facts=facts, ballot=self._ballot, now=self._now())
+        decision = await self._lineage.patiently(decide)
+        self._selected_from = None
+        source = self._inherited
+        if source is None or not source.is_wanted(decision):
+            return decision
+        self._selected_from = source
+        select = partial(_select, facts=source.facts(facts), ballot=self._ballot, look=source.look)
+        return await source.lineage.patiently(select)
+
     async def _stopped(self, stop: selection.Stop, facts: Facts) -> Halt:
         if stop.word == "BadNode":
             return Halt("BadNode", stop.reason)
         if stop.word == "UnsupportedCheckpoint":
             # Nothing is wrong with it: nothing is quarantined, and nothing older is taken.
             return Halt("NoValidCheckpoint", stop.reason)
-        await self._quarantine(facts, verified_on=frozenset())
+        await self._quarantine(facts, self._selected_from, verified_on=frozenset())
         return Halt("NoValidCheckpoint", stop.reason)
 
     async def _await_choice(self, k: int) -> Choice | Halt:
@@ -153,7 +182,8 @@ class Search:
         before = await self._lineage.patiently(partial(self._ballot.posted, choice=choice))
         if before and before.verdict != "verified":
             return None
-        outcome = await self._fetched(str(choice.id))
+        source = self._inherited if choice.lineage else None
+        outcome = await self._fetched(str(choice.id), source)
         evidence = outcome if isinstance(outcome, Evidence) else None
         if evidence:
             self._fetch.discard()
@@ -161,7 +191,7 @@ class Search:
                 return Halt("StartFailed", f"verified before, not any more: {evidence.detail}")
             log.warning("checkpoint is bad", extra={"id": choice.id, "why": evidence.detail})
         post = partial(self._ballot.post, choice=choice, evidence=evidence)
-        await self._lineage.patiently(post)
+        await self._where(source).patiently(post)
         if isinstance(outcome, Evidence):
             return None
         return await self._agreed(choice, outcome, facts)
@@ -177,7 +207,8 @@ class Search:
                 self._fetch.discard()
                 return None
             if votes.all_verified(self._ranks):
-                await self._quarantine(facts, verified_on=votes.nodes)
+                source = self._inherited if choice.lineage else None
+                await self._quarantine(facts, source, verified_on=votes.nodes)
                 return mine
             pause = between(*LOOK_AGAIN_SECONDS)
             await self._standing.clock.sleep(pause)
@@ -185,43 +216,52 @@ class Search:
         missing = sorted(set(range(self._ranks)) - votes.verified)
         return Halt("StartFailed", f"ranks {missing} did not verify within {SILENCE_SECONDS:.0f} s")
 
-    async def _fetched(self, checkpoint: str) -> FromCheckpoint | Evidence:
+    async def _fetched(
+        self, checkpoint: str, source: Inherited | None
+    ) -> FromCheckpoint | Evidence:
+        lineage = self._where(source)
         while True:
             try:
-                manifest = await self._manifest(checkpoint)
-                files = await self._fetch.fetch(manifest, self._ballot.rank)
-                return FromCheckpoint(manifest, files)
+                read = partial(verify.read_manifest, checkpoint=checkpoint)
+                manifest = await lineage.patiently(read)
+                files = await self._fetch.fetch(manifest, self._ballot.rank, lineage)
+                return FromCheckpoint(manifest, files, source.name if source else None)
             except (Corrupt, records.Damaged) as error:
                 return self._evidence(checkpoint, Kind.CONTENT, error)
             except NotFound as error:
-                if await self._sees_format():
+                if await self._sees_format(lineage):
                     return self._evidence(checkpoint, Kind.MISSING, error)
             await self._standing.clock.sleep(between(*LOOK_AGAIN_SECONDS))
 
-    async def _manifest(self, checkpoint: str) -> Manifest:
-        return await self._lineage.patiently(partial(verify.read_manifest, checkpoint=checkpoint))
+    def _where(self, source: Inherited | None) -> Lineage:
+        return source.lineage if source else self._lineage
 
-    async def _sees_format(self) -> bool:
+    async def _sees_format(self, lineage: Lineage) -> bool:
         try:
-            await self._lineage.patiently(verify.read_format)
+            await lineage.patiently(verify.read_format)
         except (StoreError, records.FormatError) as error:
             self._standing.meet("StoreUnreachable", f"the lineage cannot be seen: {error}")
             return False
         return True
 
-    async def _quarantine(self, facts: Facts, *, verified_on: frozenset[str]) -> None:
-        """Write the tombstones that the evidence allows by now."""
+    async def _quarantine(
+        self, facts: Facts, source: Inherited | None, *, verified_on: frozenset[str]
+    ) -> None:
+        """Write the tombstones that the evidence allows by now; always into the own lineage."""
         if self._ballot.rank != 0:
             return
         bury = partial(
             _bury,
-            facts=dataclasses.replace(facts, verified_on=verified_on),
+            facts=dataclasses.replace(
+                source.facts(facts) if source else facts, verified_on=verified_on
+            ),
             passed=self._passed,
             attempt=self._ballot.attempt,
             now=self._now(),
         )
-        for tombstone in await self._lineage.patiently(bury):
-            self._standing.quarantine(tombstone.id, "; ".join(tombstone.evidence))
+        whose = f"of {source.name}, where nothing is changed: " if source else ""
+        for tombstone in await self._where(source).patiently(bury):
+            self._standing.quarantine(tombstone.id, whose + "; ".join(tombstone.evidence))
 
     def _evidence(self, checkpoint: str, kind: Kind, error: Exception) -> Evidence:
         return Evidence(checkpoint, kind, self._ballot.node, str(error)[:1024])
@@ -230,17 +270,18 @@ class Search:
         return lambda: timestamp(self._standing.clock.now())
 
 
-def _open(store: Store, *, begin: bool, now: Callable[[], str]) -> str:
-    """Open the lineage; the reason why it cannot be opened, if there is one."""
+def _open(store: Store, *, begin: bool, now: Callable[[], str]) -> tuple[str, bool]:
+    """Open the lineage; why it cannot be opened, if there is a reason, and whether it is new."""
+    created_at = now()
     try:
         if not begin and not store.list(keys.COMMITS):
             verify.read_format(store)
-        verify.open_lineage(store, created_at=now())
+        opened = verify.open_lineage(store, created_at=created_at)
     except NotFound:
-        return "the store holds nothing of this job: was it emptied, or the prefix changed?"
+        return "the store holds nothing of this job: was it emptied, or the prefix changed?", False
     except (Corrupt, records.FormatError) as error:
-        return str(error)
-    return ""
+        return str(error), False
+    return "", opened.created_at == created_at
 
 
 def _decide(
@@ -248,11 +289,18 @@ def _decide(
 ) -> selection.Decision:
     """Roll forward what was left between receipt and commit, look, and select."""
     commit.roll_forward(store, committed_at=now())
+    return _select(store, facts=facts, ballot=ballot, look=verify.look)
+
+
+def _select(
+    store: Store, *, facts: Facts, ballot: Ballot, look: Callable[[Store, Facts], Facts]
+) -> selection.Decision:
+    """Decide by what `look` finds in the store."""
     evidence = verify.read_evidence(store)
     # A choice is followed by another only when some rank, on whatever node, found it bad.
     failed_here = {item.id for item in evidence if item.node == facts.node}
     failed_elsewhere = ballot.chosen(store) - failed_here
-    seen = verify.look(
+    seen = look(
         store,
         dataclasses.replace(
             facts, evidence=evidence, suspects=(*facts.suspects, *sorted(failed_elsewhere))

@@ -14,6 +14,7 @@ from spot_training.checkpoint.manifest import Receipt, StoredObject
 from spot_sidecar.clock import timestamp
 from spot_sidecar.config import Config
 from spot_sidecar.snapshots.snapshot import Snapshot
+from spot_sidecar.standing import Origin
 
 __all__ = ["Share", "Taken", "build_receipt", "receipt_of"]
 
@@ -54,7 +55,7 @@ class Taken:
     dataset: dict[str, Any] | None = None
 
 
-def build_receipt(share: Share, config: Config, *, parent: str | None, now: str) -> Receipt:
+def build_receipt(share: Share, config: Config, *, parent: Origin | None, now: str) -> Receipt:
     """The receipt for a complete share."""
     snapshots = [share.snapshots[process] for process in sorted(share.snapshots)]
     first = snapshots[0]
@@ -73,7 +74,7 @@ def build_receipt(share: Share, config: Config, *, parent: str | None, now: str)
     return receipt_of(taken, config, parent=parent, now=now)
 
 
-def receipt_of(taken: Taken, config: Config, *, parent: str | None, now: str) -> Receipt:
+def receipt_of(taken: Taken, config: Config, *, parent: Origin | None, now: str) -> Receipt:
     """The receipt of this pod for what was taken."""
     return Receipt(
         id=taken.checkpoint,
@@ -85,7 +86,8 @@ def receipt_of(taken: Taken, config: Config, *, parent: str | None, now: str) ->
         epoch=taken.epoch,
         reason=taken.reason,
         job_uid=config.job.uid,
-        parent=parent,
+        parent=parent.id if parent else None,
+        parent_lineage=parent.lineage if parent else None,
         snapshot_at=timestamp(taken.taken_at),
         created_at=now,
         stall_seconds=taken.stall_seconds,

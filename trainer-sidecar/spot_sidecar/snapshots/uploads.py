@@ -35,7 +35,7 @@ from spot_sidecar.snapshots.share import Share, build_receipt
 from spot_sidecar.snapshots.snapshot import Snapshot, State
 from spot_sidecar.snapshots.stages import Stages
 from spot_sidecar.snapshots.upload import upload_snapshot
-from spot_sidecar.standing import CommitSeen, Standing
+from spot_sidecar.standing import CommitSeen, Origin, Standing
 
 __all__ = ["Surroundings", "Uploads"]
 
@@ -73,7 +73,7 @@ class Uploads:
         metrics: Metrics,
         config: Config,
         paths: Paths,
-        parent: Callable[[], str | None],
+        parent: Callable[[], Origin | None],
         expected: Callable[[], Collection[int]],
         surroundings: Surroundings,
         remember: Callable[[dict[str, Any]], object],

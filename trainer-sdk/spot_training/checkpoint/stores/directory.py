@@ -163,7 +163,7 @@ class DirectoryStore:
         path = self._path(key)
         with self._explained(key):
             path.unlink(missing_ok=True)
-            if path.parent.exists():
+            with contextlib.suppress(FileNotFoundError):  # removed as empty by another deletion
                 files.sync_folder(path.parent)
             with contextlib.suppress(OSError):  # not empty, or removed by another
                 if path.parent != self.root:
@@ -185,6 +185,12 @@ class DirectoryStore:
                         path.unlink()
                         discarded.append(key)
         return tuple(sorted(discarded))
+
+    def discard(self) -> None:
+        """Removes the root if it holds no key; the store cannot be used after that."""
+        with contextlib.suppress(OSError):  # another writer's, or not empty
+            for folder, _, _ in os.walk(self.root, topdown=False):
+                Path(folder).rmdir()
 
     def _walk(self, top: Path, after: str) -> Iterator[str]:
         """Keys below `top`; folders that hold nothing greater than `after` are not opened."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from spot_training.checkpoint.manifest import Manifest
 from spot_training.cli.checkpoints.common import add_place, open_lineage
 from spot_training.cli.codes import OK
 from spot_training.cli.references import short
@@ -60,7 +61,7 @@ def _narrow(row: Row, now: datetime) -> list[str]:
         age(parse_rfc3339(known.committed_at), now),
         size(known.cost.bytes),
         known.reason,
-        short(known.parent) if known.parent else "-",
+        _parent(known, lambda lineage: lineage.split("/")[1], short),
     ]
 
 
@@ -80,5 +81,13 @@ def _wide(row: Row, now: datetime) -> list[str]:
         f"{known.cost.upload_seconds:.2f}s",
         known.reason,
         row.kept or "-",
-        known.parent or "-",
+        _parent(known, str, str),
     ]
+
+
+def _parent(known: Manifest, job: Callable[[str], str], shown: Callable[[str], str]) -> str:
+    """What it continues, with the job whose checkpoint that was, if it was another's."""
+    if known.parent is None:
+        return "-"
+    parent = shown(known.parent)
+    return f"{job(known.parent_lineage)}:{parent}" if known.parent_lineage else parent

@@ -99,7 +99,8 @@ def _tensor(slot: layout.Slot, item: StoredObject) -> list[str]:
 
 def _manifest_facts(known: Manifest, now: datetime) -> Sequence[tuple[str, str]]:
     cost = known.cost
-    begun = f"resumed from {known.parent}" if known.parent else "begun from zero"
+    whose = f" of {known.parent_lineage}" if known.parent_lineage else ""
+    begun = f"resumed from {known.parent}{whose}" if known.parent else "begun from zero"
     return [
         ("trained", f"{count(known.step, 'step')}, {known.samples:,} samples, epoch {known.epoch}"),
         ("exact", _exact(known.dataset)),

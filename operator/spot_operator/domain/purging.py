@@ -1,0 +1,210 @@
+"""The farewell of a job with `deletionPolicy: Delete`: its checkpoints go, then it may.
+
+Our finalizer keeps the deleted job until then, and with it its pods, which the garbage collector
+therefore leaves to us. Once all of them have ended or are fenced, a pod with the job's identity
+deletes the lineage; the operator itself has no credentials for it. What a try came to is persisted
+before the next begins, and how it all ended before the job is let go, so that a crash neither
+forgets a job nor deletes for one that stays. Nothing here holds a job for ever.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, Final
+
+from spot_operator.api.job import DeletionPolicy
+from spot_operator.api.names import State
+from spot_operator.domain.actions import Action, CreatePurge, DeletePod, Hold
+from spot_operator.domain.cleanup import end_all
+from spot_operator.domain.fencing import is_forced
+from spot_operator.domain.ledger import Ledger, Purge
+from spot_operator.domain.ranks import note_ranks
+from spot_operator.domain.scene import Scene
+from spot_operator.domain.snapshot import JobView, PodView
+from spot_operator.domain.text import CONDITION_MESSAGE, shorten
+
+LIMIT: Final = timedelta(minutes=30)
+"""For one try, once its pod has started: what it has deleted by then stays deleted."""
+STARTS_WITHIN: Final = timedelta(minutes=10)
+"""For its pod to start: no node, image or volume is waited for longer."""
+WAITS: Final = (timedelta(seconds=10), timedelta(minutes=1), timedelta(minutes=5))
+"""After each try that failed; after the last one the checkpoints are left where they are."""
+TRIES: Final = len(WAITS) + 1
+ENDING: Final = timedelta(minutes=1)
+"""What the kubelet may need to end a pod at its deadline and to say so."""
+
+
+def hold(job: JobView) -> Hold | None:
+    """What has to be done about the finalizer of a job that is not being deleted."""
+    wanted = is_wanted(job)
+    return None if wanted == job.held else Hold(wanted)
+
+
+def is_wanted(job: JobView) -> bool:
+    """Whether the job's checkpoints are to be deleted with it."""
+    return job.spec.checkpoint.deletion_policy is DeletionPolicy.DELETE
+
+
+def note_farewell(scene: Scene, ledger: Ledger) -> Ledger:
+    """`ledger` of a job that is deleted and held, with what became of its pods and of the tries."""
+    if _may_go(scene, ledger):
+        return ledger
+    if scene.snapshot.namespace_terminating:
+        why = "the namespace is being deleted, and no pod can be created in it"
+        now = ledger.purge or Purge(0, scene.now)
+        return replace(ledger, purge=_left(scene, now, why))
+    ledger = note_ranks(scene, ledger)
+    if not (all_over(scene, ledger) and scene.snapshot.sight.fresh):
+        return ledger
+    return replace(ledger, purge=_judged(scene, ledger.purge))
+
+
+def farewell(scene: Scene) -> Iterator[Action]:
+    """What is to be done about a job that is deleted and held, by its ledger as persisted."""
+    ledger = scene.persisted
+    if _may_go(scene, ledger):
+        yield from _stopped(scene, None)
+        yield Hold(wanted=False)
+        return
+    yield from end_all(scene, ledger)
+    purge = ledger.purge
+    if purge is None or scene.now < purge.since or not all_over(scene, ledger):
+        return
+    yield from _stopped(scene, purge.number)
+    if scene.snapshot.sight.fresh and _is_due(scene, purge):
+        yield CreatePurge(purge.number)
+
+
+def all_over(scene: Scene, ledger: Ledger) -> bool:
+    """Whether no process of the job can write to its lineage any more.
+
+    A pod that a deletion with `--cascade=orphan` left without an owner counts as one of the job's.
+    """
+    owners = {"", scene.job.uid}
+    alive = (pod for pod in scene.snapshot.pods if pod.owner_uid in owners and not pod.gone)
+    if any(not pod.terminal and not is_forced(pod) for pod in alive):
+        return False
+    settled = ledger.state in {State.WAITING, State.FINISHED}
+    return settled or all(one.ended is not None for one in ledger.ranks)
+
+
+def purge_name(job: JobView, number: int) -> str:
+    """The one name that the pod of this try can have."""
+    return f"{job.name}-purge-{number}"
+
+
+def place(job: JobView) -> str:
+    """Where the job's lineage lies, for a person."""
+    store, path = job.spec.checkpoint.store, f"{job.namespace}/{job.name}/{job.uid}/"
+    if store.s3 is not None:
+        return "s3://" + "/".join(filter(None, (store.s3.bucket, store.s3.prefix, path)))
+    if store.volume is not None:
+        inside = "/".join(filter(None, (store.volume.path, path)))
+        return f"{inside} of claim {store.volume.claim_name}"
+    return path
+
+
+def _may_go(scene: Scene, ledger: Ledger) -> bool:
+    """Whether nothing is left to wait for: it is over, not wanted any more, or nothing began."""
+    over = ledger.purge is not None and ledger.purge.outcome is not None
+    never_began = ledger.attempt == 0 and all_over(scene, ledger)
+    return over or never_began or not is_wanted(scene.job)
+
+
+def _stopped(scene: Scene, number: int | None) -> Iterator[DeletePod]:
+    """The pods of other tries than this one are ended."""
+    for pod in scene.snapshot.purges:
+        over = pod.gone or pod.terminal or pod.deletion_at is not None
+        if pod.owner_uid == scene.job.uid and pod.purge != number and not over:
+            yield DeletePod(pod.name, pod.uid, None, "its try to delete the lineage is over")
+
+
+def _is_due(scene: Scene, purge: Purge) -> bool:
+    if _pod_of(scene, purge.number) is not None:
+        return False
+    return _hindrance(scene, purge_name(scene.job, purge.number)) is None
+
+
+def _pod_of(scene: Scene, number: int) -> PodView | None:
+    """The pod of that try, or its tombstone; one that is there speaks for it first."""
+    found = (
+        pod
+        for pod in scene.snapshot.purges
+        if (pod.owner_uid, pod.purge) == (scene.job.uid, number)
+    )
+    return min(found, key=lambda pod: (pod.gone, pod.uid), default=None)
+
+
+def _judged(scene: Scene, known: Purge | None) -> Purge:
+    """The try under way, the next one, or how it all ended."""
+    if known is None:
+        return Purge(1, scene.now)
+    if scene.now < known.since:
+        return known
+    pod = _pod_of(scene, known.number)
+    if pod is not None and pod.terminal and pod.trainer.exit_code == 0:
+        message = shorten(_deleted(scene.job, _word(pod)), CONDITION_MESSAGE)
+        return replace(known, outcome="Deleted", message=message)
+    why = _failure(scene, known, pod)
+    if why is None:
+        return known
+    if known.number >= TRIES:
+        return _left(scene, known, why)
+    message = (
+        f"try {known.number} of {TRIES} to delete the checkpoints in {place(scene.job)} failed: "
+        f"{why}"
+    )
+    since = scene.now + WAITS[known.number - 1]
+    return Purge(known.number + 1, since, message=shorten(message, CONDITION_MESSAGE))
+
+
+def _failure(scene: Scene, known: Purge, pod: PodView | None) -> str | None:
+    """Why the try has failed; None: it has not."""
+    waited = scene.now - known.since
+    if pod is None:
+        never = "its pod never came to be" if waited >= STARTS_WITHIN else None
+        return _hindrance(scene, purge_name(scene.job, known.number)) or never
+    if pod.terminal:
+        said = _word(pod).get("problem") or pod.message or pod.reason or pod.trainer.reason
+        return str(said or f"exit code {pod.trainer.exit_code}")
+    if pod.gone:
+        return "its pod was deleted before it had ended"
+    if not pod.trainer.started and waited >= STARTS_WITHIN:
+        stuck = pod.unschedulable or pod.trainer.message or pod.trainer.reason
+        return f"its pod did not start: {stuck or 'nobody says why'}"
+    return f"it did not end within {LIMIT}" if waited >= STARTS_WITHIN + LIMIT + ENDING else None
+
+
+def _hindrance(scene: Scene, name: str) -> str | None:
+    """Why the pod of that name is not created."""
+    if name in scene.snapshot.foreign:
+        return f"the name {name} is taken by a pod that is not ours"
+    refusal = scene.snapshot.refusal
+    if refusal is None or refusal.pod != name:
+        return None
+    return f"the API server refuses its pod: {refusal.message}"
+
+
+def _left(scene: Scene, known: Purge, why: str) -> Purge:
+    message = (
+        f"the job goes, and what is left of its checkpoints stays in {place(scene.job)}, to be "
+        f"deleted by hand: {why}"
+    )
+    return replace(known, outcome="Left", message=shorten(message, CONDITION_MESSAGE))
+
+
+def _deleted(job: JobView, word: dict[str, Any]) -> str:
+    count, kept = word.get("deleted"), word.get("kept")
+    what = f"{count} objects are deleted" if isinstance(count, int) else "everything is deleted"
+    stays = f"; what is pinned stays: {', '.join(map(str, kept))}" if isinstance(kept, list) else ""
+    return f"{what} from {place(job)}{stays if kept else ''}"
+
+
+def _word(pod: PodView) -> dict[str, Any]:
+    """The termination message; whoever may write pods may have written it."""
+    try:
+        said = json.loads(pod.trainer.message)
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}

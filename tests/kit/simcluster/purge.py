@@ -1,0 +1,30 @@
+"""What runs in the pod that deletes a lineage, by the contract of the real one."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from kit.clock import FakeClock
+from kit.simcluster.store import Lineage
+from kit.simcluster.trainer import Exit
+
+__all__ = ["PurgePod"]
+
+PURGE_SECONDS = 3.0
+
+
+@dataclass(slots=True)
+class PurgePod:
+    """One try. `begins` is called when it starts; whether it may succeed is its answer."""
+
+    lineage: Lineage
+    clock: FakeClock
+    begins: Callable[[], bool]
+    ready: bool = True
+
+    async def run(self) -> Exit:
+        """Delete, and say what came of it."""
+        succeeds = self.begins()
+        await self.clock.sleep(PURGE_SECONDS)
+        if not succeeds:
+            return Exit(1, {"version": 1, "problem": "Denied: no right to delete"})
+        return Exit(0, {"version": 1, "deleted": self.lineage.purge(), "kept": []})

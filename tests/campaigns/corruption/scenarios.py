@@ -22,8 +22,9 @@ from campaigns.corruption.verdict import BAD_NODE, RESUMED, Account
 from campaigns.oracle import order_of
 from kit.s3_proxy import Asked, Damage, Fault, Lag, Shape, s3_proxy, sometimes
 from kit.stores import FaultyStore
-from spot_training.checkpoint import commit, keys, records, retention, selection
+from spot_training.checkpoint import commit, keys, orphans, records, retention, selection
 from spot_training.checkpoint.manifest import Claim, Expired, Receipt
+from spot_training.checkpoint.pruning import Pruner
 from spot_training.checkpoint.store import Store
 from spot_training.times import utc_now
 
@@ -96,22 +97,26 @@ def late_commit(case: Case, account: Account, variant: str, _chance: random.Rand
 
 
 def late_prune(case: Case, account: Account, variant: str, _chance: random.Random) -> None:
-    """A zombie prunes by what it listed before its successor began."""
+    """A zombie prunes: by what it listed before its successor began, or after it looked again."""
     store = case.place.store()
     known = store.list("")
     case.train(2, newest=origin(_newest(case)))
     before = case.place.seen.valid_ids()
-    zombies = _Remembering(store, known)
+    zombies = store if variant == "looks again" else _Remembering(store, known)
+    number = case.attempts - 1
     if variant == "expires first":
-        for id_ in selection.newest_first(_committed(zombies))[retention.KEPT :]:
-            word = Expired(id=id_, attempt=case.attempts - 1, why="three newer", at=_now())
+        for id_ in selection.newest_first(_committed(zombies))[retention.NEWEST :]:
+            word = Expired(id=id_, attempt=number, why="three newer", at=_now())
             store.create(keys.expired(id_), records.dump(word))
-    given_up = retention.prune(zombies)
-    retention.discard_orphans(zombies, before=case.attempts - 1)
+    given_up = (
+        Pruner(attempt=number, node="node-of-old", now=_now, delay=0.0).prune(zombies).deleted
+    )
+    orphans.discard_orphans(zombies, before=number)
     after = case.place.seen.valid_ids()
     left = [one for one in before if one not in given_up]
+    may = not given_up if variant == "looks again" else len(given_up) > 0
     account.expect("a zombie prunes what it may", f"{given_up}: {before} -> {after}",
-                   kept=len(given_up) > 0 and after == left and left[:2] == before[:2])  # fmt: skip
+                   kept=may and after == left and left[:2] == before[:2])  # fmt: skip
     _expect_led_by(case, account, case.attempts)
 
 
@@ -325,7 +330,7 @@ PLAYS: dict[str, Play] = {
     "stale claim": Play(stale_claim, ("same attempt", "later attempt")),
     "zombie": Play(zombie, ("anywhere", "amid a commit", "killed as it wakes"), seeds=2),
     "late commit": Play(late_commit, ("with its manifest", "with receipts alone")),
-    "late prune": Play(late_prune, ("at once", "expires first")),
+    "late prune": Play(late_prune, ("at once", "expires first", "looks again")),
     "two committers": Play(two_committers, ("both commit", "one rolls forward")),
     "chunk framing": Play(framing, ("from the beginning", "while it trains"), (ROT,)),
     "lagging list": Play(lagging_list, tuple(_LAGS), (ROT,), _LAGS),

@@ -28,8 +28,9 @@ from campaigns.pods import (
 from kit.sidecar import BUCKET, PodFolder, a_pod
 from kit.stores import S3Server, s3_server
 from kit.zygote import Child, Zygote, a_zygote
-from spot_training.checkpoint import keys, records, retention
+from spot_training.checkpoint import keys, records
 from spot_training.checkpoint.manifest import Expired, Pin
+from spot_training.checkpoint.pruning import delete_checkpoint
 from spot_training.times import utc_now
 
 Json = dict[str, Any]
@@ -245,7 +246,8 @@ def _record(case: Case, name: str) -> None:
         last = number == ATTEMPTS.get(name, 3)
         case.train(1 if name == "one" else 2, complete=last and name == "completed")
     if name == "one":
-        retention.prune(case.place.store(), keep=1)
+        for id_ in case.place.seen.valid_ids()[1:]:
+            delete_checkpoint(case.place.store(), id_)
     seen = case.place.seen
     _keep_and_expire(case, seen.valid_ids())
     if name == "quarantined":

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from spot_training.checkpoint import keys
-from spot_training.checkpoint.content import Content
+from spot_training.checkpoint.content import Content, Room
 from spot_training.checkpoint.digest import Digests
 from spot_training.checkpoint.store import (
     Cancel,
@@ -86,7 +86,7 @@ class InheritedLineage:
         self._own.upload(_noted(key), data, digests, throttle=throttle, cancel=cancel)
 
     def download(
-        self, key: str, into: memoryview, digests: Digests, *, cancel: Cancel | None = None
+        self, key: str, into: Room, digests: Digests, *, cancel: Cancel | None = None
     ) -> None:
         self._other.download(key, into, digests, cancel=cancel)
 

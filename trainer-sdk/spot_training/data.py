@@ -112,6 +112,27 @@ class Cursor:
         """Samples consumed outside of `walk`."""
         self.samples += samples
 
+    def enter(
+        self, epoch: int, *, capture: Callable[[], Any], restore: Callable[[Any], None]
+    ) -> None:
+        """A framework begins to read the data of `epoch`, which it walks by itself.
+
+        The epoch that was interrupted gets the random state that it was begun with; `settle` has to
+        follow once what was consumed is read again or skipped.
+        """
+        if self._resume_with is not None and epoch == self.epoch and self.begun_with is not None:
+            restore(self.begun_with)
+            return
+        self.settle(restore)
+        self.epoch = epoch
+        self.begun_with = capture()
+
+    def settle(self, restore: Callable[[Any], None]) -> None:
+        """Puts back the random state that the checkpoint was taken in; once after a resume."""
+        if self._resume_with is not None:
+            restore(self._resume_with)
+            self._resume_with = None
+
     def walk(
         self,
         data: Order[Batch] | Iterable[Batch],
@@ -157,7 +178,7 @@ class Cursor:
             return self._begin(data)
         restore(self.begun_with)
         iterator = self._begin(data)
-        restore(self._resume_with)  # undoes what the script drew before it came here again
+        self.settle(restore)  # undoes what the script drew before it came here again
         return iterator
 
     def _begin(self, data: Order[Batch] | Iterable[Batch]) -> Iterator[Batch]:

@@ -89,11 +89,7 @@ class Run:
         For an iterable that is no `Order`, consumed batches are fetched again and skipped; it has
         to yield the same batches for the same random state. Raises data.WrongData if it cannot.
         """
-        return self._cursor.walk(
-            data,
-            capture=lambda: randomness.capture(self.rng),
-            restore=lambda plain: randomness.restore(plain, self.rng),
-        )
+        return self._cursor.walk(data, capture=self._randomness, restore=self._restore_randomness)
 
     def step(self, *, samples: int = 0, **metrics: float) -> None:
         """One optimizer step is done; call it once for each, after the state was changed.
@@ -108,13 +104,21 @@ class Run:
         self.metrics = {name: float(value) for name, value in metrics.items()}
         self._publish()
         self._note("step")
+        self.heed()
+        if time.monotonic() >= self._due():
+            self._save_periodically()
+
+    def heed(self) -> None:
+        """Looks for a notice; for where the next `step` is far, as in a long evaluation.
+
+        Raises Paused after a certain notice, as `step` does.
+        """
+        self._expect_open()
         notice = self._backend.notice()
         if notice is not None and notice != self._heard:
             self._hear(notice)
         if notice is not None and notice.certain:
             self._pause(notice)
-        elif time.monotonic() >= self._due():
-            self._save_periodically()
 
     def save(self, reason: str = "manual") -> bool:
         """Takes a snapshot now if an arena is free; returns whether it was taken.
@@ -153,6 +157,26 @@ class Run:
         finally:
             self._backend.busy(None)
 
+    # -- what frameworks need that have loops of their own -----------------------------------------
+
+    @property
+    def warned(self) -> bool:
+        """Whether a certain notice is in force: the next `step` or `heed` raises Paused."""
+        notice = self._backend.notice()
+        return notice is not None and notice.certain
+
+    def enter_epoch(self, epoch: int) -> None:
+        """The framework is about to iterate over the data of `epoch`, which it walks by itself."""
+        self._cursor.enter(epoch, capture=self._randomness, restore=self._restore_randomness)
+
+    def settle(self) -> None:
+        """What was consumed is skipped, the next batch read: the random state may be put back."""
+        self._cursor.settle(self._restore_randomness)
+
+    def rehearse(self) -> None:
+        """Lays a snapshot out without taking it; raises TypeError naming what cannot be kept."""
+        self._writer.prepare(*self._capture())
+
     # -- what `resume` does with a run -------------------------------------------------------------
 
     def restore(self, plain: dict[str, Any]) -> None:
@@ -163,7 +187,7 @@ class Run:
         self.metrics = dict(position["metrics"])
         if self._seed is None:
             self._seed = position["seed"]
-        randomness.restore(plain["rng"], self.rng)
+        self._restore_randomness(plain["rng"])
 
     def begin(self, *, fresh: bool) -> None:
         """The state is ready: time counts from here."""
@@ -210,7 +234,7 @@ class Run:
             "metrics": _finite(self.metrics),
             "seed": self._seed,
         }
-        return arrays, plain | {"position": position, "rng": randomness.capture(self.rng)}
+        return arrays, plain | {"position": position, "rng": self._randomness()}
 
     def _facts(self, reason: str, stall: float) -> SnapshotFacts:
         return SnapshotFacts(
@@ -284,6 +308,12 @@ class Run:
         return f"not enough time to commit step {self._step}, the last checkpoint is kept"
 
     # -- the rest ----------------------------------------------------------------------------------
+
+    def _randomness(self) -> Any:
+        return randomness.capture(self.rng)
+
+    def _restore_randomness(self, plain: Any) -> None:
+        randomness.restore(plain, self.rng)
 
     def _publish(self) -> None:
         self._backend.publish(

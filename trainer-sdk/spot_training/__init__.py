@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from spot_training.data import Order, ShuffledBatches, WrongData
 from spot_training.exits import AlreadyCompleted, Paused, Refused, StateDiffers, Stopped
+from spot_training.integrations.opening import resume_path
 from spot_training.notices import Notice
 from spot_training.run import Run
 from spot_training.starting import refuse, resume
@@ -35,4 +36,5 @@ __all__ = [
     "WrongData",
     "refuse",
     "resume",
+    "resume_path",
 ]

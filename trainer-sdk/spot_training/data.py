@@ -127,11 +127,14 @@ class Cursor:
         self.epoch = epoch
         self.begun_with = capture()
 
-    def settle(self, restore: Callable[[Any], None]) -> None:
-        """Puts back the random state that the checkpoint was taken in; once after a resume."""
-        if self._resume_with is not None:
+    def settle(self, restore: Callable[[Any], None], *, consumed: bool = True) -> None:
+        """Puts back the random state that the checkpoint was taken in; once after a resume.
+
+        Where nothing of the epoch was `consumed`, to begin it has led to that state by itself.
+        """
+        if self._resume_with is not None and consumed:
             restore(self._resume_with)
-            self._resume_with = None
+        self._resume_with = None
 
     def walk(
         self,

@@ -56,6 +56,7 @@ class Run:
         self._durable_at = 0.0
         self._log = steplog.from_environment()
         self._closed = False
+        self._marked: randomness.Mark | None = None
 
     @property
     def attempt(self) -> int:
@@ -169,9 +170,19 @@ class Run:
         """The framework is about to iterate over the data of `epoch`, which it walks by itself."""
         self._cursor.enter(epoch, capture=self._randomness, restore=self._restore_randomness)
 
-    def settle(self) -> None:
-        """What was consumed is skipped, the next batch read: the random state may be put back."""
-        self._cursor.settle(self._restore_randomness)
+    def mark(self) -> None:
+        """The random state here, before the next batch is read, is the one that checkpoints hold.
+
+        For frameworks whose steps are over only when that batch was read. Holds until the next one.
+        """
+        self._marked = randomness.Mark(self.rng)
+
+    def settle(self, *, consumed: bool = True) -> None:
+        """What was consumed is skipped: the random state of the checkpoint is put back, once.
+
+        If nothing was `consumed` of the epoch, to enter it was enough.
+        """
+        self._cursor.settle(self._restore_randomness, consumed=consumed)
 
     def rehearse(self) -> None:
         """Lays a snapshot out without taking it; raises TypeError naming what cannot be kept."""
@@ -234,7 +245,7 @@ class Run:
             "metrics": _finite(self.metrics),
             "seed": self._seed,
         }
-        return arrays, plain | {"position": position, "rng": self._randomness()}
+        return arrays, plain | {"position": position, "rng": self._marked_randomness()}
 
     def _facts(self, reason: str, stall: float) -> SnapshotFacts:
         return SnapshotFacts(
@@ -311,6 +322,9 @@ class Run:
 
     def _randomness(self) -> Any:
         return randomness.capture(self.rng)
+
+    def _marked_randomness(self) -> Any:
+        return self._randomness() if self._marked is None else self._marked.to_plain()
 
     def _restore_randomness(self, plain: Any) -> None:
         randomness.restore(plain, self.rng)

@@ -1,0 +1,114 @@
+"""A Lightning training with everything that is easily lost: dropout, batch statistics, shuffling,
+noise drawn while samples are read, a schedule by steps."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning
+import spot_training as spot
+import torch
+from kit.torch_trainers import common
+from kit.torch_trainers.common import BATCH, EPOCHS, SAMPLES, State
+from spot_training.integrations.lightning import SpotCallback
+from torch.utils.data import DataLoader, Dataset
+
+
+class Points(Dataset[Any]):
+    """Points with noise that is drawn anew each time they are read."""
+
+    def __len__(self) -> int:
+        return SAMPLES
+
+    def __getitem__(self, index: int) -> Any:
+        return torch.full((8,), index / SAMPLES) + 0.1 * torch.randn(8), torch.tensor([index % 3.0])
+
+
+class Model(lightning.LightningModule):
+    """Two layers; `width` is what a changed script changes."""
+
+    def __init__(self, width: int = 16) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.net = torch.nn.Sequential(
+            torch.nn.Linear(8, width),
+            torch.nn.BatchNorm1d(width),
+            torch.nn.Dropout(0.3),
+            torch.nn.Linear(width, 1),
+        )
+
+    def training_step(self, batch: Any, _: int) -> Any:
+        loss = (self.net(batch[0]) - batch[1]).pow(2).mean()
+        self.log("loss", loss)
+        return loss
+
+    def validation_step(self, batch: Any, _: int) -> None:
+        self.log("validation", (self.net(batch[0]) - batch[1]).pow(2).mean())
+
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.AdamW(self.parameters(), lr=0.01)
+        schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, [4, 9, 9], 0.5)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+class Events(lightning.Callback):
+    """Tells each step; interrupts behind the one that it is told to."""
+
+    def __init__(self, survival: SpotCallback, cut_after: int | None, pause: float) -> None:
+        self._survival = survival
+        self._cut_after = cut_after
+        self._pause = pause
+
+    def on_train_batch_start(self, trainer: Any, *_: Any) -> None:
+        if trainer.global_step and trainer.global_step == self._cut_after:
+            common.cut(self._survival)
+
+    def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
+        common.told(trainer.global_step)
+        time.sleep(self._pause)
+
+
+def train(
+    directory: Path,
+    *,
+    cut_after: int | None = None,
+    pause: float = 0.0,
+    interval: float = 0.0,
+    validate: bool = False,
+    epochs: int = EPOCHS,
+    width: int = 16,
+    loader: Any = None,
+    callbacks: Any = (),
+    **settings: Any,
+) -> State:
+    """From the start to the end; raises Cut behind step `cut_after`, when that is committed."""
+    torch.manual_seed(17)
+    model, survival = Model(width), SpotCallback()
+    trainer = lightning.Trainer(
+        max_epochs=epochs,
+        accelerator="cpu",
+        devices=1,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+        default_root_dir=directory,
+        callbacks=[survival, *callbacks, Events(survival, cut_after, pause)],
+        **settings,
+    )
+    trainer.fit(
+        model,
+        loader or DataLoader(Points(), batch_size=BATCH, shuffle=True),
+        DataLoader(Points(), batch_size=BATCH) if validate else None,
+        ckpt_path=spot.resume_path(directory=directory, interval=interval),
+    )
+    found = common.state_of(model, trainer.optimizers[0])
+    survival.complete()
+    return found
+
+
+def main() -> None:
+    """As a program."""
+    common.as_program(train)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,7 +32,7 @@ def wait_until_committed(survival: Any) -> None:
 
 
 def cut(survival: Any) -> None:
-    """Ends as a lost node would, once the last snapshot is a checkpoint; scrambles what is global."""
+    """Ends as a lost node would, once the last snapshot is a checkpoint."""
     wait_until_committed(survival)
     survival._run._backend.close()
     torch.manual_seed(99)
@@ -50,13 +52,16 @@ def expect_same_bits(one: State, other: State) -> None:
     assert [name for name in one if not torch.equal(one[name], other[name])] == []
 
 
-def told(step: int) -> None:
-    """A step is done: one line for whoever watches the program."""
+def step_done(step: int, *, pause: float, warn_after: int | None) -> None:
+    """One line for whoever watches the program; behind `warn_after` it gets a SIGTERM."""
     print(f"step {step}", flush=True)
+    time.sleep(pause)
+    if step == warn_after:
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def as_program(train: Callable[..., State]) -> None:
-    """Runs with the options in argv[1] and stores the final state in `result`, when it completed."""
+    """Runs with the options in argv[1]; stores the final state in `result` once it completed."""
     torch.set_num_threads(1)
     options = json.loads(sys.argv[1])
     result = Path(options.pop("result"))

@@ -3,7 +3,6 @@ noise drawn while samples are read, a schedule by steps."""
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -56,18 +55,17 @@ class Model(lightning.LightningModule):
 class Events(lightning.Callback):
     """Tells each step; interrupts behind the one that it is told to."""
 
-    def __init__(self, survival: SpotCallback, cut_after: int | None, pause: float) -> None:
+    def __init__(self, survival: SpotCallback, cut_after: int | None, **after: Any) -> None:
         self._survival = survival
         self._cut_after = cut_after
-        self._pause = pause
+        self._after = after
 
     def on_train_batch_start(self, trainer: Any, *_: Any) -> None:
         if trainer.global_step and trainer.global_step == self._cut_after:
             common.cut(self._survival)
 
     def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
-        common.told(trainer.global_step)
-        time.sleep(self._pause)
+        common.step_done(trainer.global_step, **self._after)
 
 
 def train(
@@ -75,6 +73,7 @@ def train(
     *,
     cut_after: int | None = None,
     pause: float = 0.0,
+    warn_after: int | None = None,
     interval: float = 0.0,
     validate: bool = False,
     epochs: int = EPOCHS,
@@ -95,7 +94,11 @@ def train(
         enable_model_summary=False,
         enable_checkpointing=False,
         default_root_dir=directory,
-        callbacks=[survival, *callbacks, Events(survival, cut_after, pause)],
+        callbacks=[
+            survival,
+            *callbacks,
+            Events(survival, cut_after, pause=pause, warn_after=warn_after),
+        ],
         **settings,
     )
     trainer.fit(

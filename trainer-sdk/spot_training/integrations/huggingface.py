@@ -85,8 +85,8 @@ class SpotCallback(TrainerCallback):
         carried = opened.plain[CARRIED]
         if not carried["ended"] and not carried["sized"] and carried["state"]["epoch"] > 1:
             opened.decline(
-                "the training data has no length and was read to its end before: the Trainer cannot "
-                "find its place in it; give the data a length"
+                "the training data has no length and was read to its end before: the Trainer "
+                "cannot find its place in it; give the data a length"
             )
         self._folder = lay_out(carried["state"], position_of(carried), self._model)
         return str(self._folder)
@@ -107,7 +107,7 @@ class SpotCallback(TrainerCallback):
             opened.decline(problem)
         self._run = take_up(opened, self._training_state(given), on_notice=self._on_notice)
         if opened.restore is not None:
-            self._go_on(opened.plain[CARRIED], args, loader)
+            self._go_on(opened.plain[CARRIED], loader)
         self._epoch = state.global_step // self._per_epoch
         for line in limits.inexact(args, loader):
             tell(f"not exact after an interruption: {line}")
@@ -200,7 +200,7 @@ class SpotCallback(TrainerCallback):
             self._per_epoch = args.max_steps
             self._samples = (each, each * args.max_steps)
 
-    def _go_on(self, carried: dict[str, Any], args: Any, loader: Any) -> None:
+    def _go_on(self, carried: dict[str, Any], loader: Any) -> None:
         for callback in self._callbacks:
             kept = carried["callbacks"].get(type(callback).__name__, {"attributes": {}})
             for name, value in kept["attributes"].items():
@@ -269,7 +269,9 @@ class SpotCallback(TrainerCallback):
 
 
 def _refuse_without_path(opened: Opened | None = None) -> NoReturn:
-    reason = "call trainer.train(resume_from_checkpoint=spot.resume_path()): a callback cannot resume"
+    reason = (
+        "call trainer.train(resume_from_checkpoint=spot.resume_path()): a callback cannot resume"
+    )
     if opened is not None:
         opened.decline(reason)
     refuse(reason)

@@ -172,16 +172,15 @@ class SpotCallback(Callback):
         opened, module = self._opened, self._trainer.lightning_module
         if opened is None:
             raise RuntimeError("Lightning loads the checkpoint twice")
-        model = codec.from_plain(opened.plain["objects"]["model"], opened.stored)
+        model: dict[str, Any] = codec.from_plain(opened.plain["objects"]["model"], opened.stored)
         problems = list(ModuleState(module).mismatches(dict(model)))
         if problems:
             opened.decline(f"the checkpoint does not fit this script: {'; '.join(problems[:5])}")
         del model[METADATA]
         self._loaded = True
         carried = self._carried_of(opened)
-        return carried["checkpoint"] | {
-            "state_dict": model, "optimizer_states": [], "lr_schedulers": [],
-        }  # fmt: skip
+        own = {"state_dict": model, "optimizer_states": [], "lr_schedulers": []}
+        return {**carried["checkpoint"], **own}
 
     def _carried_of(self, opened: Opened | None) -> dict[str, Any]:
         if opened is None or opened.restore is None:

@@ -1,7 +1,7 @@
 """Lightning's own checkpoint, out of memory and back into it, through its `CheckpointIO`.
 
-`trainer.save_checkpoint` makes the dictionary that Lightning would write to a file, and hands it to
-the strategy's CheckpointIO: here it stays a dictionary whose tensors are not copied. On the way back
+`trainer.save_checkpoint` makes the dictionary that Lightning would write to a file, and hands it
+to the strategy's CheckpointIO: here it stays a dictionary, its tensors not copied. On the way back
 Lightning asks the CheckpointIO for the dictionary of its `ckpt_path`. So nothing is pickled.
 Source: lightning.pytorch.trainer.connectors.checkpoint_connector, 2.6.
 """

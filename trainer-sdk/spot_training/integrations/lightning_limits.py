@@ -25,7 +25,7 @@ def refused(trainer: Any) -> Iterator[str]:
 def inexact(trainer: Any, module: Any, loaders: list[Any]) -> Iterator[str]:
     """What makes a resumed training differ from an uninterrupted one, known beforehand."""
     if not module.automatic_optimization:
-        yield "manual optimization: gradients that are kept from one batch to the next are not saved"
+        yield "manual optimization: gradients kept from one batch to the next are not saved"
     if trainer.reload_dataloaders_every_n_epochs:
         yield "reload_dataloaders_every_n_epochs: the loaders are made anew at every start"
     if any(getattr(loader, "persistent_workers", False) for loader in loaders):

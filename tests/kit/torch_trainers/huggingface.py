@@ -94,11 +94,15 @@ def train(
     pause: float = 0.0,
     warn_after: int | None = None,
     interval: float = 0.0,
+    ends: bool = True,
     width: int = 32,
     callbacks: Any = (),
     **settings: Any,
 ) -> State:
-    """From the start to the end; raises Cut behind step `cut_after`, when that is committed."""
+    """From the start to the end; raises Cut behind step `cut_after`, when that is committed.
+
+    Unless it `ends`, it is cut off between its last step and complete().
+    """
     torch.manual_seed(17)
     model, survival = a_model(width), SpotCallback(callbacks=callbacks)
     events = Events(survival, cut_after, pause=pause, warn_after=warn_after)
@@ -107,6 +111,8 @@ def train(
     )
     trainer.train(resume_from_checkpoint=spot.resume_path(directory=directory, interval=interval))
     found = common.state_of(model, trainer.optimizer)
+    if not ends:
+        common.cut(survival)
     survival.complete()
     return found
 

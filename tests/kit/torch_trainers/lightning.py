@@ -11,6 +11,7 @@ import spot_training as spot
 import torch
 from kit.torch_trainers import common
 from kit.torch_trainers.common import BATCH, EPOCHS, SAMPLES, State
+from lightning.pytorch.callbacks import ModelCheckpoint
 from spot_training.integrations.lightning import SpotCallback
 from torch.utils.data import DataLoader, Dataset
 
@@ -75,16 +76,24 @@ def train(
     pause: float = 0.0,
     warn_after: int | None = None,
     interval: float = 0.0,
+    ends: bool = True,
     validate: bool = False,
+    saves: bool = False,
     epochs: int = EPOCHS,
-    width: int = 16,
+    model: Any = None,
     loader: Any = None,
     callbacks: Any = (),
     **settings: Any,
 ) -> State:
-    """From the start to the end; raises Cut behind step `cut_after`, when that is committed."""
+    """From the start to the end; raises Cut behind step `cut_after`, when that is committed.
+
+    Unless it `ends`, it is cut off between its last step and complete(). With `saves` Lightning
+    writes checkpoints for itself, too.
+    """
     torch.manual_seed(17)
-    model, survival = Model(width), SpotCallback()
+    model, survival = model or Model(), SpotCallback()
+    events = Events(survival, cut_after, pause=pause, warn_after=warn_after)
+    own = [ModelCheckpoint(directory / "own", every_n_train_steps=5, monitor="loss")][: int(saves)]
     trainer = lightning.Trainer(
         max_epochs=epochs,
         accelerator="cpu",
@@ -92,13 +101,9 @@ def train(
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-        enable_checkpointing=False,
+        enable_checkpointing=saves,
         default_root_dir=directory,
-        callbacks=[
-            survival,
-            *callbacks,
-            Events(survival, cut_after, pause=pause, warn_after=warn_after),
-        ],
+        callbacks=[survival, *callbacks, *own, events],
         **settings,
     )
     trainer.fit(
@@ -108,6 +113,8 @@ def train(
         ckpt_path=spot.resume_path(directory=directory, interval=interval),
     )
     found = common.state_of(model, trainer.optimizers[0])
+    if not ends:
+        common.cut(survival)
     survival.complete()
     return found
 

@@ -1,26 +1,18 @@
 """Trainers of Hugging Face and Lightning that are cut off end with the bits of those that are not.
 
-A cut drops every object and scrambles torch's generator; kills and warnings are further below.
+A cut drops every object and scrambles torch's generator; processes are killed in another file.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
 import spot_training as spot
-import torch
-from kit.sidecar import eventually
 from kit.torch_trainers import huggingface, lightning
 from kit.torch_trainers.common import EPOCH_STEPS, EPOCHS, Cut, State, expect_same_bits
-from kit.zygote import Child, Zygote, a_zygote
-from spot_training.checkpoint import keys
-from spot_training.checkpoint.stores.directory import DirectoryStore
 from spot_training.integrations import huggingface as integration
 
 pytestmark = [
@@ -117,60 +109,6 @@ def test_an_evaluation_that_is_cut_off_is_told_and_costs_no_step(
             tmp_path, warn_after=4, interval=1000, eval_strategy="steps", eval_steps=4
         )
     assert "at step 4 is cut off and will not be repeated" in capsys.readouterr().err
-
-
-@pytest.fixture(scope="module")
-def zygote() -> Iterator[Zygote]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_NUM_THREADS", "1")
-        with a_zygote("kit.torch_trainers.huggingface", "kit.torch_trainers.lightning") as made:
-            yield made
-
-
-def started(zygote: Zygote, program: str, directory: Path, log: Path) -> Child:
-    options = {"result": str(directory.with_suffix(".pt")), "pause": 0.03, "interval": 0.1}
-    environment = {
-        "SPOT_DIR": str(directory), "HF_HUB_OFFLINE": "1", "PATH": os.environ["PATH"],
-        "HOME": str(directory.parent),
-    }  # fmt: skip
-    return zygote.start(
-        f"kit.torch_trainers.{program}:main", [json.dumps(options)], env=environment, log=log
-    )
-
-
-@pytest.mark.parametrize("program", ["huggingface", "lightning"])
-def test_killed_processes_end_with_the_same_bits(
-    tmp_path: Path, zygote: Zygote, program: str
-) -> None:
-    whole = uninterrupted("Hugging Face" if program == "huggingface" else "Lightning", tmp_path)
-    directory = tmp_path / "killed"
-    for step, how, code in ((6, signal.SIGKILL, -9), (14, signal.SIGTERM, 0)):
-        before, log = commits(directory), tmp_path / f"{step}.log"
-        child = started(zygote, program, directory, log)
-        expect(log, lambda step=step, log=log: f"step {step}\n" in read(log))
-        expect(log, lambda before=before: commits(directory) > before)
-        child.signal(how)
-        assert child.wait(60) == code, read(log)
-        assert not directory.with_suffix(".pt").exists()
-    assert started(zygote, program, directory, tmp_path / "last.log").wait(60) == 0
-    expect_same_bits(torch.load(directory.with_suffix(".pt"), weights_only=True), whole)
-
-
-def expect(log: Path, look: Callable[[], bool]) -> None:
-    try:
-        eventually("the training", look, seconds=60)
-    except AssertionError as error:
-        raise AssertionError(f"{error}: {read(log)}") from None
-
-
-def read(log: Path) -> str:
-    return log.read_text() if log.exists() else ""
-
-
-def commits(directory: Path) -> int:
-    if not directory.exists():
-        return 0
-    return len(DirectoryStore(directory).list(keys.COMMITS))
 
 
 def test_data_that_draws_while_it_is_read_is_reported(

@@ -142,7 +142,7 @@ def test_early_stopping_goes_on_counting(tmp_path: Path) -> None:
     def stopping() -> EarlyStoppingCallback:
         return EarlyStoppingCallback(early_stopping_patience=9)
 
-    settings = {
+    settings: dict[str, Any] = {
         "eval_strategy": "steps", "eval_steps": 2, "metric_for_best_model": "eval_loss",
         "greater_is_better": True,  # it never gets better
     }  # fmt: skip

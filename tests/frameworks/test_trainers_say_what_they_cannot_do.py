@@ -12,6 +12,7 @@ import spot_training as spot
 import torch
 from kit.torch_trainers import huggingface, lightning
 from kit.torch_trainers.common import Cut, State
+from lightning.pytorch.strategies import SingleDeviceStrategy
 from spot_training.integrations import huggingface_limits, lightning_limits
 from spot_training.integrations.huggingface import SpotCallback as HuggingFaceCallback
 from transformers import EarlyStoppingCallback
@@ -95,7 +96,7 @@ def test_a_real_strategy_is_refused_before_it_trains(
     assert "step" not in capsys.readouterr().out
 
 
-class ParallelOfOne(lightning.lightning.pytorch.strategies.SingleDeviceStrategy):
+class ParallelOfOne(SingleDeviceStrategy):
     """A strategy that nobody has heard of."""
 
 

@@ -64,7 +64,11 @@ def start(
     on_notice: NoticeCallback | None = None,
 ) -> Run:
     """`resume` on a given backend."""
-    return take_up(open_attempt(backend), state, seed=seed, on_notice=on_notice)
+    opened = open_attempt(backend)
+    run = take_up(opened, state, seed=seed, on_notice=on_notice)
+    if opened.restore is None and seed is not None:
+        randomness.seed_globals(seed, backend.rank)
+    return run
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +110,15 @@ def take_up(
     seed: int | None = None,
     on_notice: NoticeCallback | None = None,
 ) -> Run:
-    """Loads the checkpoint into the state, compares what the state holds then, begins the run."""
+    """Loads the checkpoint into the state, compares what the state holds then, begins the run.
+
+    `seed` is that of `run.rng` alone.
+    """
     backend = opened.backend
     rng = randomness.generator(seed, backend.rank)
     run = Run(backend, state, rng=rng, seed=seed, on_notice=on_notice)
     if opened.restore is not None:
         _restore(run, opened, opened.restore, state)
-    elif seed is not None:
-        randomness.seed_globals(seed, backend.rank)
     run.begin(fresh=opened.restore is None)
     return run
 

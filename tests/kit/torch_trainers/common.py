@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import signal
 import sys
 import time
@@ -67,3 +68,10 @@ def as_program(train: Callable[..., State]) -> None:
     result = Path(options.pop("result"))
     state = train(Path(os.environ["SPOT_DIR"]), **options)
     torch.save(state, result)
+
+
+def run_script() -> None:
+    """Runs the script argv[1] with the rest of the arguments, below $HOME."""
+    os.chdir(os.environ["HOME"])
+    del sys.argv[0]
+    runpy.run_path(sys.argv[0], run_name="__main__")

@@ -190,6 +190,6 @@ def test_importing_needs_numpy_only() -> None:
 def test_the_public_names_are_these() -> None:
     assert sorted(spot.__all__) == [
         "AlreadyCompleted", "Notice", "Order", "Paused", "Refused", "Run", "ShuffledBatches",
-        "StateDiffers", "Stateful", "Stopped", "WrongData", "refuse", "resume",
+        "StateDiffers", "Stateful", "Stopped", "WrongData", "refuse", "resume", "resume_path",
     ]  # fmt: skip
     assert all(hasattr(spot, name) for name in spot.__all__)

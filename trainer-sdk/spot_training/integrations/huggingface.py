@@ -105,7 +105,7 @@ class SpotCallback(TrainerCallback):
         self._measure(args, loader)
         for problem in limits.unsaved(state, self._callbacks):
             opened.decline(problem)
-        self._run = take_up(opened, self._training_state(given), on_notice=self._on_notice)
+        self._run = take_up(opened, self._training_state(given), seed=0, on_notice=self._on_notice)
         if opened.restore is not None:
             self._go_on(opened.plain[CARRIED], loader)
         self._epoch = state.global_step // self._per_epoch

@@ -193,7 +193,7 @@ class SpotCallback(Callback):
             refuse(_WITHOUT_PATH)
         carried = self._carried_of(opened)
         state = TrainingState(objects=self._objects(trainer, module), carried=self._carried)
-        self._run = take_up(opened, state, on_notice=self._on_notice)
+        self._run = take_up(opened, state, seed=0, on_notice=self._on_notice)
         self._steps, self._samples = trainer.global_step, self._run.samples
         if carried:
             loops = carried["checkpoint"]["loops"]["fit_loop"]

@@ -15,13 +15,14 @@ import torch
 from kit.fake_sidecar import FakeSidecar, serving
 from kit.torch_trainers import huggingface, lightning
 from kit.torch_trainers.common import EPOCH_STEPS, Cut, State, expect_same_bits
+from lightning.pytorch import Callback
 from spot_training.checkpoint import keys
 from spot_training.checkpoint.stores.directory import DirectoryStore
 from spot_training.integrations import opening
 from spot_training.integrations.huggingface import SpotCallback
 from spot_training.integrations.huggingface_folder import lay_out
 from spot_training.times import rfc3339, utc_now
-from transformers import EarlyStoppingCallback
+from transformers import EarlyStoppingCallback, TrainerCallback
 
 pytestmark = [
     pytest.mark.usefixtures("alone"),
@@ -44,9 +45,25 @@ def test_a_completed_job_is_not_trained_again(tmp_path: Path, train: Train) -> N
         train(tmp_path)
 
 
+class StopEarly(TrainerCallback):
+    """Ends a training of the Hugging Face Trainer behind step 7."""
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        control.should_training_stop |= state.global_step == 7
+
+
+class StopLightningEarly(Callback):
+    """Ends one of Lightning's behind step 7."""
+
+    def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
+        trainer.should_stop |= trainer.global_step == 7
+
+
 ENDS: dict[str, Train] = {
     "after whole epochs": huggingface.train,
     "amid an epoch": partial(huggingface.train, max_steps=EPOCH_STEPS + 3),
+    "early": partial(huggingface.train, others=[StopEarly()]),
+    "early, with Lightning": partial(lightning.train, callbacks=[StopLightningEarly()]),
     "after whole epochs, with Lightning": lightning.train,
     "amid an epoch, with Lightning": partial(lightning.train, max_steps=EPOCH_STEPS + 3),
 }

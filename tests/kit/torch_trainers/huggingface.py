@@ -97,17 +97,19 @@ def train(
     ends: bool = True,
     width: int = 32,
     callbacks: Any = (),
+    others: Any = (),
     **settings: Any,
 ) -> State:
     """From the start to the end; raises Cut behind step `cut_after`, when that is committed.
 
-    Unless it `ends`, it is cut off between its last step and complete().
+    Unless it `ends`, it is cut off between its last step and complete(). `callbacks` are those with
+    state, `others` have none.
     """
     torch.manual_seed(17)
     model, survival = a_model(width), SpotCallback(callbacks=callbacks)
     events = Events(survival, cut_after, pause=pause, warn_after=warn_after)
     trainer = a_trainer(
-        directory, survival, model=model, callbacks=[*callbacks, events], **settings
+        directory, survival, model=model, callbacks=[*callbacks, *others, events], **settings
     )
     trainer.train(resume_from_checkpoint=spot.resume_path(directory=directory, interval=interval))
     found = common.state_of(model, trainer.optimizer)

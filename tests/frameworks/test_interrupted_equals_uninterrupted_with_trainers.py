@@ -33,6 +33,9 @@ KINDS: dict[str, Train] = {
     "Hugging Face, saving for itself too": partial(
         huggingface.train, save_strategy="steps", save_steps=5
     ),
+    "Hugging Face, from a stream": partial(
+        huggingface.train, data=huggingface.Stream(200), max_steps=EPOCHS * EPOCH_STEPS
+    ),
     "Lightning": lightning.train,
     "Lightning, accumulating gradients": partial(
         lightning.train, accumulate_grad_batches=2, epochs=2 * EPOCHS
@@ -121,3 +124,15 @@ def test_data_that_draws_while_it_is_read_is_reported(
     survival.complete()
     said = capsys.readouterr().err
     assert said.count("reading the data draws random numbers in this process") == 1
+
+
+def test_an_epoch_that_is_not_skipped_into_is_reported_and_read_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(Cut):
+        huggingface.train(tmp_path, cut_after=4, ignore_data_skip=True)
+    capsys.readouterr()
+    huggingface.train(tmp_path, ignore_data_skip=True)
+    said = capsys.readouterr()
+    assert "ignore_data_skip: an interrupted epoch is read from its beginning again" in said.err
+    assert said.out.splitlines()[-1] == f"step {EPOCHS * EPOCH_STEPS}"

@@ -167,6 +167,18 @@ def test_a_callback_without_a_path_cannot_resume(tmp_path: Path) -> None:
         ignored.train()
 
 
+def test_a_stream_that_began_again_is_told_while_it_can_still_be_given_a_length(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(Cut):
+        huggingface.train(tmp_path, data=huggingface.Stream(12), max_steps=9, cut_after=5)
+    assert "not exact after an interruption: the training data has no length" in (
+        capsys.readouterr().err
+    )
+    with pytest.raises(spot.Refused, match="give the data a length"):
+        huggingface.train(tmp_path, data=huggingface.Stream(12), max_steps=9)
+
+
 def test_complete_comes_after_the_training(tmp_path: Path) -> None:
     survival = HuggingFaceCallback()
     with pytest.raises(RuntimeError, match=r"after trainer.train\(\) has returned"):

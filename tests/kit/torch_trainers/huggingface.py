@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,18 @@ class Rows(torch.utils.data.Dataset[Any]):
         start = index + int(torch.randint(0, 9, ())) if self._noise else index
         row = (torch.arange(16) + start) % 64
         return {"input_ids": row, "labels": row}
+
+
+class Stream(torch.utils.data.IterableDataset[Any]):
+    """The same sequences, `n` of them, without a length."""
+
+    def __init__(self, n: int) -> None:
+        self._n = n
+
+    def __iter__(self) -> Iterator[Any]:
+        rows = Rows()
+        for index in range(self._n):
+            yield rows[index % len(rows)]
 
 
 class Events(TrainerCallback):

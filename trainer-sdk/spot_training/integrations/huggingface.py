@@ -20,21 +20,20 @@ import dataclasses
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from transformers import TrainerCallback
 
 from spot_training import randomness
 from spot_training.exits import tell
 from spot_training.integrations import huggingface_limits as limits
+from spot_training.integrations.attached import Attached
 from spot_training.integrations.huggingface_folder import lay_out, position_of
-from spot_training.integrations.opening import announce
-from spot_training.run import NoticeCallback, Run
-from spot_training.starting import Opened, refuse, take_up
+from spot_training.starting import Opened, refuse
 from spot_training.state import CARRIED, TrainingState
 
 
-class SpotCallback(TrainerCallback):
+class SpotCallback(Attached, TrainerCallback):
     """Saves, pauses and resumes a Trainer; make it together with the Trainer.
 
     `callbacks` are those of the Trainer's callbacks that keep state (`EarlyStoppingCallback`): the
@@ -43,14 +42,14 @@ class SpotCallback(TrainerCallback):
     """
 
     framework = "the Hugging Face Trainer"
+    trains_by = "trainer.train()"
+    resumes_by = "trainer.train(resume_from_checkpoint=spot.resume_path())"
 
     def __init__(self, *, callbacks: Sequence[Any] = ()) -> None:
+        super().__init__()
         self._callbacks = list(callbacks)
         self._model: Any = None
-        self._opened: Opened | None = None
-        self._on_notice: NoticeCallback | None = None
         self._folder: Path | None = None
-        self._run: Run | None = None
         self._state: Any = None
         self._control: Any = None
         self._sized = True
@@ -58,28 +57,12 @@ class SpotCallback(TrainerCallback):
         self._samples = (0, 0)
         self._epoch = 0
         self._pending = False
-        self._ended = False
         self._drawn: Any = None
         self._watching = True
         self._silence = contextlib.ExitStack()
         self._busy = False
-        announce(self)
 
-    def complete(self) -> None:
-        """The job is done: the final state is committed and marked as the job's result.
-
-        Call it last, when everything else that is to stay was written. Raises RuntimeError if
-        `train()` has not ended, or the commit failed.
-        """
-        if self._run is None or not self._ended:
-            raise RuntimeError("complete() comes after trainer.train() has returned")
-        self._run.complete()
-
-    def accept(self, opened: Opened, on_notice: NoticeCallback | None) -> str | None:
-        """See opening.Integration."""
-        self._opened, self._on_notice = opened, on_notice
-        if opened.restore is None:
-            return None
+    def _lay_out(self, opened: Opened) -> str:
         if self._model is None:
             opened.decline("pass the SpotCallback to Trainer(callbacks=[…]), before resume_path()")
         carried = opened.plain[CARRIED]
@@ -105,16 +88,12 @@ class SpotCallback(TrainerCallback):
         self._measure(args, loader)
         for problem in limits.unsaved(state, self._callbacks):
             opened.decline(problem)
-        self._run = take_up(opened, self._training_state(given), seed=0, on_notice=self._on_notice)
+        self._take_up(opened, self._training_state(given))
         if opened.restore is not None:
             self._go_on(opened.plain[CARRIED], loader)
         self._epoch = state.global_step // self._per_epoch
         for line in limits.inexact(args, loader):
             tell(f"not exact after an interruption: {line}")
-        try:
-            self._run.rehearse()
-        except TypeError as error:
-            opened.decline(f"this training has state that cannot be kept: {error}")
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         run = self._running()
@@ -138,7 +117,7 @@ class SpotCallback(TrainerCallback):
 
     def on_prediction_step(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         if self._run is None:
-            return  # an evaluation before the training
+            return  # an evaluation before the training, or after complete()
         if not self._busy:
             self._busy = True
             self._silence.enter_context(self._run.busy("evaluation"))
@@ -161,15 +140,13 @@ class SpotCallback(TrainerCallback):
     # -- beginning ---------------------------------------------------------------------------------
 
     def _taken(self, state: Any) -> Opened:
-        opened, self._opened = self._opened, None
-        if opened is None:
-            _refuse_without_path()
+        opened = self._take()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
         if opened.restore is not None:
             carried = opened.plain[CARRIED]
             if state.global_step != position_of(carried):
-                _refuse_without_path(opened)
+                self._decline_without_path(opened)
             state.global_step = carried["state"]["global_step"]
             if carried["ended"] and state.max_steps > carried["state"]["max_steps"]:
                 opened.decline(
@@ -261,17 +238,3 @@ class SpotCallback(TrainerCallback):
     def _at_end(self) -> bool:
         reached = self._state.global_step >= self._state.max_steps
         return bool(reached or self._control.should_training_stop)
-
-    def _running(self) -> Run:
-        if self._run is None:
-            raise RuntimeError("the SpotCallback was added after the training had begun")
-        return self._run
-
-
-def _refuse_without_path(opened: Opened | None = None) -> NoReturn:
-    reason = (
-        "call trainer.train(resume_from_checkpoint=spot.resume_path()): a callback cannot resume"
-    )
-    if opened is not None:
-        opened.decline(reason)
-    refuse(reason)

@@ -27,22 +27,20 @@ from spot_training.checkpoint import codec
 from spot_training.data import samples_in
 from spot_training.exits import tell
 from spot_training.integrations import lightning_limits as limits
+from spot_training.integrations.attached import Attached
 from spot_training.integrations.lightning_dump import (
     InMemory,
     before_a_batch,
     before_validation,
     dump,
 )
-from spot_training.integrations.opening import announce
-from spot_training.run import NoticeCallback, Run
-from spot_training.starting import Opened, refuse, take_up
+from spot_training.run import Run
+from spot_training.starting import Opened
 from spot_training.state import CARRIED, TrainingState
 from spot_training.torch_state.modules import METADATA, ModuleState
 
-_WITHOUT_PATH = "call trainer.fit(…, ckpt_path=spot.resume_path()): a callback alone cannot resume"
 
-
-class SpotCallback(Callback):
+class SpotCallback(Attached, Callback):
     """Saves, pauses and resumes a Lightning Trainer; make it together with the Trainer.
 
     `fit()` leaves by spot.Paused (SystemExit 0) after a certain notice; it returns only when the
@@ -50,41 +48,26 @@ class SpotCallback(Callback):
     """
 
     framework = "Lightning"
+    trains_by = "trainer.fit()"
+    resumes_by = "trainer.fit(…, ckpt_path=spot.resume_path())"
 
     def __init__(self) -> None:
+        super().__init__()
         self._trainer: Any = None
-        self._opened: Opened | None = None
-        self._on_notice: NoticeCallback | None = None
         self._path = ""
         self._io: Any = None
         self._loaded = False
         self._sigterm: Any = None
-        self._run: Run | None = None
         self._steps = 0
         self._samples = 0
         self._entered: int | None = None
         self._batches_that_stepped: int | None = None
         self._correct: Any = None
         self._pending = False
-        self._ended = False
-        announce(self)
 
-    def complete(self) -> None:
-        """The job is done: the final state is committed and marked as the job's result.
-
-        Call it last, when everything else that is to stay was written. Raises RuntimeError if
-        `fit()` has not ended, or the commit failed.
-        """
-        if self._run is None or not self._ended:
-            raise RuntimeError("complete() comes after trainer.fit() has returned")
-        self._run.complete()
-
-    def accept(self, opened: Opened, on_notice: NoticeCallback | None) -> str | None:
-        """See opening.Integration."""
-        self._opened, self._on_notice = opened, on_notice
-        if opened.restore is None:
-            return None
-        self._path = f"checkpoint {opened.restore.manifest.id} of spot-training"
+    def _lay_out(self, opened: Opened) -> str:
+        checkpoint = opened.restore.manifest.id if opened.restore else ""
+        self._path = f"checkpoint {checkpoint} of spot-training"
         return self._path
 
     # -- Lightning's hooks, in their order ---------------------------------------------------------
@@ -93,9 +76,7 @@ class SpotCallback(Callback):
         if stage != "fit":
             return
         self._trainer = trainer
-        opened = self._opened
-        if opened is None:
-            refuse(_WITHOUT_PATH)
+        opened = self._opened or self._take()
         for problem in limits.refused(trainer):
             opened.decline(problem)
         if opened.restore is not None:
@@ -107,7 +88,7 @@ class SpotCallback(Callback):
         if self._io is not None:
             trainer.strategy.checkpoint_io, self._io = self._io, None
             if self._opened is not None and not self._loaded:
-                self._opened.decline(_WITHOUT_PATH)
+                self._decline_without_path(self._opened)
         if self._carried_of(self._opened).get("ended"):
             trainer.should_stop = True  # early stopping is not among what Lightning keeps
 
@@ -188,20 +169,14 @@ class SpotCallback(Callback):
         return dict(codec.from_plain(opened.plain[CARRIED], opened.stored))
 
     def _begin(self, trainer: Any, module: Any) -> None:
-        opened, self._opened = self._opened, None
-        if opened is None:
-            refuse(_WITHOUT_PATH)
+        opened = self._take()
         carried = self._carried_of(opened)
         state = TrainingState(objects=self._objects(trainer, module), carried=self._carried)
-        self._run = take_up(opened, state, seed=0, on_notice=self._on_notice)
-        self._steps, self._samples = trainer.global_step, self._run.samples
+        run = self._take_up(opened, state)
+        self._steps, self._samples = trainer.global_step, run.samples
         if carried:
             loops = carried["checkpoint"]["loops"]["fit_loop"]
             self._batches_that_stepped = loops["epoch_loop.state_dict"]["_batches_that_stepped"]
-        try:
-            self._run.rehearse()
-        except TypeError as error:
-            opened.decline(f"this training has state that cannot be kept: {error}")
 
     def _objects(self, trainer: Any, module: Any) -> dict[str, Any]:
         schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]
@@ -262,11 +237,6 @@ class SpotCallback(Callback):
         if self._correct is not None:
             self._correct(checkpoint)
         return {"framework": self.framework, "ended": self._ended, "checkpoint": checkpoint}
-
-    def _running(self) -> Run:
-        if self._run is None:
-            raise RuntimeError("the SpotCallback was added after the training had begun")
-        return self._run
 
 
 class _Undisturbed:

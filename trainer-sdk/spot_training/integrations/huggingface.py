@@ -202,7 +202,7 @@ class SpotCallback(Attached, TrainerCallback):
     def _pause_before(self, what: str, state: Any) -> None:
         """With a certain notice there is no time for it."""
         run = self._running()
-        if not run.warned:
+        if not run.warned or not (self._pending or self._ended):
             return
         if not self._ended:
             tell(f"the {what} at step {state.global_step} is cut off and will not be repeated")

@@ -21,6 +21,7 @@ import warnings
 from typing import Any
 
 from lightning.pytorch import Callback
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from spot_training import randomness
 from spot_training.checkpoint import codec
@@ -138,6 +139,10 @@ class SpotCallback(Attached, Callback):
         self._ended = True
         self._end_step()
         self._running().save("final")
+
+    def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
+        if isinstance(exception, SIGTERMException) and self._run is not None:
+            self._end_step()  # a SIGTERM from before `_keep_sigterm`: Lightning was about to leave
 
     def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
         if self._run is None:  # the training had ended before: Lightning skipped it

@@ -49,6 +49,7 @@ KINDS: dict[str, Train] = {
     ),
     "Lightning, validating after epochs": partial(lightning.train, validate=True),
     "Lightning, saving for itself too": partial(lightning.train, saves=True),
+    "Lightning, with a loader that knows its place": partial(lightning.train, positioned=True),
     "Lightning, by steps": partial(lightning.train, epochs=-1, max_steps=25),
 }
 CUTS = {

@@ -3,6 +3,7 @@ noise drawn while samples are read, a schedule by steps."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import lightning
 import spot_training as spot
 import torch
 from kit.torch_trainers import common
-from kit.torch_trainers.common import BATCH, EPOCHS, SAMPLES, State
+from kit.torch_trainers.common import BATCH, EPOCH_STEPS, EPOCHS, SAMPLES, State
 from lightning.pytorch.callbacks import ModelCheckpoint
 from spot_training.integrations.lightning import SpotCallback
 from torch.utils.data import DataLoader, Dataset
@@ -24,6 +25,36 @@ class Points(Dataset[Any]):
 
     def __getitem__(self, index: int) -> Any:
         return torch.full((8,), index / SAMPLES) + 0.1 * torch.randn(8), torch.tensor([index % 3.0])
+
+
+class Positioned:
+    """A loader that finds its place by itself; its order depends on the epoch alone."""
+
+    def __init__(self) -> None:
+        self._epoch = self._at = 0
+        self._points = Points()
+
+    def __len__(self) -> int:
+        return EPOCH_STEPS
+
+    def __iter__(self) -> Iterator[Any]:
+        torch.rand(())  # as a DataLoader does
+        return self._rest()
+
+    def _rest(self) -> Iterator[Any]:
+        order = torch.randperm(SAMPLES, generator=torch.Generator().manual_seed(self._epoch))
+        for batch in range(self._at, EPOCH_STEPS):
+            rows = order[batch * BATCH :][:BATCH].tolist()
+            points, targets = zip(*(self._points[row] for row in rows), strict=True)
+            last = batch + 1 == EPOCH_STEPS
+            self._epoch, self._at = (self._epoch + 1, 0) if last else (self._epoch, batch + 1)
+            yield torch.stack(points), torch.stack(targets)
+
+    def state_dict(self) -> dict[str, int]:
+        return {"epoch": self._epoch, "at": self._at}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self._epoch, self._at = state["epoch"], state["at"]
 
 
 class Model(lightning.LightningModule):
@@ -81,7 +112,7 @@ def train(
     saves: bool = False,
     epochs: int = EPOCHS,
     model: Any = None,
-    loader: Any = None,
+    positioned: bool = False,
     callbacks: Any = (),
     **settings: Any,
 ) -> State:
@@ -108,7 +139,7 @@ def train(
     )
     trainer.fit(
         model,
-        loader or DataLoader(Points(), batch_size=BATCH, shuffle=True),
+        Positioned() if positioned else DataLoader(Points(), batch_size=BATCH, shuffle=True),
         DataLoader(Points(), batch_size=BATCH) if validate else None,
         ckpt_path=spot.resume_path(directory=directory, interval=interval),
     )

@@ -34,6 +34,7 @@ from spot_training.integrations.lightning_dump import (
     before_a_batch,
     before_validation,
     dump,
+    place_loaders,
 )
 from spot_training.run import Run
 from spot_training.starting import Opened
@@ -62,6 +63,8 @@ class SpotCallback(Attached, Callback):
         self._steps = 0
         self._samples = 0
         self._entered: int | None = None
+        self._positioned: list[Any] = []
+        self._places: list[Any] = []
         self._batches_that_stepped: int | None = None
         self._correct: Any = None
         self._pending = False
@@ -121,6 +124,7 @@ class SpotCallback(Attached, Callback):
         self._pending = trainer.global_step > self._steps
         if self._pending:
             self._running().mark()
+            self._places = [loader.state_dict() for loader in self._positioned]
 
     def on_validation_batch_start(
         self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
@@ -182,6 +186,7 @@ class SpotCallback(Attached, Callback):
         if carried:
             loops = carried["checkpoint"]["loops"]["fit_loop"]
             self._batches_that_stepped = loops["epoch_loop.state_dict"]["_batches_that_stepped"]
+            self._places = loops["state_dict"]["combined_loader"]
 
     def _objects(self, trainer: Any, module: Any) -> dict[str, Any]:
         schedulers = [config.scheduler for config in trainer.lr_scheduler_configs]
@@ -214,7 +219,13 @@ class SpotCallback(Attached, Callback):
         self._enter(trainer.current_epoch)
         run = self._running()
         consumed = progress.current.completed
-        if not all(limits.positioned(loader) for loader in loaders):
+        if all(limits.positioned(loader) for loader in loaders):
+            self._positioned = loaders
+            if self._places and not consumed:  # begun once more, with the right random state
+                for loader, place in zip(loaders, self._places, strict=True):
+                    loader.load_state_dict(place)
+                iter(fetcher)
+        else:
             iter(fetcher)
             for _ in range(consumed):
                 next(fetcher)
@@ -239,6 +250,7 @@ class SpotCallback(Attached, Callback):
 
     def _carried(self) -> dict[str, Any]:
         checkpoint = dump(self._trainer)
+        place_loaders(checkpoint, self._places)
         if self._correct is not None:
             self._correct(checkpoint)
         return {"framework": self.framework, "ended": self._ended, "checkpoint": checkpoint}

@@ -160,7 +160,7 @@ class SpotCallback(Attached, TrainerCallback):
         scaler = getattr(wrapped, "scaler", None)
         objects = {
             "model": given["model"],
-            "optimizer": getattr(wrapped, "optimizer", wrapped),  # accelerate's wrapper has none
+            "optimizer": getattr(wrapped, "optimizer", wrapped),  # out of accelerate's wrapper
             "scheduler": given["lr_scheduler"],
         }
         scalers = {} if scaler is None else {"scaler": scaler}

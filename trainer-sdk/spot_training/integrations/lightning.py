@@ -130,10 +130,14 @@ class SpotCallback(Attached, Callback):
         self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
         run = self._run
-        if run is not None and run.warned and self._pending and not trainer.sanity_checking:
+        if run is None or trainer.sanity_checking or not run.warned:
+            return
+        if self._pending:
             tell(f"the validation at step {trainer.global_step} is cut off, and done again")
             self._correct = before_validation
             self._end_step()
+        if self._ended:
+            run.heed()  # the script validates once more, behind its training
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
         if self._run is not None and not trainer.sanity_checking:

@@ -84,7 +84,7 @@ test: env-torch toolchain images static ## every tier, on real parts (warm < 25 
 	$(BIN)/pytest tests/unit tests/properties tests/frameworks tests/simulation tests/integration tests/e2e tests/campaigns tests/benchmarks
 
 .PHONY: frameworks
-frameworks: env-torch toolchain ## training with torch: interrupted equals uninterrupted, bit for bit (< 3 min)
+frameworks: env-torch toolchain ## training with torch, Hugging Face, Lightning: interrupted equals uninterrupted, bit for bit (< 4 min)
 	$(BIN)/pytest -q tests/frameworks
 
 .PHONY: simulation

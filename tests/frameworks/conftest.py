@@ -18,12 +18,14 @@ if importlib.util.find_spec("torch") is None:
 
 @pytest.fixture(autouse=True)
 def _alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No setting of the caller's, and global generators that are put back."""
+    """No sidecar, no model hub, no setting of the caller's; one thread, so that sums are added in
+    one order (and threads that wait for each other on a busy machine take seconds)."""
     import torch  # noqa: PLC0415 - the message above comes first
 
     for name in ("SPOT_SOCKET", "SPOT_DIR", "SPOT_INTERVAL", "SPOT_GRACE_SECONDS"):
         monkeypatch.delenv(name, raising=False)
-    torch.set_num_threads(1)  # threads that wait for each other on a busy machine take seconds
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    torch.set_num_threads(1)
     state = torch.get_rng_state()
     with global_randomness():
         yield

@@ -15,6 +15,7 @@ from __future__ import annotations
 from spot_training.data import ShuffledBatches
 from spot_training.exits import AlreadyCompleted, Paused, Refused, StateDiffers, Stopped
 from spot_training.frameworks import seeded
+from spot_training.integrations.opening import resume_path
 from spot_training.notices import Notice
 from spot_training.run import Run
 from spot_training.sources import Order, WrongData
@@ -37,5 +38,6 @@ __all__ = [
     "WrongData",
     "refuse",
     "resume",
+    "resume_path",
     "seeded",
 ]

@@ -125,6 +125,30 @@ class Cursor:
         """Samples consumed outside of `walk`."""
         self.samples += samples
 
+    def enter(
+        self, epoch: int, *, capture: Callable[[], Any], restore: Callable[[Any], None]
+    ) -> None:
+        """A framework begins to read the data of `epoch`, which it walks by itself.
+
+        The epoch that was interrupted gets the random state that it was begun with; `settle` has to
+        follow once what was consumed is read again or skipped.
+        """
+        if self._resume_with is not None and epoch == self.epoch and self.begun_with is not None:
+            restore(self.begun_with)
+            return
+        self.settle(restore)
+        self.epoch = epoch
+        self.begun_with = capture()
+
+    def settle(self, restore: Callable[[Any], None], *, consumed: bool = True) -> None:
+        """Puts back the random state that the checkpoint was taken in; once after a resume.
+
+        Where nothing of the epoch was `consumed`, to begin it has led to that state by itself.
+        """
+        if self._resume_with is not None and consumed:
+            restore(self._resume_with)
+        self._resume_with = None
+
     def walk(
         self,
         data: Order[Batch] | Iterable[Batch],
@@ -169,9 +193,9 @@ class Cursor:
     ) -> Iterator[Batch]:
         self._expect_same(data)
         source = self._source = source_of(data)
-        self._note(source.doubt)
+        self.note(source.doubt)
         if self.batches and source.streams != self._streams:
-            self._note(
+            self.note(
                 f"epoch {self.epoch} was begun with {self._streams} workers and goes on with "
                 f"{source.streams}: keep num_workers, or give every sample a seed (spot.seeded)"
             )
@@ -185,7 +209,7 @@ class Cursor:
         restore(self.begun_with)
         sources.restore(source, self._own_begun)
         iterator = self._behind(source)
-        restore(self._resume_with)  # undoes what the script drew before it came here again
+        self.settle(restore)  # undoes what the script drew before it came here again
         sources.restore(source, pending or ())
         return iterator
 
@@ -202,14 +226,17 @@ class Cursor:
                 )
         looked_at = self._head and source.comparable and batch is not _END
         if looked_at and head_of(batch) != self._head:
-            self._note(
+            self.note(
                 f"batch {self.batches} of epoch {self.epoch} was another one when it was fetched "
                 "again: the data does not depend on the random state alone"
             )
         return iterator
 
-    def _note(self, doubt: str) -> None:
-        """Tells it once in each process; the lineage keeps the first one."""
+    def note(self, doubt: str) -> None:
+        """A reason why the run may have, or get, other bits than an uninterrupted one.
+
+        Told once in each process; the lineage keeps the first one.
+        """
         if doubt and doubt not in self._told:
             self._told.append(doubt)
             tell(f"not sure to be exact behind an interruption: {doubt}")

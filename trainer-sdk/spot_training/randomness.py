@@ -14,15 +14,23 @@ from spot_training.checkpoint import codec
 
 def capture(rng: np.random.Generator) -> Any:
     """All states as plain data."""
-    imported = frameworks.imported().items()
-    return codec.to_plain(
-        {
+    return Mark(rng).to_plain()
+
+
+class Mark:
+    """All states at one instant: cheap to take at every step, and made plain only if saved."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        imported = frameworks.imported().items()
+        self._states = {
             "python": random.getstate(),
             "numpy": np.random.get_state(legacy=False),
             "run": rng.bit_generator.state,
-        }
-        | {name: package.randomness.capture() for name, package in imported}
-    )
+        } | {name: package.randomness.capture() for name, package in imported}
+
+    def to_plain(self) -> Any:
+        """As `capture`."""
+        return codec.to_plain(self._states)
 
 
 def restore(plain: Any, rng: np.random.Generator) -> None:

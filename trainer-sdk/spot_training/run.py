@@ -57,6 +57,7 @@ class Run:
         self._durable_at = 0.0
         self._log = steplog.from_environment()
         self._closed = False
+        self._marked: randomness.Mark | None = None
 
     @property
     def attempt(self) -> int:
@@ -92,11 +93,7 @@ class Run:
         one consumed is seen to be another, stderr and the checkpoints say so. Raises WrongData if
         the data cannot be what was trained on before.
         """
-        return self._cursor.walk(
-            data,
-            capture=lambda: randomness.capture(self.rng),
-            restore=lambda plain: randomness.restore(plain, self.rng),
-        )
+        return self._cursor.walk(data, capture=self._randomness, restore=self._restore_randomness)
 
     def step(self, *, samples: int = 0, **metrics: float) -> None:
         """One optimizer step is done; call it once for each, after the state was changed.
@@ -111,13 +108,21 @@ class Run:
         self.metrics = {name: float(value) for name, value in metrics.items()}
         self._publish()
         self._note("step")
+        self.heed()
+        if time.monotonic() >= self._due():
+            self._save_periodically()
+
+    def heed(self) -> None:
+        """Looks for a notice; for where the next `step` is far, as in a long evaluation.
+
+        Raises Paused after a certain notice, as `step` does.
+        """
+        self._expect_open()
         notice = self._backend.notice()
         if notice is not None and notice != self._heard:
             self._hear(notice)
         if notice is not None and notice.certain:
             self._pause(notice)
-        elif time.monotonic() >= self._due():
-            self._save_periodically()
 
     def save(self, reason: str = "manual") -> bool:
         """Takes a snapshot now if an arena is free; returns whether it was taken.
@@ -156,6 +161,40 @@ class Run:
         finally:
             self._backend.busy(None)
 
+    # -- what frameworks need that have loops of their own -----------------------------------------
+
+    @property
+    def warned(self) -> bool:
+        """Whether a certain notice is in force: the next `step` or `heed` raises Paused."""
+        notice = self._backend.notice()
+        return notice is not None and notice.certain
+
+    def doubt(self, why: str) -> None:
+        """Going on behind an interruption may not be exact: told, and kept with the checkpoints."""
+        self._cursor.note(why)
+
+    def enter_epoch(self, epoch: int) -> None:
+        """The framework is about to iterate over the data of `epoch`, which it walks by itself."""
+        self._cursor.enter(epoch, capture=self._randomness, restore=self._restore_randomness)
+
+    def mark(self) -> None:
+        """The random state here, before the next batch is read, is the one that checkpoints hold.
+
+        For frameworks whose steps are over only when that batch was read. Holds until the next one.
+        """
+        self._marked = randomness.Mark(self.rng)
+
+    def settle(self, *, consumed: bool = True) -> None:
+        """What was consumed is skipped: the random state of the checkpoint is put back, once.
+
+        If nothing was `consumed` of the epoch, to enter it was enough.
+        """
+        self._cursor.settle(self._restore_randomness, consumed=consumed)
+
+    def rehearse(self) -> None:
+        """Lays a snapshot out without taking it; raises TypeError naming what cannot be kept."""
+        self._writer.prepare(*self._capture())
+
     # -- what `resume` does with a run -------------------------------------------------------------
 
     def restore(self, plain: dict[str, Any]) -> None:
@@ -166,7 +205,7 @@ class Run:
         self.metrics = dict(position["metrics"])
         if self._seed is None:
             self._seed = position["seed"]
-        randomness.restore(plain["rng"], self.rng)
+        self._restore_randomness(plain["rng"])
 
     def begin(self, *, fresh: bool) -> None:
         """The state is ready: time counts from here."""
@@ -213,7 +252,7 @@ class Run:
             "metrics": _finite(self.metrics),
             "seed": self._seed,
         }
-        return arrays, plain | {"position": position, "rng": randomness.capture(self.rng)}
+        return arrays, plain | {"position": position, "rng": self._marked_randomness()}
 
     def _facts(self, reason: str, stall: float) -> SnapshotFacts:
         return SnapshotFacts(
@@ -288,6 +327,15 @@ class Run:
         return f"not enough time to commit step {self._step}, the last checkpoint is kept"
 
     # -- the rest ----------------------------------------------------------------------------------
+
+    def _randomness(self) -> Any:
+        return randomness.capture(self.rng)
+
+    def _marked_randomness(self) -> Any:
+        return self._randomness() if self._marked is None else self._marked.to_plain()
+
+    def _restore_randomness(self, plain: Any) -> None:
+        randomness.restore(plain, self.rng)
 
     def _publish(self) -> None:
         self._backend.publish(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 from spot_training import randomness, snapshots
 from spot_training.backends.backend import Backend, Done, Halt, Restore
+from spot_training.checkpoint.codec import Array
 from spot_training.checkpoint.records import UnsupportedSchema
 from spot_training.exits import AlreadyCompleted, Refused, StateDiffers, Stopped, leave, tell
 from spot_training.run import NoticeCallback, Run
@@ -64,17 +66,62 @@ def start(
     on_notice: NoticeCallback | None = None,
 ) -> Run:
     """`resume` on a given backend."""
-    began = time.monotonic()
+    opened = open_attempt(backend)
+    run = take_up(opened, state, seed=seed, on_notice=on_notice)
+    if opened.restore is None and seed is not None:
+        randomness.seed_globals(seed, backend.rank)
+    return run
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An attempt that may train. Its checkpoint, if there is one, verified and is not loaded yet:
+    `stored` are views of its bytes, `plain` is its typed state."""
+
+    backend: Backend
+    began: float
+    restore: Restore | None = None
+    stored: dict[str, Array] = field(default_factory=dict)
+    plain: dict[str, Any] = field(default_factory=dict)
+
+    def decline(self, reason: str) -> NoReturn:
+        """Gives the attempt up, for good: see `refuse`."""
+        self.backend.close()
+        refuse(reason)
+
+
+def open_attempt(backend: Backend) -> Opened:
+    """Waits for the grant and for the checkpoint; whoever may not train is turned away here."""
+    opened = Opened(backend, time.monotonic())
     beginning = backend.begin()
     if isinstance(beginning, Done | Halt):
         _turn_away(backend, beginning)
+    if not isinstance(beginning, Restore):
+        return opened
+    try:
+        stored, plain = snapshots.read(beginning.payload)
+    except UnsupportedSchema as error:
+        opened.decline(str(error))
+    return replace(opened, restore=beginning, stored=stored, plain=plain)
+
+
+def take_up(
+    opened: Opened,
+    state: TrainingState,
+    *,
+    seed: int | None = None,
+    on_notice: NoticeCallback | None = None,
+) -> Run:
+    """Loads the checkpoint into the state, compares what the state holds then, begins the run.
+
+    `seed` is that of `run.rng` alone.
+    """
+    backend = opened.backend
     rng = randomness.generator(seed, backend.rank)
     run = Run(backend, state, rng=rng, seed=seed, on_notice=on_notice)
-    if isinstance(beginning, Restore):
-        _restore(run, backend, state, beginning, began)
-    elif seed is not None:
-        randomness.seed_globals(seed, backend.rank)
-    run.begin(fresh=not isinstance(beginning, Restore))
+    if opened.restore is not None:
+        _restore(run, opened, opened.restore, state)
+    run.begin(fresh=opened.restore is None)
     return run
 
 
@@ -120,26 +167,23 @@ def _turn_away(backend: Backend, beginning: Done | Halt) -> NoReturn:
     leave(Stopped(beginning.word, beginning.reason))
 
 
-def _restore(
-    run: Run, backend: Backend, state: TrainingState, beginning: Restore, began: float
-) -> None:
+def _restore(run: Run, opened: Opened, found: Restore, state: TrainingState) -> None:
+    backend, plain = opened.backend, opened.plain
     try:
-        stored, plain = snapshots.read(beginning.payload)
-        state.restore(plain, stored)
-    except (WrongState, UnsupportedSchema) as error:
-        backend.close()
-        refuse(str(error))
-    stored.clear()
-    differs = state.differences(plain, beginning.tensors, beginning.algorithm)
+        state.restore(plain, opened.stored)
+    except WrongState as error:
+        opened.decline(str(error))
+    opened.stored.clear()
+    differs = state.differences(plain, found.tensors, found.algorithm)
     if not differs:
         run.restore(plain)
-    beginning.payload.release()
-    step = beginning.manifest.step
-    backend.resumed(step=step, differs=differs, seconds=time.monotonic() - began)
+    found.payload.release()
+    step, seconds = found.manifest.step, time.monotonic() - opened.began
+    backend.resumed(step=step, differs=differs, seconds=seconds)
     if differs:
         backend.close()
         raise StateDiffers(
-            f"after loading checkpoint {beginning.manifest.id} the trainer holds something else "
+            f"after loading checkpoint {found.manifest.id} the trainer holds something else "
             f"in {', '.join(differs[:5])}{' and others' if len(differs) > 5 else ''}; "
             "state_dict() and load_state_dict() must keep every value and dtype"
         )

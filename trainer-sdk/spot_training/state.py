@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -15,6 +15,7 @@ from spot_training.checkpoint.digest import algorithm
 from spot_training.checkpoint.tensors import Order, content_of, order_of
 from spot_training.placing import placed, same_spec
 
+CARRIED = "carried"
 _ARRAYS, _EXTRAS, _ORDERS = "arrays", "extras", "orders"
 _SHOWN = 5
 
@@ -55,15 +56,27 @@ class TrainingState:
         arrays: Mapping[str, Any] | None = None,
         objects: Mapping[str, Any] | None = None,
         extras: MutableMapping[str, Any] | None = None,
+        carried: Callable[[], Mapping[str, Any]] | None = None,
     ) -> None:
-        """Checks that everything given can be saved and restored; TypeError says what cannot."""
+        """Checks that everything given can be saved and restored; TypeError says what cannot.
+
+        `carried` says what else a framework needs to go on. It is saved with the rest, and handed
+        to the framework before that begins: nothing of it is restored or compared here.
+        """
         frameworks.imported()
         self._arrays = dict(_flat(arrays or {}, _ARRAYS))
         self._objects = {name: stateful(value, name) for name, value in (objects or {}).items()}
         self.extras: MutableMapping[str, Any] = {} if extras is None else extras
+        self._carried = carried
 
     def capture(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Every array and tensor by its name (not copied), and the rest as plain data."""
+        found, plain = self._held()
+        if self._carried is not None:
+            plain[CARRIED] = codec.to_plain(dict(self._carried()), arrays=found, path=CARRIED)
+        return found, plain
+
+    def _held(self) -> tuple[dict[str, Any], dict[str, Any]]:
         frameworks.imported()
         found: dict[str, Any] = dict(self._arrays)
         plain = {
@@ -95,13 +108,14 @@ class TrainingState:
     ) -> list[str]:
         """Names of what differs now from the checkpoint's tensors and typed state (V5)."""
         digest = algorithm(algorithm_name)
-        arrays, held = self.capture()
+        arrays, held = self._held()
         wrong = [
             name
             for name, array in arrays.items()
             if name in digests and digest.of(content_of(array)) != digests[name]
         ]
-        missing = [name for name in digests if name not in arrays and not name.startswith("__")]
+        elsewhere = ("__", f"{CARRIED}/")
+        missing = [name for name in digests if name not in arrays if not name.startswith(elsewhere)]
         return sorted(wrong + missing + _differing(plain, codec.parse(codec.text(held))))
 
     def _restore_extra(self, name: str, item: Any, saved: _Saved) -> None:

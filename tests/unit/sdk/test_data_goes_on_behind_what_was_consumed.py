@@ -216,6 +216,39 @@ def test_another_batch_in_the_place_of_the_last_one_is_seen() -> None:
     assert "batch 2 of epoch 0 was another one" in other.doubt
 
 
+@pytest.mark.parametrize("stop", [3, 6, 9, 12])
+def test_a_framework_that_walks_the_data_itself_goes_on_exactly(stop: int) -> None:
+    """It begins an epoch, skips what was consumed by reading it, and goes on."""
+
+    def attempt(cursor: Cursor, done: int, until: int) -> list[float]:
+        log = []
+        for epoch in range(done // 6, 3):
+            cursor.enter(epoch, capture=lambda: randomness.capture(rng), restore=restore)
+            skipped = done - 6 * epoch if epoch == done // 6 else 0
+            batches = iter(DrawingLoader(6))
+            for _ in range(skipped):
+                next(batches)
+            cursor.settle(restore, consumed=skipped > 0)
+            for batch in batches:
+                log.append(float(batch.sum() + random.random() + np.random.random()))
+                if done + len(log) == until:
+                    return log
+        return log
+
+    def restore(plain: Any) -> None:
+        randomness.restore(plain, rng)
+
+    rng = np.random.default_rng(5)
+    randomness.seed_globals(5, 0)
+    expected = attempt(Cursor(), 0, 99)
+    randomness.seed_globals(5, 0)
+    cursor = Cursor()
+    found = attempt(cursor, 0, stop)
+    cursor = reborn(cursor, now=randomness.capture(rng))
+    randomness.seed_globals(1234, 0)
+    assert found + attempt(cursor, stop, 99) == expected
+
+
 def test_a_loader_that_became_shorter_is_refused() -> None:
     rng = np.random.default_rng(0)
     cursor = Cursor()

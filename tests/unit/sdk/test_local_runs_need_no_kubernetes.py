@@ -214,6 +214,7 @@ def test_a_child_that_outlives_a_killed_trainer_does_not_keep_its_directory(tmp_
 def test_the_public_names_are_these() -> None:
     assert sorted(spot.__all__) == [
         "AlreadyCompleted", "Notice", "Order", "Paused", "Refused", "Run", "ShuffledBatches",
-        "StateDiffers", "Stateful", "Stopped", "WrongData", "refuse", "resume", "seeded",
+        "StateDiffers", "Stateful", "Stopped", "WrongData", "refuse", "resume", "resume_path",
+        "seeded",
     ]  # fmt: skip
     assert all(hasattr(spot, name) for name in spot.__all__)

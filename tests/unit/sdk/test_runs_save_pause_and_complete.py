@@ -328,3 +328,36 @@ def test_epochs_and_batches_count_samples() -> None:
     assert run.samples == 20
     assert [facts.samples for facts in backend.facts] == [4, 8, 10, 14, 18, 20]
     assert [facts.epoch for facts in backend.facts] == [0, 0, 0, 1, 1, 1]
+
+
+def test_between_steps_a_notice_is_heeded_when_asked() -> None:
+    backend, warned = ScriptedBackend(), []
+    trainer = Trainer(backend)
+    trainer.step(2)
+    for notice in (None, a_notice("Rebalance"), a_notice()):
+        backend.current = notice
+        warned.append(trainer.run.warned)
+        if not warned[-1]:
+            trainer.run.heed()
+    assert warned == [False, False, True]
+    with pytest.raises(spot.Paused, match="step 2 is committed"):
+        trainer.run.heed()
+
+
+def test_a_checkpoint_holds_the_random_state_that_was_marked() -> None:
+    backend = ScriptedBackend()
+    trainer = Trainer(backend, seed=7)
+    trainer.step()
+    trainer.run.mark()
+    expected = trainer.run.rng.random()
+    trainer.run.save()
+    resumed = Trainer(ScriptedBackend(beginning=restoring(backend.payloads[-1])), seed=1)
+    assert resumed.run.rng.random() == expected
+
+
+def test_what_cannot_be_kept_is_found_before_a_save_is_due() -> None:
+    backend = ScriptedBackend()
+    run = start(backend, TrainingState(extras={"tool": object()}))
+    with pytest.raises(TypeError, match=r"extras/tool: builtins.object cannot be saved"):
+        run.rehearse()
+    assert backend.asked == []

@@ -3,7 +3,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from spot_training.checkpoint.digest import digest_payload
+from spot_training.checkpoint.digest import best_algorithm, digest_payload
 from spot_training.state import TrainingState, WrongState
 
 
@@ -168,3 +168,18 @@ def test_arrays_must_be_writable_arrays(value: Any) -> None:
 def test_objects_must_have_state() -> None:
     with pytest.raises(TypeError, match=r"model=int has no state_dict\(\)"):
         TrainingState(objects={"model": 3})
+
+
+def test_what_a_framework_carries_is_saved_and_left_to_it() -> None:
+    noted = {"logs": [1.5], "best": np.ones(2)}
+    captured, plain = TrainingState(extras={"a": 1}, carried=lambda: noted).capture()
+    assert plain["carried"]["logs"] == [1.5]
+    np.testing.assert_array_equal(captured["carried/best"], np.ones(2))
+    target = TrainingState(extras={}, carried=lambda: {"logs": []})
+    target.restore(plain, captured)
+    digests = {"carried/best": "of something else"}
+    assert target.differences(plain, digests, best_algorithm()) == []
+
+
+def test_without_a_framework_nothing_is_carried() -> None:
+    assert "carried" not in TrainingState(extras={"a": 1}).capture()[1]

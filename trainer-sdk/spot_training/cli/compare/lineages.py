@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from spot_training.checkpoint.layout import Slot, Spec
 from spot_training.checkpoint.manifest import StoredObject
@@ -11,6 +12,7 @@ from spot_training.cli.compare.final import Final, Opened, opened
 from spot_training.cli.compare.report import Comparison
 from spot_training.cli.compare.steps import Steps
 from spot_training.cli.scratch import scratch
+from spot_training.state import CARRIED
 
 
 @dataclass(slots=True)
@@ -35,7 +37,8 @@ def compare(a: Final, b: Final, steps: Steps | None = None) -> Comparison:
             continue
         with opened(a, mine[who]) as one, opened(b, theirs[who]) as other:
             _tensors(found, one, other, label)
-            found.state += [label + line for line in plain.differences(one.state, other.state)]
+            mine_state, their_state = _compared(one.state), _compared(other.state)
+            found.state += [label + line for line in plain.differences(mine_state, their_state)]
     _files(found, a, b)
     return Comparison(
         a=a.title,
@@ -46,6 +49,11 @@ def compare(a: Final, b: Final, steps: Steps | None = None) -> Comparison:
         state=tuple(found.state),
         steps=steps,
     )
+
+
+def _compared(state: Any) -> Any:
+    """Without what a framework notes for itself: its logs have times in them."""
+    return {name: value for name, value in state.items() if name != CARRIED}
 
 
 def _files(found: _Found, a: Final, b: Final) -> None:

@@ -1,0 +1,1 @@
+"""Small trainings with real frameworks, the same at each start; run here or as programs."""

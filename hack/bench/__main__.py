@@ -32,7 +32,6 @@ def main() -> int:
         say,
         write_report,
     )
-    from benchmarks.kit.memory import touch  # noqa: PLC0415 - likewise
     from benchmarks.kit.quiet import Gate  # noqa: PLC0415 - likewise
 
     asked = argparse.ArgumentParser(description=__doc__)
@@ -54,8 +53,6 @@ def main() -> int:
     around = Circumstances(ROOT, scratch, memory, options.quick, options.seed, gate)
     sections = []
     try:
-        if not options.quick:
-            touch()
         for part in [options.only] if options.only else benchmark.parts:
             for section in benchmark.parts[part](around):
                 sections.append(section)

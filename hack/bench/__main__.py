@@ -19,6 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "hack")]
 NAMES = ("checkpoint",)
+PREFIX = "spot-bench-"
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own below it
 
 
@@ -31,7 +32,6 @@ def main() -> int:
         say,
         write_report,
     )
-    from benchmarks.kit.memory import touch  # noqa: PLC0415 - likewise
     from benchmarks.kit.quiet import Gate  # noqa: PLC0415 - likewise
 
     asked = argparse.ArgumentParser(description=__doc__)
@@ -43,17 +43,16 @@ def main() -> int:
     options = asked.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended then, too
     benchmark = importlib.import_module(f"benchmarks.{options.name}.benchmark").BENCHMARK
+    if options.only not in (None, *benchmark.parts):
+        asked.error(f"--only takes one of {', '.join(benchmark.parts)}")
+    if (options.only or options.quick) and not options.to:
+        asked.error("give --to as well: the committed report is of a whole run")
     cache = Path(os.environ.get("SPOT_CACHE", "~/.cache/spot-training-operator")).expanduser()
-    scratch = cache / "scratch" / f"bench-{options.name}"
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(parents=True)
+    scratch, memory = a_folder(cache / "scratch"), a_folder(MEMORY)
     gate = Gate(in_all=0.0) if options.quick else Gate()
-    memory = Path(tempfile.mkdtemp(prefix="spot-bench-", dir=MEMORY))
     around = Circumstances(ROOT, scratch, memory, options.quick, options.seed, gate)
     sections = []
     try:
-        if not options.quick:
-            touch()
         for part in [options.only] if options.only else benchmark.parts:
             for section in benchmark.parts[part](around):
                 sections.append(section)
@@ -69,6 +68,15 @@ def main() -> int:
         circumstances=around,
     )
     return int(not options.quick and any(figure.holds is False for figure in figures))
+
+
+def a_folder(parent: Path) -> Path:
+    """An empty one of this process's; those of runs that were killed are removed."""
+    parent.mkdir(parents=True, exist_ok=True)
+    for left in parent.glob(f"{PREFIX}*"):
+        if not Path("/proc", left.name.removeprefix(PREFIX).partition("-")[0]).exists():
+            shutil.rmtree(left, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=parent))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ installed.
 from __future__ import annotations
 
 import importlib.util
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -26,7 +27,8 @@ def _alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     torch.set_num_threads(1)
-    state = torch.get_rng_state()
+    state, sigterm = torch.get_rng_state(), signal.getsignal(signal.SIGTERM)
     with global_randomness():
         yield
+    signal.signal(signal.SIGTERM, sigterm)  # a run that was cut off has not let go of it
     torch.set_rng_state(state)

@@ -169,8 +169,8 @@ def test_a_callback_without_a_path_cannot_resume(tmp_path: Path) -> None:
 def test_a_stream_that_began_again_is_told_while_it_can_still_be_given_a_length(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(Cut):
-        huggingface.train(tmp_path, data=huggingface.Stream(12), max_steps=9, cut_after=5)
+    with pytest.raises(spot.Paused):
+        huggingface.train(tmp_path, data=huggingface.Stream(12), max_steps=9, warn_after=5)
     assert "not sure to be exact behind an interruption: the training data has no length" in (
         capsys.readouterr().err
     )

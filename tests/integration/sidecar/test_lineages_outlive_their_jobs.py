@@ -20,11 +20,11 @@ from kit.sidecar import BUCKET, JOB, VOLUME_PATH, PodFolder, a_pod
 from kit.stores import S3Server
 from kit.trainer_process import a_trainer
 from spot_training.checkpoint import keys, records, verify
-from spot_training.checkpoint.digest import digest_payload
 from spot_training.checkpoint.manifest import Manifest, Pin
-from spot_training.checkpoint.store import Cancelled, Store
+from spot_training.checkpoint.store import Store
 from spot_training.checkpoint.stores.directory import DirectoryStore
 from spot_training.checkpoint.stores.s3 import S3Store
+from spot_training.checkpoint.stores.s3_client import connect
 
 Json = dict[str, Any]
 
@@ -32,6 +32,7 @@ STEPS = 40
 FIRST = {**JOB, "uid": "uid-of-the-first"}
 SECOND = {**JOB, "uid": "uid-of-the-second"}
 LINEAGE = "/".join(FIRST.values())
+NEVER_FINISHED = keys.data(keys.checkpoint_id(1, 999_999, "0123abcd"), 0, 0)
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class Place:
     lineage: Callable[[Json], Store]
     folder: Callable[[Json], Path]
     """Where the objects of a job's lineage lie on the disk."""
+    begin_upload: Callable[[Json], None]
+    """Leaves the beginning of an upload in a job's lineage, as a killed pod would."""
 
     def content(self, job: Json) -> dict[str, bytes]:
         """Every byte of a lineage."""
@@ -58,10 +61,17 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, s3: S3Server) -> Place
         def prefix(job: Json) -> str:
             return keys.lineage_prefix("", *job.values())
 
+        def begin_upload(job: Json) -> None:
+            client = connect(s3.settings(BUCKET))
+            where = {"Bucket": BUCKET, "Key": prefix(job) + NEVER_FINISHED}
+            upload = client.create_multipart_upload(**where)["UploadId"]
+            client.upload_part(**where, UploadId=upload, PartNumber=1, Body=b"a part")
+
         return Place(
             {"s3": s3},
             lambda job: S3Store(s3.settings(BUCKET, prefix(job))),
             lambda job: s3.data / BUCKET / prefix(job),
+            begin_upload,
         )
     volume = tmp_path / "volume"
     volume.mkdir()
@@ -69,7 +79,11 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, s3: S3Server) -> Place
     def folder(job: Json) -> Path:
         return volume / keys.lineage_prefix(VOLUME_PATH, *job.values())
 
-    return Place({"volume": volume}, lambda job: DirectoryStore(folder(job)), folder)
+    def begin_draft(job: Json) -> None:
+        draft = NEVER_FINISHED.replace("/", "~") + ".killed"
+        (folder(job) / ".tmp" / draft).write_bytes(b"a part")
+
+    return Place({"volume": volume}, lambda job: DirectoryStore(folder(job)), folder, begin_draft)
 
 
 @contextlib.contextmanager
@@ -218,35 +232,10 @@ def purged(folder: Path, place: Place, job: Json) -> tuple[int, Json]:
         return ended.returncode, json.loads(log.read_text())
 
 
-class GiveUp:
-    """A wish to give up that comes with the second part."""
-
-    def __init__(self) -> None:
-        self.asked = 0
-
-    def is_set(self) -> bool:
-        self.asked += 1
-        return self.asked > 2
-
-    def wait(self, timeout: float) -> bool:
-        return timeout < 0
-
-
-def leave_an_upload_half_done(store: Store) -> None:
-    """As a killed pod would."""
-    body = memoryview(bytearray(16 << 20))
-    digests = digest_payload(body, part_size=5 << 20)
-    key = keys.data(keys.checkpoint_id(1, 999_999, "0123abcd"), 0, 0)
-    with pytest.raises(Cancelled):
-        store.upload(key, body, digests, cancel=GiveUp())
-    if isinstance(store, DirectoryStore):  # what is given up there is cleared up at once
-        (store.root / ".tmp" / f"{key.replace('/', '~')}.killed").write_bytes(body[:100])
-
-
 def test_a_purge_deletes_all_of_a_lineage_and_nothing_else(folder: Path, place: Place) -> None:
     leave_unfinished(folder / "1", place)
     go_on(folder / "2", place, **resume_from())
-    leave_an_upload_half_done(place.lineage(FIRST))
+    place.begin_upload(FIRST)
     others = place.content(SECOND)
     count = len(place.content(FIRST))
     code, word = purged(folder / "3", place, FIRST)
@@ -279,7 +268,8 @@ def test_a_pinned_checkpoint_outlives_the_purge_and_can_be_resumed_from(
 def test_a_store_that_refuses_is_named_and_the_purge_may_come_again(
     folder: Path, s3: S3Server
 ) -> None:
-    place = Place({"s3": s3}, lambda _job: S3Store(s3.settings("gone")), lambda _job: s3.data)
+    gone = S3Store(s3.settings("gone"))
+    place = Place({"s3": s3}, lambda _: gone, lambda _: s3.data, begin_upload=lambda _: None)
     (s3.data / BUCKET).rename(s3.data / "elsewhere")
     try:
         code, word = purged(folder, place, FIRST)

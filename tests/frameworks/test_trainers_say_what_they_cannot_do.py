@@ -12,7 +12,7 @@ import spot_training as spot
 import torch
 from kit.commands import Shell
 from kit.torch_trainers import huggingface, lightning
-from kit.torch_trainers.common import Cut, State
+from kit.torch_trainers.common import EPOCH_STEPS, Cut, State
 from lightning.pytorch.strategies import SingleDeviceStrategy
 from spot_training.checkpoint import keys, verify
 from spot_training.checkpoint.stores.directory import DirectoryStore
@@ -133,6 +133,19 @@ def test_a_changed_script_is_told_what_differs(
     with pytest.raises(spot.Refused, match=said) as raised:
         train(tmp_path, **changed)
     assert raised.value.code == 93
+
+
+@pytest.mark.parametrize(("train", "changed", "said"), [
+    (huggingface.train, {"per_device_train_batch_size": 8}, "had 10 steps .* and has 5 now"),
+    (lightning.train, {"batch": 8}, "had 10 batches .* and has 5 now: go on with the data"),
+])  # fmt: skip
+def test_another_batch_size_is_told_before_the_wrong_place_is_found(
+    tmp_path: Path, train: Train, changed: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(spot.Paused):
+        train(tmp_path, warn_after=EPOCH_STEPS + 7, interval=1000)
+    with pytest.raises(spot.Refused, match=said):
+        train(tmp_path, **changed)
 
 
 @pytest.mark.parametrize(("first", "second", "said"), [

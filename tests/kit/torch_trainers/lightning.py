@@ -111,6 +111,7 @@ def train(
     validate: bool = False,
     saves: bool = False,
     epochs: int = EPOCHS,
+    batch: int = BATCH,
     model: Any = None,
     positioned: bool = False,
     callbacks: Any = (),
@@ -139,8 +140,8 @@ def train(
     )
     trainer.fit(
         model,
-        Positioned() if positioned else DataLoader(Points(), batch_size=BATCH, shuffle=True),
-        DataLoader(Points(), batch_size=BATCH) if validate else None,
+        Positioned() if positioned else DataLoader(Points(), batch_size=batch, shuffle=True),
+        DataLoader(Points(), batch_size=batch) if validate else None,
         ckpt_path=spot.resume_path(directory=directory, interval=interval),
     )
     found = common.state_of(model, trainer.optimizers[0])

@@ -62,6 +62,14 @@ class Attached:
             opened.decline(f"this training has state that cannot be kept: {error}")
         return run
 
+    def _expect_same_epochs(self, opened: Opened, what: str, before: int, now: int) -> None:
+        """The frameworks count steps and batches by whole epochs, and so find their place."""
+        if before != now:
+            opened.decline(
+                f"an epoch had {before} {what} when the checkpoint was written and has {now} now: "
+                "go on with the data and the batch size it was trained with, or begin another job"
+            )
+
     def _decline_without_path(self, opened: Opened) -> NoReturn:
         opened.decline(self._without_path())
 

@@ -86,6 +86,8 @@ class SpotCallback(Attached, TrainerCallback):
         loader = given["train_dataloader"]
         self._state, self._control = state, control
         self._measure(args, loader)
+        if opened.restore is not None:
+            self._expect_place(opened, opened.plain[CARRIED])
         for problem in limits.unsaved(state, self._callbacks):
             opened.decline(problem)
         run = self._take_up(opened, self._training_state(given))
@@ -154,6 +156,12 @@ class SpotCallback(Attached, TrainerCallback):
                     f"for {state.max_steps} steps: begin another job from what it saved"
                 )
         return opened
+
+    def _expect_place(self, opened: Opened, carried: dict[str, Any]) -> None:
+        """The Trainer finds it where the checkpoint was taken."""
+        if self._sized and carried["sized"] and not carried["ended"]:
+            before = carried["stepsPerEpoch"]
+            self._expect_same_epochs(opened, "steps", before, self._per_epoch)
 
     def _training_state(self, given: dict[str, Any]) -> TrainingState:
         wrapped = given["optimizer"]

@@ -126,6 +126,9 @@ class SpotCallback(Attached, Callback):
             self._running().mark()
             self._places = [loader.state_dict() for loader in self._positioned]
 
+    def on_validation_start(self, trainer: Any, pl_module: Any) -> None:
+        self._fall_silent("validation")
+
     def on_validation_batch_start(
         self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
@@ -140,8 +143,15 @@ class SpotCallback(Attached, Callback):
             run.heed()  # the script validates once more, behind its training
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+        self._end_silence()
         if self._run is not None and not trainer.sanity_checking:
             self._run.mark()
+
+    def on_test_start(self, trainer: Any, pl_module: Any) -> None:
+        self._fall_silent("test")
+
+    def on_test_end(self, trainer: Any, pl_module: Any) -> None:
+        self._end_silence()
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
         self._ended = True

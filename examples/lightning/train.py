@@ -1,7 +1,7 @@
 """A small classifier with Lightning that survives being killed at any moment.
 
     python train.py                  # kill it as often as you like, and start it again
-    spot-training verify --kill-every 20s -- python train.py --epochs 20
+    spot-training verify --kills 2 -- python train.py
 
 It tells on which side of a circle made-up, noisy points lie; nothing is downloaded. The last line
 is the same however often it was killed.

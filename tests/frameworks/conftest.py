@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 from kit.trainers import global_randomness
+from kit.zygote import Zygote, a_zygote
 
 if importlib.util.find_spec("torch") is None:
     raise pytest.UsageError("tests/frameworks needs torch: make env-torch")
@@ -32,3 +33,10 @@ def _alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
     signal.signal(signal.SIGTERM, sigterm)  # a run that was cut off has not let go of it
     torch.set_rng_state(state)
+
+
+@pytest.fixture(scope="session")
+def zygote() -> Iterator[Zygote]:
+    """What the trainings of both frameworks are forked off: their imports take ten seconds."""
+    with a_zygote("kit.torch_trainers.huggingface", "kit.torch_trainers.lightning") as made:
+        yield made

@@ -171,6 +171,24 @@ def test_early_stopping_goes_on_counting(tmp_path: Path) -> None:
     assert resumed.early_stopping_patience_counter == 9
 
 
+@pytest.mark.parametrize(("train", "settings", "what"), [
+    (huggingface.train, {"eval_strategy": "steps", "eval_steps": 8}, "evaluation"),
+    (lightning.train, {"validate": True, "val_check_interval": 8}, "validation"),
+    (lightning.train, {"tests": True}, "test"),
+])  # fmt: skip
+def test_a_validation_is_no_stall(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    train: Train,
+    settings: dict[str, Any],
+    what: str,
+) -> None:
+    with serving(FakeSidecar(tmp_path)) as sidecar:
+        monkeypatch.setenv("SPOT_SOCKET", str(sidecar.socket))
+        train(tmp_path / "out", max_steps=8, **settings)
+    assert [body["what"] for body in sidecar.told("/v1/busy")] == [what, None]
+
+
 def test_beside_a_sidecar_the_words_are_its(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 import spot_training as spot
 import torch
+from kit.commands import Shell
 from kit.torch_trainers import huggingface, lightning
-from kit.torch_trainers.common import Cut, State
+from kit.torch_trainers.common import EPOCH_STEPS, Cut, State
 from lightning.pytorch.strategies import SingleDeviceStrategy
+from spot_training.checkpoint import keys, verify
+from spot_training.checkpoint.stores.directory import DirectoryStore
 from spot_training.integrations import huggingface_limits, lightning_limits
 from spot_training.integrations.huggingface import SpotCallback as HuggingFaceCallback
 from transformers import EarlyStoppingCallback
@@ -132,6 +135,19 @@ def test_a_changed_script_is_told_what_differs(
     assert raised.value.code == 93
 
 
+@pytest.mark.parametrize(("train", "changed", "said"), [
+    (huggingface.train, {"per_device_train_batch_size": 8}, "had 10 steps .* and has 5 now"),
+    (lightning.train, {"batch": 8}, "had 10 batches .* and has 5 now: go on with the data"),
+])  # fmt: skip
+def test_another_batch_size_is_told_before_the_wrong_place_is_found(
+    tmp_path: Path, train: Train, changed: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(spot.Paused):
+        train(tmp_path, warn_after=EPOCH_STEPS + 7, interval=1000)
+    with pytest.raises(spot.Refused, match=said):
+        train(tmp_path, **changed)
+
+
 @pytest.mark.parametrize(("first", "second", "said"), [
     (huggingface.train, lightning.train, "written by the Hugging Face Trainer"),
     (lightning.train, huggingface.train, "this script trains with the Hugging Face Trainer"),
@@ -176,6 +192,38 @@ def test_a_stream_that_began_again_is_told_while_it_can_still_be_given_a_length(
     )
     with pytest.raises(spot.Refused, match="give the data a length"):
         huggingface.train(tmp_path, data=huggingface.Stream(12), max_steps=9)
+
+
+DOUBTFUL: dict[str, tuple[Train, dict[str, Any], str]] = {
+    "huggingface": (
+        huggingface.train, {"ignore_data_skip": True},
+        "ignore_data_skip: an interrupted epoch is read from its beginning again",
+    ),
+    "lightning": (
+        lightning.train, {"reload_dataloaders_every_n_epochs": 1},
+        "reload_dataloaders_every_n_epochs: the loaders are made anew at every start",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("train", "settings", "why"), DOUBTFUL.values(), ids=DOUBTFUL)
+def test_checkpoints_that_are_not_sure_to_be_exact_say_so(
+    tmp_path: Path,
+    train: Train,
+    settings: dict[str, Any],
+    why: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(Cut):
+        train(tmp_path, cut_after=3, **settings)
+    train(tmp_path)  # the setting is gone, what was made with it is not
+    said = capsys.readouterr().err
+    assert said.count(f"not sure to be exact behind an interruption: {why}") == 1
+    store = DirectoryStore(tmp_path)
+    for key in store.list(keys.COMMITS):
+        manifest = verify.read_manifest(store, str(keys.parse_commit(key)))
+        assert manifest.dataset == {"exact": False, "why": why}
+    assert f"not sure: {why}" in Shell(capsys)("checkpoints", "show", tmp_path, "newest").out
 
 
 def test_complete_comes_after_the_training(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,20 +14,12 @@ import torch
 from kit.commands import Shell
 from kit.sidecar import eventually
 from kit.torch_trainers.common import expect_same_bits
-from kit.zygote import Child, Zygote, a_zygote
+from kit.zygote import Child, Zygote
 from spot_training.checkpoint import keys
 from spot_training.checkpoint.stores.directory import DirectoryStore
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FRAMEWORKS = pytest.mark.parametrize("framework", ["huggingface", "lightning"])
-
-
-@pytest.fixture(scope="module")
-def zygote() -> Iterator[Zygote]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_NUM_THREADS", "1")
-        with a_zygote("kit.torch_trainers.huggingface", "kit.torch_trainers.lightning") as made:
-            yield made
 
 
 @dataclass

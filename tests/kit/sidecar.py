@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -123,6 +124,19 @@ class PodFolder:
         """The operator's word that the attempt may train."""
         usual: Json = {"newest": None, "suspects": [], "startFresh": False}
         self.annotate(grant={"attempt": self.config["attempt"], **usual, **fields})
+
+    def preempt(self, seconds: float = 60.0) -> None:
+        """The operator's notice that the node goes in so many seconds."""
+        now = datetime.now(UTC)
+        self.annotate(
+            notice={
+                "kind": "Preempt",
+                "deadline": (now + timedelta(seconds=seconds)).isoformat(),
+                "source": "operator",
+                "observedAt": now.isoformat(),
+                "raw": "spot-itn",
+            }
+        )
 
     def last_word(self) -> Json:
         """The termination message as the kubelet would read it now."""

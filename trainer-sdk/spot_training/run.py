@@ -107,7 +107,7 @@ class Run:
         self._cursor.count(samples)
         self.metrics = {name: float(value) for name, value in metrics.items()}
         self._publish()
-        self._note("step")
+        self._note(steplog.STEP)
         self.heed()
         if time.monotonic() >= self._due():
             self._save_periodically()
@@ -212,7 +212,7 @@ class Run:
         now = self._waits_from = self._durable_at = time.monotonic()
         self._early = first_due(now, self._backend.interval) if fresh else None
         self._publish()
-        self._note("begin")
+        self._note(steplog.BEGIN)
 
     # -- saving ------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 VARIABLE = "SPOT_STEP_LOG"
+BEGIN, STEP = "begin", "step"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +44,7 @@ class Scene:
 
     def hear(self, seconds: float) -> dict[str, Any]:
         """A notice with so many seconds, and what the sidecar makes of it."""
-        now = datetime.now(UTC)
-        deadline = (now + timedelta(seconds=seconds)).isoformat()
-        notice = {"kind": "Preempt", "deadline": deadline, "source": "test", "raw": ""}
-        self.pod.annotate(notice={**notice, "observedAt": now.isoformat()})
+        self.pod.preempt(seconds)
         eventually("heard", lambda: "Preempt" in self.sidecar.get("/metrics")[1])
         body = {"process": 0, "seconds": seconds - 1.0}
         return dict(self.sidecar.ask("POST", "/v1/flush", body).body)
@@ -138,10 +135,7 @@ def test_a_trainer_keeps_its_last_checkpoint_if_a_last_save_does_not_fit(
         pod.grant()
         with pod.sidecar() as sidecar, a_trainer(pod, steps=10**6) as trainer:
             trainer.reached(5)
-            now = datetime.now(UTC)
-            soon = (now + timedelta(seconds=20)).isoformat()
-            notice = {"kind": "Preempt", "deadline": soon, "source": "test", "raw": ""}
-            pod.annotate(notice={**notice, "observedAt": now.isoformat()})
+            pod.preempt(seconds=20)
             assert trainer.ended() == 0
             assert sidecar.terminate() == 0
         assert lineage_store(s3).list(keys.COMMITS) == ()

@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import random
 import signal
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from kit.sidecar import JOB, PodFolder, a_pod, eventually, lineage_store
+from kit.sidecar import JOB, a_pod, eventually, lineage_store
 from kit.stores import S3Server
 from kit.trainer_process import a_trainer
 from spot_training.checkpoint import keys, selection, verify
@@ -17,20 +16,6 @@ from spot_training.checkpoint import keys, selection, verify
 STEPS = 30
 LONG = 500
 """Steps of a trainer that is not done before a loaded machine has started a sidecar four times."""
-
-
-def preempt(pod: PodFolder, seconds: float = 60.0) -> None:
-    """The operator's notice annotation."""
-    now = datetime.now(UTC)
-    pod.annotate(
-        notice={
-            "kind": "Preempt",
-            "deadline": (now + timedelta(seconds=seconds)).isoformat(),
-            "source": "operator",
-            "observedAt": now.isoformat(),
-            "raw": "spot-itn",
-        }
-    )
 
 
 def uninterrupted(folder: Path, s3: S3Server) -> float:
@@ -56,7 +41,7 @@ def test_a_noticed_attempt_pauses_and_the_next_one_replays_nothing(
         pod.grant()
         with a_trainer(pod, steps=STEPS) as trainer:
             trainer.reached(5)
-            preempt(pod)
+            pod.preempt()
             assert trainer.ended() == 0
             made = trainer.steps()
         assert sidecar.terminate() == 0

@@ -117,7 +117,19 @@ def test_a_run_that_was_never_resumed_proves_nothing(tmp_path: Path) -> None:
         cwd=tmp_path,
     )  # fmt: skip
     assert said.code == 1
-    assert "nothing was resumed, so nothing is proved" in said.err
+    assert "nothing is proved: no start resumed from a checkpoint" in said.err
+
+
+def test_what_starts_slowly_is_killed_while_it_trains(tmp_path: Path) -> None:
+    slow = tmp_path / "slow.py"
+    slow.write_text("import time\ntime.sleep(2)\n" + SCRIPT.replace("BIAS", ""))
+    said = spot_training(
+        "verify", "--kills", "1", "--jitter", "0", "--", sys.executable, slow, cwd=tmp_path
+    )
+    assert said.code == 0, said.err
+    assert "killed before it began" not in said.err
+    assert "attempt 2 resumes at step" in said.err
+    assert said.lines[-1] == "A and B are bit-identical"
 
 
 @pytest.mark.parametrize(

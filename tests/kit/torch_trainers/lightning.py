@@ -78,6 +78,9 @@ class Model(lightning.LightningModule):
     def validation_step(self, batch: Any, _: int) -> None:
         self.log("validation", (self.net(batch[0]) - batch[1]).pow(2).mean())
 
+    def test_step(self, batch: Any, index: int) -> None:
+        self.validation_step(batch, index)
+
     def configure_optimizers(self) -> Any:
         optimizer = torch.optim.AdamW(self.parameters(), lr=0.01)
         schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, [4, 9, 9], 0.5)
@@ -109,8 +112,10 @@ def train(
     interval: float = 0.0,
     ends: bool = True,
     validate: bool = False,
+    tests: bool = False,
     saves: bool = False,
     epochs: int = EPOCHS,
+    batch: int = BATCH,
     model: Any = None,
     positioned: bool = False,
     callbacks: Any = (),
@@ -139,11 +144,13 @@ def train(
     )
     trainer.fit(
         model,
-        Positioned() if positioned else DataLoader(Points(), batch_size=BATCH, shuffle=True),
-        DataLoader(Points(), batch_size=BATCH) if validate else None,
+        Positioned() if positioned else DataLoader(Points(), batch_size=batch, shuffle=True),
+        DataLoader(Points(), batch_size=batch) if validate else None,
         ckpt_path=spot.resume_path(directory=directory, interval=interval),
     )
     found = common.state_of(model, trainer.optimizers[0])
+    if tests:
+        trainer.test(model, DataLoader(Points(), batch_size=batch), verbose=False)
     if not ends:
         common.cut(survival)
     survival.complete()

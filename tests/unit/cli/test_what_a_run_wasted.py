@@ -1,5 +1,5 @@
 from spot_training.cli.run.ending import Ending
-from spot_training.cli.run.story import Start, reached, summary
+from spot_training.cli.run.story import Start, reached, summary, unproved
 from spot_training.steplog import Line
 
 
@@ -33,3 +33,17 @@ def test_one_killed_before_it_caught_up_did_only_old_steps() -> None:
     start = Start(began=0.0, high_water=100, ended=9.0, ending=Ending.KILLED)
     heard(start, ("begin", 60, 1.0), ("step", 70, 2.0))
     assert (start.again, start.replaying) == (10, 8.0)
+
+
+def test_a_start_that_is_ready_has_done_no_step_yet() -> None:
+    start = heard(Start(began=0.0, high_water=0), ("begin", 0, 10.0))
+    assert start.first_step is None
+    assert heard(start, ("step", 1, 12.0), ("step", 2, 13.0)).first_step == 12.0
+
+
+def test_only_a_resume_proves_anything() -> None:
+    fresh = heard(Start(began=0.0, high_water=0), ("begin", 0, 1.0), ("step", 9, 2.0))
+    resumed = heard(Start(began=3.0, high_water=9), ("begin", 5, 4.0))
+    assert unproved([fresh, resumed]) == ""
+    assert "before the first one. Give a longer --kill-every" in unproved([fresh, fresh])
+    assert "Give a shorter --kill-every" in unproved([fresh])

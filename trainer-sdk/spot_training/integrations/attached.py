@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import NoReturn
 
 from spot_training.integrations.opening import announce
@@ -24,6 +25,7 @@ class Attached:
         self._on_notice: NoticeCallback | None = None
         self._run: Run | None = None
         self._ended = False
+        self._silence: contextlib.ExitStack | None = None
         announce(self)
 
     def accept(self, opened: Opened, on_notice: NoticeCallback | None) -> str | None:
@@ -62,13 +64,35 @@ class Attached:
             opened.decline(f"this training has state that cannot be kept: {error}")
         return run
 
+    def _expect_same_epochs(self, opened: Opened, what: str, before: int, now: int) -> None:
+        """The frameworks count steps and batches by whole epochs, and so find their place."""
+        if before != now:
+            opened.decline(
+                f"an epoch had {before} {what} when the checkpoint was written and has {now} now: "
+                "go on with the data and the batch size it was trained with, or begin another job"
+            )
+
     def _decline_without_path(self, opened: Opened) -> NoReturn:
         opened.decline(self._without_path())
 
     def _without_path(self) -> str:
         return f"call {self.resumes_by}: a callback alone cannot resume"
 
+    def _fall_silent(self, what: str) -> None:
+        """Steps are far, and that is no stall, until `_end_silence`; once is enough."""
+        if self._run is not None and self._silence is None:
+            self._silence = contextlib.ExitStack()
+            self._silence.enter_context(self._run.busy(what))
+
+    def _end_silence(self) -> None:
+        if self._silence is not None:
+            self._silence.close()
+            self._silence = None
+
     def _running(self) -> Run:
         if self._run is None:
-            raise RuntimeError("the SpotCallback was added after the training had begun")
+            raise RuntimeError(
+                "the SpotCallback was added after the training had begun: make the trainer with "
+                "callbacks=[SpotCallback()]"
+            )
         return self._run

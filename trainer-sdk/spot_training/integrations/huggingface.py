@@ -15,7 +15,6 @@ Trainer's own resume would put back there. Source: transformers.Trainer._run_epo
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import shutil
 from collections.abc import Sequence
@@ -59,8 +58,6 @@ class SpotCallback(Attached, TrainerCallback):
         self._pending = False
         self._drawn: Any = None
         self._watching = True
-        self._silence = contextlib.ExitStack()
-        self._busy = False
 
     def _lay_out(self, opened: Opened) -> str:
         if self._model is None:
@@ -86,6 +83,8 @@ class SpotCallback(Attached, TrainerCallback):
         loader = given["train_dataloader"]
         self._state, self._control = state, control
         self._measure(args, loader)
+        if opened.restore is not None:
+            self._expect_place(opened, opened.plain[CARRIED])
         for problem in limits.unsaved(state, self._callbacks):
             opened.decline(problem)
         run = self._take_up(opened, self._training_state(given))
@@ -118,14 +117,11 @@ class SpotCallback(Attached, TrainerCallback):
     def on_prediction_step(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         if self._run is None:
             return  # an evaluation before the training, or after complete()
-        if not self._busy:
-            self._busy = True
-            self._silence.enter_context(self._run.busy("evaluation"))
+        self._fall_silent("evaluation")
         self._pause_before("evaluation", state)
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **given: Any) -> None:
-        self._silence.close()
-        self._busy = False
+        self._end_silence()
 
     def on_predict(self, args: Any, state: Any, control: Any, metrics: Any, **given: Any) -> None:
         self.on_evaluate(args, state, control)
@@ -154,6 +150,12 @@ class SpotCallback(Attached, TrainerCallback):
                     f"for {state.max_steps} steps: begin another job from what it saved"
                 )
         return opened
+
+    def _expect_place(self, opened: Opened, carried: dict[str, Any]) -> None:
+        """The Trainer finds it where the checkpoint was taken."""
+        if self._sized and carried["sized"] and not carried["ended"]:
+            before = carried["stepsPerEpoch"]
+            self._expect_same_epochs(opened, "steps", before, self._per_epoch)
 
     def _training_state(self, given: dict[str, Any]) -> TrainingState:
         wrapped = given["optimizer"]

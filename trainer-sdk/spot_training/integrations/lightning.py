@@ -126,6 +126,9 @@ class SpotCallback(Attached, Callback):
             self._running().mark()
             self._places = [loader.state_dict() for loader in self._positioned]
 
+    def on_validation_start(self, trainer: Any, pl_module: Any) -> None:
+        self._fall_silent("validation")
+
     def on_validation_batch_start(
         self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
@@ -140,8 +143,15 @@ class SpotCallback(Attached, Callback):
             run.heed()  # the script validates once more, behind its training
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+        self._end_silence()
         if self._run is not None and not trainer.sanity_checking:
             self._run.mark()
+
+    def on_test_start(self, trainer: Any, pl_module: Any) -> None:
+        self._fall_silent("test")
+
+    def on_test_end(self, trainer: Any, pl_module: Any) -> None:
+        self._end_silence()
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
         self._ended = True
@@ -184,6 +194,9 @@ class SpotCallback(Attached, Callback):
     def _begin(self, trainer: Any, module: Any) -> None:
         opened = self._take()
         carried = self._carried_of(opened)
+        before, now = carried.get("batchesPerEpoch"), self._batches_per_epoch()
+        if before and now and trainer.fit_loop.epoch_loop.batch_progress.current.completed:
+            self._expect_same_epochs(opened, "batches", before, now)
         state = TrainingState(objects=self._objects(trainer, module), carried=self._carried)
         run = self._take_up(opened, state)
         self._steps, self._samples = trainer.global_step, run.samples
@@ -257,7 +270,17 @@ class SpotCallback(Attached, Callback):
         place_loaders(checkpoint, self._places)
         if self._correct is not None:
             self._correct(checkpoint)
-        return {"framework": self.framework, "ended": self._ended, "checkpoint": checkpoint}
+        return {
+            "framework": self.framework,
+            "ended": self._ended,
+            "batchesPerEpoch": self._batches_per_epoch(),
+            "checkpoint": checkpoint,
+        }
+
+    def _batches_per_epoch(self) -> int | None:
+        """None where the data has no length."""
+        batches = self._trainer.num_training_batches
+        return None if batches == float("inf") else int(batches)
 
 
 class _Undisturbed:

@@ -17,7 +17,9 @@ from spot_training.cli.places.directory import open_directory
 from spot_training.cli.places.place import Place, access_of, add_access, open_place
 from spot_training.cli.run import command as run
 from spot_training.cli.run.schedule import seconds
-from spot_training.cli.run.supervise import STEPS
+from spot_training.cli.run.story import unproved
+from spot_training.cli.run.supervise import STEPS, Plan
+from spot_training.cli.text import count
 
 SUMMARY = "prove that an interrupted run ends in the same state as an uninterrupted one"
 DETAILS = """\
@@ -27,7 +29,7 @@ Two ways:
       compares two lineages, wherever they are
   spot-training verify -- python train.py
       runs the script twice in fresh directories: once in peace, once killed
-      about --kills times
+      about --kills times, the time counted from the first step of each start
 
 Compared bit for bit: every tensor of what the runs completed with (else of their newest valid
 checkpoint), the typed state (step, position, random state, plain values), and where both have a log
@@ -104,16 +106,21 @@ def _folder(keep: Path | None) -> Path:
 def _run(options: argparse.Namespace, script: list[str], lineage: Path, every: float | None) -> int:
     schedule = None if every is None else run.schedule_of(options, every)
     plan = run.plan_of(options, script, lineage, schedule)
-    how = f"{plan.strike.spelled()} {schedule.spelled()}, seed {schedule.seed}" if schedule else ""
-    run.tell(f"{lineage.name}: {how or 'in peace'}")
-    result = run.supervise(replace(plan, max_kills=_enough(options) if schedule else None))
+    run.tell(f"{lineage.name}: {_how(plan)}")
+    limit = _enough(options) if schedule else None
+    result = run.supervise(replace(plan, max_kills=limit, from_first_step=True))
     run.report(result)
-    if result.verdict.code == OK and schedule and not any(s.resumed_at for s in result.starts):
-        raise Refusal(
-            "nothing was resumed, so nothing is proved: every kill came before the first "
-            "checkpoint. Give a longer --kill-every, or the script a shorter interval"
-        )
+    why = unproved(result.starts) if schedule else ""
+    if result.verdict.code == OK and why:
+        raise Refusal(f"nothing is proved: {why}")
     return result.verdict.code
+
+
+def _how(plan: Plan) -> str:
+    if plan.schedule is None:
+        return "in peace"
+    when = f"{plan.schedule.spelled()} of training, seed {plan.schedule.seed}"
+    return f"{plan.strike.spelled()} {when}"
 
 
 def _enough(options: argparse.Namespace) -> int:
@@ -123,14 +130,13 @@ def _enough(options: argparse.Namespace) -> int:
 
 
 def _every(options: argparse.Namespace, whole: Path) -> float:
-    """So that about `kills` of them fall into the time that the run in peace took."""
+    """So that about `kills` of them fall into the steps of the run in peace."""
     if options.kill_every:
         return seconds(options.kill_every)
     if options.kills < 1:
         raise wrong_usage("--kills has to be at least 1")
-    lines = steplog.read(whole / STEPS)
-    if len(lines) < 2:
-        raise Refusal("the script did no step, so there is nothing to interrupt")
-    took = lines[-1].at - lines[0].at
+    done = [line.at for line in steplog.read(whole / STEPS) if line.kind == steplog.STEP]
+    if len(done) < 2:
+        raise Refusal(f"the script did {count(len(done), 'step')}: give it more to interrupt")
     kills: int = options.kills
-    return took / (kills + 1)
+    return (done[-1] - done[0]) / (kills + 1)

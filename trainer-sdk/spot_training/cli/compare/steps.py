@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from spot_training import steplog
 from spot_training.steplog import Line
 
 Told = Mapping[int, Sequence[Line]]
@@ -27,7 +28,7 @@ def by_step(lines: Sequence[Line]) -> dict[int, list[Line]]:
     """Every execution of every step."""
     told: dict[int, list[Line]] = {}
     for line in lines:
-        if line.kind == "step":
+        if line.kind == steplog.STEP:
             told.setdefault(line.step, []).append(line)
     return told
 

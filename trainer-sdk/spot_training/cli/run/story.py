@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from spot_training import steplog
 from spot_training.cli.run.ending import Ending
 from spot_training.cli.text import count
 from spot_training.steplog import Line
@@ -23,6 +24,7 @@ class Start:
     resumed_at: int | None = None
     ready: float | None = None
     caught_up: float | None = None
+    first_step: float | None = None
     step: int = 0
     stall: float = 0.0
     ended: float = 0.0
@@ -33,6 +35,8 @@ class Start:
         self.attempt, self.step, self.stall = line.attempt, line.step, line.stall
         if self.ready is None:
             self.ready, self.resumed_at = line.at, line.step
+        if self.first_step is None and line.kind == steplog.STEP:
+            self.first_step = line.at
         if self.caught_up is None and line.step >= self.high_water:
             self.caught_up = line.at
 
@@ -59,6 +63,21 @@ class Start:
 def reached(starts: Sequence[Start]) -> int:
     """The highest step that any start has done."""
     return max((start.step for start in starts), default=0)
+
+
+def unproved(starts: Sequence[Start]) -> str:
+    """Why the starts say nothing of resuming; empty if one of them resumed."""
+    if any(start.resumed_at for start in starts):
+        return ""
+    if len(starts) > 1:
+        return (
+            "no start resumed from a checkpoint: every interruption came before the first one. "
+            "Give a longer --kill-every, or the script a shorter interval"
+        )
+    return (
+        "the script completed before it was interrupted. Give a shorter --kill-every, or let it "
+        "train longer"
+    )
 
 
 def summary(starts: Sequence[Start]) -> list[str]:

@@ -27,12 +27,17 @@ _NEVER = float("inf")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What to run, and how to interrupt it; without a schedule it is left in peace."""
+    """What to run, and how to interrupt it; without a schedule it is left in peace.
+
+    The time to a kill counts from the start, or `from_first_step`: then a script that is still
+    importing or restoring is left alone.
+    """
 
     command: Sequence[str]
     lineage: Path
     schedule: Schedule | None
     strike: Strike
+    from_first_step: bool = False
     max_kills: int | None = None
     max_failures: int = 3
     interval: float | None = None
@@ -94,10 +99,9 @@ class Supervisor:
         """Runs it to its end; its code, and whether it was struck before."""
         due, struck = self._due(), False
         self.process = Process(self.plan.command, self._environment())
-        began = time.monotonic()
         while not self.process.ended(_LOOK_SECONDS):
             self._hear(start)
-            if time.monotonic() - began < due:
+            if self._counted(start) < due:
                 continue
             if struck:
                 self.process.strike(signal.SIGKILL)
@@ -121,6 +125,11 @@ class Supervisor:
     def _due(self) -> float:
         enough = self.plan.max_kills is not None and self._struck >= self.plan.max_kills
         return _NEVER if self.plan.schedule is None or enough else self.plan.schedule.next()
+
+    def _counted(self, start: Start) -> float:
+        """The seconds of the start that count towards its kill."""
+        since = start.first_step if self.plan.from_first_step else start.began
+        return 0.0 if since is None else time.time() - since
 
     def _environment(self) -> Mapping[str, str]:
         environment = dict(os.environ)

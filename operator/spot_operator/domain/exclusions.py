@@ -29,7 +29,7 @@ def exclude(scene: Scene, ledger: Ledger, ending: str, ranks: Iterable[RankRecor
     new = tuple(
         ExcludedNode(record.node, str(ending), scene.now)
         for record in ranks
-        if record.node is not None and (ending in EXCLUDING or _told(record))
+        if record.node is not None and (_excludes(ending, record) or _told(record))
     )
     known = {one.node for one in new}
     kept = tuple(one for one in ledger.excluded if one.node not in known)
@@ -47,6 +47,13 @@ def excluded_names(scene: Scene, ledger: Ledger) -> tuple[str, ...]:
     recorded = [one.node.name for one in ledger.excluded if _holds(scene.snapshot, one)]
     seen = dict.fromkeys((*reversed(recorded), *sorted(_seen(scene))))
     return tuple(sorted(list(seen)[:NAMED]))
+
+
+def _excludes(ending: str, record: RankRecord) -> bool:
+    """A bad node is that of the rank which says so: its gang-mates' nodes are as good as ever."""
+    if ending == Ending.BAD_NODE:
+        return record.word is not None and record.word.word == "BadNode"
+    return ending in EXCLUDING
 
 
 def _told(record: RankRecord) -> bool:

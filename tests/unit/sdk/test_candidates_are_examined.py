@@ -1,5 +1,6 @@
 """V0 to V2 of candidates in a store, and what counts as evidence."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 from kit.checkpoints import AT, an_id, commit_checkpoint, damaged
 from kit.stores import FaultyStore, failing
 from spot_training.checkpoint import keys, records, verify
+from spot_training.checkpoint.commit import roll_forward
 from spot_training.checkpoint.manifest import Manifest, Post
 from spot_training.checkpoint.selection import Bad, Evidence, Facts, Good, Kind, Unknown
 from spot_training.checkpoint.store import Corrupt, Denied, StoreError, Unreachable
@@ -29,6 +31,37 @@ def rewrite(store: DirectoryStore, manifest: Manifest) -> None:
 def test_a_whole_checkpoint_is_good(store: DirectoryStore) -> None:
     commit_checkpoint(store, ranks=2)
     assert verify.verdict(store, an_id(), node="n1") == Good()
+
+
+def pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def folder(path: Path) -> None:
+    size = path.stat().st_size
+    path.unlink()
+    path.mkdir()
+    (path / "file").write_bytes(bytes(size))
+
+
+def link(path: Path) -> None:
+    path.rename(path.with_name("elsewhere"))
+    path.symlink_to("elsewhere")
+
+
+@pytest.mark.parametrize("key", [DATA, keys.commit(an_id())])
+@pytest.mark.parametrize("put_there", [pipe, folder, link])
+def test_what_is_no_file_any_more_is_evidence(
+    store: DirectoryStore, put_there: Callable[[Path], None], key: str
+) -> None:
+    commit_checkpoint(store)
+    put_there(store.root / key)
+    verdict = verify.verdict(store, an_id(), node="n1")
+    assert isinstance(verdict, Bad)
+    assert verdict.evidence.kind is Kind.SERVER
+    assert "no plain file" in verdict.evidence.detail
+    assert roll_forward(store, committed_at=AT) == ()
 
 
 @pytest.mark.parametrize(

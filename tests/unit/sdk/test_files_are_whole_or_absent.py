@@ -4,6 +4,7 @@ import ctypes
 import errno
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -184,10 +185,34 @@ def test_a_link_that_leads_out_of_the_volume_is_refused(tmp_path: Path, below: s
 def test_links_inside_a_lineage_are_not_followed(store: DirectoryStore, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("secret")
     (store.root / "a").symlink_to(tmp_path / "secret")
-    with pytest.raises(Misconfigured):
+    room = memoryview(bytearray(6))
+    with pytest.raises(Corrupt, match="no plain file"):
         store.read("a")
-    with pytest.raises(Misconfigured):
-        store.download("a", memoryview(bytearray(6)), digest_payload(b"secret"))
+    with pytest.raises(Corrupt, match="no plain file"):
+        store.download("a", room, digest_payload(b"secret"))
+    assert bytes(room) == bytes(6)
+
+
+def a_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as end:
+        end.bind(os.path.relpath(path))  # an address is short
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, a_socket])
+def test_what_is_no_plain_file_is_damage_and_is_not_waited_for(
+    store: DirectoryStore, make: Callable[[Path], object]
+) -> None:
+    make(store.root / "a")
+    calls: list[Callable[[], object]] = [
+        lambda: store.read("a"),
+        lambda: store.read_range("a", 0, 1),
+        lambda: store.stat("a"),
+        lambda: store.download("a", memoryview(bytearray(6)), digest_payload(b"secret")),
+        lambda: store.create("a", b"body"),
+    ]
+    for call in calls:
+        with pytest.raises(Corrupt, match="no plain file"):
+            call()
 
 
 def test_a_volume_that_is_not_mounted_says_so(tmp_path: Path) -> None:

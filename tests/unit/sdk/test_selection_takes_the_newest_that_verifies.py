@@ -134,6 +134,29 @@ def test_the_last_candidate_is_not_given_up_on_one_nodes_word(start_fresh: bool)
     assert decide(replace(given, node="n2")) == Resume(OLD)
 
 
+@pytest.mark.parametrize("start_fresh", [False, True])
+@pytest.mark.parametrize("failed", [(NEW, MIDDLE), (NEW, MIDDLE, OLD)])
+def test_a_bad_node_of_the_gang_is_named_wherever_it_is(
+    failed: tuple[str, ...], start_fresh: bool
+) -> None:
+    evidence = tuple(bad(id_, node="n2") for id_ in failed)
+    given = facts(evidence=evidence, tried=failed, gang=("n2",), start_fresh=start_fresh)
+    for node in ("n1", "n2", ""):
+        decision = decide(replace(given, node=node))
+        assert isinstance(decision, Stop)
+        assert (decision.word, decision.node) == ("BadNode", "n2")
+    # In a gang without it, its word says nothing of the others' nodes.
+    assert decide(facts(evidence=evidence)) == Resume(NEW)
+
+
+def test_one_failure_in_the_gang_is_followed_by_the_next_candidate_while_there_is_one() -> None:
+    tried = facts(evidence=(bad(NEW, node="n2"),), tried=(NEW,), gang=("n2",))
+    assert decide(tried) == Resume(MIDDLE)
+    last = decide(replace(tried, commits=(NEW,)))
+    assert isinstance(last, Stop)
+    assert (last.word, last.node) == ("BadNode", "n2")
+
+
 def test_a_second_node_clears_the_first() -> None:
     given = facts(evidence=(bad(NEW, node="n2"), bad(NEW), bad(MIDDLE, node="n2"), bad(MIDDLE)))
     assert decide(given) == Resume(OLD)
@@ -147,6 +170,9 @@ def test_a_second_node_clears_the_first() -> None:
     ({"evidence": (bad(NEW),), "verified_on": ("n1",)}, {NEW}),
     ({"evidence": (bad(NEW, Kind.SERVER),), "verified_on": ("n1",)}, {NEW}),
     ({"evidence": (bad(NEW),), "verified_on": ("n2",)}, set()),
+    ({"evidence": (bad(NEW, node="n2"),), "verified_on": ("n1", "n2")}, {NEW}),
+    ({"evidence": (bad(NEW, node="n2"), bad(OLD, node="n2")), "verified_on": ("n1", "n2")}, set()),
+    ({"evidence": (bad(NEW),), "verified_on": ("n1",), "verified": NEW}, set()),
     ({"evidence": (bad(NEW), bad(NEW, node="n2"))}, {NEW}),
     ({"evidence": (bad(NEW), bad(NEW))}, set()),
     ({"evidence": (bad(NEW, Kind.MISSING),), "tombstones": (NEW,)}, set()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from spot_sidecar.resume.decision import Begin, Finish, FromCheckpoint, Halt
 from spot_training.checkpoint import keys, records, verify
 from spot_training.checkpoint.digest import algorithm
 from spot_training.checkpoint.manifest import Choice, Manifest, Marker
-from spot_training.checkpoint.store import Unreachable
+from spot_training.checkpoint.store import Corrupt, Unreachable
 from spot_training.checkpoint.stores.directory import DirectoryStore
 
 
@@ -126,6 +127,24 @@ async def test_a_second_node_confirms_what_the_first_one_saw(
     begun = await begin(own, tmp_path / "b", attempt=2, other=other, node="node-b")
     expect_resumed(begun, first)
     assert content(other) == before
+
+
+async def test_a_bad_node_of_a_gang_is_no_reason_to_begin_from_zero(
+    own: DirectoryStore, other: DirectoryStore, tmp_path: Path
+) -> None:
+    newest = commit_checkpoint(other, attempt=7, step=30, ranks=2)
+    misread = FaultyStore(other, failing("download", error=Corrupt))
+    ranks = [
+        begin(
+            own, tmp_path / f"rank-{rank}", attempt=1, other=seen, start_fresh=True,
+            node=f"node-{rank}", rank=rank, ranks=2,
+        )
+        for rank, seen in enumerate((other, misread))
+    ]  # fmt: skip
+    rank_0, rank_1 = await asyncio.gather(*ranks)
+    expect_halted(rank_0, "StartFailed", "node-1", newest.id)
+    expect_halted(rank_1, "BadNode", "node-1", newest.id)
+    assert own.list(keys.INHERITED + keys.TOMBSTONES) == ()
 
 
 async def test_an_own_commit_ends_it_also_where_the_status_does_not_know_it(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +65,17 @@ def swap_the_manifest(store: DirectoryStore, manifest: Manifest) -> None:
     (store.root / keys.commit(manifest.id)).write_bytes((store.root / other).read_bytes())
 
 
+def leave_a_pipe_for_the_data(store: DirectoryStore, manifest: Manifest) -> None:
+    path = data_of(store, manifest)
+    path.unlink()
+    os.mkfifo(path)
+
+
+def leave_a_link_for_the_manifest(store: DirectoryStore, manifest: Manifest) -> None:
+    path = store.root / keys.commit(manifest.id)
+    path.symlink_to(path.rename(store.root.parent / "elsewhere"))
+
+
 @dataclass(frozen=True)
 class Case:
     damage: Damage
@@ -79,6 +91,8 @@ CASES = [
     Case(garble_the_manifest, "server"),
     Case(edit_the_manifest, "server"),
     Case(swap_the_manifest, "server"),
+    Case(leave_a_pipe_for_the_data, "server"),
+    Case(leave_a_link_for_the_manifest, "server"),
 ]
 
 

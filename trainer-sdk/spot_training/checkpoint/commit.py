@@ -15,7 +15,7 @@ from typing import Any
 from spot_training.checkpoint import keys, records
 from spot_training.checkpoint.manifest import Cost, Manifest, Receipt
 from spot_training.checkpoint.parallel import for_each
-from spot_training.checkpoint.store import NotFound, Store
+from spot_training.checkpoint.store import Corrupt, NotFound, Store
 from spot_training.checkpoint.union import Conflict, union
 
 
@@ -143,7 +143,7 @@ def _complete(store: Store, checkpoint: str, ranks: Sequence[int]) -> bool:
     """Whether all receipts are there, by one of them: what gangs that died left costs one read."""
     try:
         first = records.load(Receipt, store.read(keys.receipt(checkpoint, min(ranks))))
-    except (records.Damaged, NotFound):
+    except (records.Damaged, Corrupt, NotFound):
         return False
     return len(ranks) == first.ranks
 
@@ -151,7 +151,7 @@ def _complete(store: Store, checkpoint: str, ranks: Sequence[int]) -> bool:
 def _committed(store: Store, checkpoint: str, committed_at: str) -> Manifest | None:
     try:
         return commit(store, read_receipts(store, checkpoint), committed_at=committed_at)
-    except (Incomplete, Disagreement, records.Damaged, NotFound):
+    except (Incomplete, Disagreement, records.Damaged, Corrupt, NotFound):
         return None
 
 

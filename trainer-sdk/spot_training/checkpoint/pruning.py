@@ -21,7 +21,14 @@ from spot_training.checkpoint.parallel import for_each
 from spot_training.checkpoint.records import Damaged
 from spot_training.checkpoint.retention import DELAY, Facts, Keep, Plan, Reason, plan
 from spot_training.checkpoint.selection import Good, newest_first
-from spot_training.checkpoint.store import Cancelled, Denied, Misconfigured, NotFound, Store
+from spot_training.checkpoint.store import (
+    Cancelled,
+    Corrupt,
+    Denied,
+    Misconfigured,
+    NotFound,
+    Store,
+)
 from spot_training.times import parse_rfc3339
 
 _NEWER = "newer ones are verified"
@@ -113,7 +120,7 @@ class Pruner:
         def read(checkpoint: str) -> None:
             try:
                 manifest = verify.read_manifest(store, checkpoint)
-            except (NotFound, Damaged):
+            except (NotFound, Corrupt, Damaged):
                 return  # no milestone
             self._committed_at[checkpoint] = parse_rfc3339(manifest.committed_at).timestamp()
 
@@ -222,7 +229,7 @@ def _ids(parse: Callable[[str], str | None], found: Collection[str]) -> set[str]
 def _size(store: Store, checkpoint: str) -> int:
     try:
         return records.load(Manifest, store.read(keys.commit(checkpoint))).cost.bytes
-    except (NotFound, records.FormatError):
+    except (NotFound, Corrupt, records.FormatError):
         return 0
 
 

@@ -4,7 +4,8 @@ Rules (I5: the newest checkpoint that verifies, or the job stops with the reason
 - candidates newest first by (attempt, step); tombstones and suspects are passed over
 - a verdict is Good, Bad (by evidence) or Unknown (trouble on the way). An Unknown candidate is
   never passed over: nothing older is taken because something newer could not be seen
-- the last candidates are not given up on the word of one node, whose memory may be bad: BadNode
+- the last candidates are not given up on the word of one node, whose memory may be bad: BadNode,
+  said by the rank that is there, whichever it is
 - from zero only if status records no commit and the store has neither manifest nor tombstone
 - quarantine by definite evidence only, see `confirmed`
 """
@@ -94,11 +95,15 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """The attempt ends: `word` is NoValidCheckpoint, BadNode or UnsupportedCheckpoint."""
+    """The attempt ends: `word` is NoValidCheckpoint, BadNode or UnsupportedCheckpoint.
+
+    `node` is the bad one: the rank there ends the attempt, every other one lets it do so.
+    """
 
     word: str
     reason: str
     passed: tuple[Evidence, ...] = ()
+    node: str = ""
 
 
 Decision = Resume | FromZero | Completed | Wait | Stop
@@ -108,9 +113,13 @@ Decision = Resume | FromZero | Completed | Wait | Stop
 class Facts:
     """Everything a choice depends on.
 
+    `node` is that of the rank which chooses: what failed there before is not tried again. It is
+    empty where another rank asks whether its own node is what is bad.
     `commits` the ids with a manifest, `recorded` the newest that the job's status records,
     `evidence` what posts of this and earlier attempts and this process found bad (V3),
-    `verified_on` the nodes on which some candidate was verified (V3) in this attempt.
+    `tried` what this attempt has chosen before, which some rank found bad, `gang` the nodes of the
+    ranks that did, `verified_on` the nodes on which a candidate, `verified` if it is known which,
+    was verified (V3) in this attempt.
     `inherited` names the other job's lineage that all this is about: the job asked to go on from
     it, so that its being empty is no reason to start from zero.
     """
@@ -123,7 +132,10 @@ class Facts:
     recorded: str | None = None
     start_fresh: bool = False
     evidence: Sequence[Evidence] = ()
+    tried: Collection[str] = ()
+    gang: Collection[str] = ()
     verified_on: Collection[str] = ()
+    verified: str | None = None
     inherited: str = ""
 
 
@@ -136,8 +148,8 @@ def select(facts: Facts, verdict_of: Callable[[str], Verdict]) -> Decision:
     """What to resume from now; `verdict_of` is asked for as few candidates as possible."""
     if facts.markers:
         return Completed(max(facts.markers))
-    if is_bad_node(facts):
-        return Stop("BadNode", _bad_node_reason(facts))
+    if stop := _bad_node(facts, failed=2):
+        return stop
     candidates = _candidates(facts)
     passed: list[Evidence] = []
     for id_ in candidates:
@@ -150,17 +162,12 @@ def select(facts: Facts, verdict_of: Callable[[str], Verdict]) -> Decision:
     return _nothing_left(facts, tuple(passed))
 
 
-def is_bad_node(facts: Facts) -> bool:
-    """Two candidates failed to verify on this node, and nothing has confirmed that they are bad."""
-    return len(_failed_here_only(facts)) >= 2
-
-
 def confirmed(facts: Facts) -> list[Evidence]:
     """The evidence that quarantines, one piece per checkpoint.
 
     Missing data is definite by itself. A digest that differs is definite once a second node saw it
     as well, or once another candidate verified on a node that saw it. A node that condemns two
-    candidates which no other node condemned condemns itself.
+    candidates which no other node condemned condemns itself. What verified is not condemned.
     """
     nodes: dict[str, set[str]] = {}
     for item in facts.evidence:
@@ -170,9 +177,9 @@ def confirmed(facts: Facts) -> list[Evidence]:
         definite = (
             item.kind is Kind.MISSING
             or len(nodes[item.id]) > 1
-            or (item.node in facts.verified_on and not is_bad_node(facts))
+            or (item.node in facts.verified_on and len(_failed_alone(facts, item.node)) < 2)
         )
-        if definite and item.id not in facts.tombstones:
+        if definite and item.id not in facts.tombstones and item.id != facts.verified:
             verdicts.setdefault(item.id, item)
     return list(verdicts.values())
 
@@ -181,15 +188,27 @@ def _candidates(facts: Facts) -> list[str]:
     known = set(facts.commits) | ({facts.recorded} if facts.recorded else set())
     failed = {item.id for item in facts.evidence if item.node == facts.node}
     failed |= {item.id for item in confirmed(facts)}
-    passed_over = failed | set(facts.tombstones) | set(facts.suspects)
+    passed_over = failed | set(facts.tombstones) | set(facts.suspects) | set(facts.tried)
     return newest_first(known - passed_over)
 
 
-def _failed_here_only(facts: Facts) -> set[str]:
+def _bad_node(facts: Facts, *, failed: int, passed: tuple[Evidence, ...] = ()) -> Stop | None:
+    """BadNode if on one node of the gang, this one first, as many candidates failed alone."""
+    for node in (facts.node, *sorted(facts.gang)):
+        alone = _failed_alone(facts, node)
+        if len(alone) >= failed:
+            ids = ", ".join(newest_first(alone))
+            reason = f"node {node} failed to verify {ids}; nothing is quarantined"
+            return Stop("BadNode", reason, passed, node)
+    return None
+
+
+def _failed_alone(facts: Facts, node: str) -> set[str]:
+    """What failed to verify on this node, and nothing has confirmed that it is bad."""
     content = [item for item in facts.evidence if item.kind is Kind.CONTENT]
-    here = {item.id for item in content if item.node == facts.node}
-    elsewhere = {item.id for item in content if item.node != facts.node}
-    return here - elsewhere - set(facts.tombstones)
+    there = {item.id for item in content if item.node == node}
+    elsewhere = {item.id for item in content if item.node != node}
+    return there - elsewhere - set(facts.tombstones)
 
 
 def _unseen(verdict: Unknown, id_: str) -> Decision:
@@ -202,8 +221,8 @@ def _nothing_left(facts: Facts, passed: tuple[Evidence, ...]) -> Decision:
     empty = facts.recorded is None and not facts.commits and not facts.tombstones
     if empty and not facts.inherited:
         return FromZero("no checkpoint was ever committed", passed, virgin=True)
-    if _failed_here_only(facts):
-        return Stop("BadNode", _bad_node_reason(facts), passed)
+    if stop := _bad_node(facts, failed=1, passed=passed):
+        return stop
     if facts.start_fresh:
         return FromZero("no checkpoint is valid, and the job asks to start fresh then", passed)
     return Stop("NoValidCheckpoint", _none_valid_reason(facts, passed), passed)
@@ -226,8 +245,3 @@ def _none_inherited_reason(lineage: str, parts: Sequence[str]) -> str:
         f"no checkpoint of {lineage}, which resumeFrom names, is valid ({found}); look at its "
         "namespace, name and uid, or set onNoneValid: StartFresh, and create the job anew"
     )
-
-
-def _bad_node_reason(facts: Facts) -> str:
-    failed = ", ".join(newest_first(_failed_here_only(facts)))
-    return f"node {facts.node} failed to verify {failed}; nothing is quarantined"

@@ -8,6 +8,7 @@ checksum that the server holds is the manifest's. V3 (bytes hashed while they ar
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 
 from spot_training.checkpoint import keys, records
 from spot_training.checkpoint.digest import AlgorithmUnavailable, combined
@@ -60,7 +61,7 @@ def read_format(store: Store) -> Format:
     """
     try:
         return records.load(Format, store.read(keys.FORMAT))
-    except records.Damaged as error:
+    except (records.Damaged, Corrupt) as error:
         raise Corrupt(f"{keys.FORMAT} is damaged ({error}); {_REMEDY}") from error
 
 
@@ -92,6 +93,8 @@ def verdict(store: Store, checkpoint: str, *, node: str) -> Verdict:
         return Unknown(str(error), retry=False)
     except NotFound as error:
         return missing(store, checkpoint, node=node, error=error)
+    except Corrupt as error:
+        return Bad(Evidence(checkpoint, Kind.SERVER, node, str(error)))
     except StoreError as error:
         return Unknown(str(error))
 
@@ -187,18 +190,18 @@ def read_evidence(store: Store) -> tuple[Evidence, ...]:
     buried = {keys.parse_tombstone(key) for key in store.list(keys.TOMBSTONES)}
     found = [(key, keys.parse_evidence(key)) for key in store.list(keys.EVIDENCE)]
     wanted = [key for key, checkpoint in found if checkpoint and checkpoint not in buried]
-    bodies = zip(wanted, for_each(wanted, store.read), strict=True)
-    return tuple(evidence for key, body in bodies if (evidence := _evidence(key, body)))
+    read = for_each(wanted, partial(_evidence, store))
+    return tuple(evidence for evidence in read if evidence)
 
 
-def _evidence(key: str, body: bytes) -> Evidence | None:
+def _evidence(store: Store, key: str) -> Evidence | None:
     """A post that cannot be read, or belongs elsewhere, testifies to nothing."""
     try:
-        post = records.load(Post, body)
+        post = records.load(Post, store.read(key))
         if post.verdict != "bad" or key != keys.evidence(post.id, post.attempt, post.k, post.rank):
             return None
         return Evidence(post.id, Kind(post.kind), post.node, post.detail)
-    except (records.FormatError, ValueError):
+    except (records.FormatError, Corrupt, ValueError):
         return None
 
 

@@ -81,7 +81,7 @@ def _level(
         return (*_LOOKS[level](store, manifest), manifest)
     except (records.UnsupportedSchema, AlgorithmUnavailable) as error:
         return Step(level, UNKNOWN, (str(error),)), Kind.SERVER, manifest
-    except records.FormatError as error:
+    except (records.FormatError, Corrupt) as error:
         return Step(level, BAD, (str(error),)), Kind.SERVER, manifest
     except NotFound as error:
         found = verify.missing(store, checkpoint, node="", error=error)

@@ -4,7 +4,7 @@ Rank 0 writes `choice/<attempt>/<k>`; every rank fetches it and posts `verified`
 start once all posted `verified`. What stands is final: a restarted sidecar adopts it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,7 +14,7 @@ from spot_training.checkpoint.parallel import for_each
 from spot_training.checkpoint.selection import Evidence
 from spot_training.checkpoint.store import NotFound, Store
 
-__all__ = ["Ballot", "Votes"]
+__all__ = ["Ballot", "Tried", "Votes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,15 @@ class Votes:
 
 
 @dataclass(frozen=True, slots=True)
+class Tried:
+    """Choices that were given up."""
+
+    ids: frozenset[str]
+    nodes: frozenset[str]
+    """Where some of them were found bad."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ballot:
     """One rank's view of its attempt's choices. Synchronous: run it in a thread."""
 
@@ -44,10 +53,19 @@ class Ballot:
         made = self._made(store)
         return _choice(store, made[-1]) if made else None
 
-    def chosen(self, store: Store) -> set[str]:
-        """The checkpoints that this attempt has chosen so far."""
-        choices = (_choice(store, key) for key in self._made(store))
-        return {choice.id for choice in choices if choice.id is not None}
+    def before(self, store: Store, k: int) -> Tried:
+        """What came of the choices before the k-th: each was found bad by some rank."""
+        choices = [_choice(store, key) for key in self._made(store)]
+        earlier = [choice for choice in choices if choice.k < k]
+        return Tried(
+            ids=frozenset(choice.id for choice in earlier if choice.id is not None),
+            nodes=frozenset(
+                post.node
+                for choice in earlier
+                for post in self._posts(store, choice.k)
+                if post.verdict != "verified"
+            ),
+        )
 
     def choose(
         self, store: Store, k: int, checkpoint: str | None, why: str, lineage: str | None = None
@@ -88,14 +106,17 @@ class Ballot:
 
     def votes(self, store: Store, k: int) -> Votes:
         """What every rank has posted for the k-th choice so far."""
-        found = (key for key in store.list(keys.posts(self.attempt, k)) if keys.parse_post(key))
-        posts = for_each(found, partial(_post, store))
+        posts = self._posts(store, k)
         good = [post for post in posts if post.verdict == "verified"]
         return Votes(
             verified=frozenset(post.rank for post in good),
             bad=frozenset(post.rank for post in posts if post.verdict != "verified"),
             nodes=frozenset(post.node for post in good),
         )
+
+    def _posts(self, store: Store, k: int) -> Sequence[Post]:
+        found = (key for key in store.list(keys.posts(self.attempt, k)) if keys.parse_post(key))
+        return for_each(found, partial(_post, store))
 
 
 def _choice(store: Store, key: str) -> Choice:

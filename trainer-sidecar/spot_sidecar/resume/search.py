@@ -5,6 +5,9 @@ found bad is followed by the next one; what is found bad is quarantined once the
 definite. Trouble on the way is waited out: nothing older is taken because something newer could not
 be seen, and nothing ever starts from zero because the store was silent.
 
+Where a node seems to be what is bad, its rank says so and ends the attempt. The others wait for
+that, with a limit: what they said earlier would hide its word.
+
 Until the job has committed, the candidates may be another job's (`resumeFrom`), judged alike.
 """
 
@@ -67,6 +70,7 @@ class Search:
         self._begun = begun
         self._selected_from: Inherited | None = None
         self._passed: tuple[Evidence, ...] = ()
+        self._found_bad = False
 
     async def open(self, grant: Grant) -> Halt | None:
         """Open the lineage, beginning it if the job never committed.
@@ -90,7 +94,7 @@ class Search:
             records.FormatError: a document of this attempt is damaged or of a newer version.
         """
         facts = Facts(
-            node=self._ballot.node,
+            node=self._ballot.node if self._ballot.rank == 0 else "",
             commits=(),
             suspects=grant.suspects,
             recorded=grant.newest.id if grant.newest else None,
@@ -119,8 +123,8 @@ class Search:
 
     async def _next_choice(self, k: int, facts: Facts) -> Choice | Decision:
         if self._ballot.rank != 0:
-            return await self._await_choice(k)
-        decision = await self._select(facts)
+            return await self._await_choice(k, facts)
+        decision = await self._select(k, facts)
         if isinstance(decision, selection.Completed):
             return Finish(decision.attempt)
         if isinstance(decision, selection.Stop):
@@ -132,55 +136,78 @@ class Search:
         return await self._lineage.patiently(choose)
 
     async def _select(
-        self, facts: Facts
+        self, k: int, facts: Facts
     ) -> selection.Resume | selection.FromZero | selection.Completed | selection.Stop:
-        """Decide, looking again while the newest candidate cannot be judged."""
+        """Decide, looking again while the newest candidate cannot be judged.
+
+        Also while another rank is to end the attempt, but no longer than a rank may be silent:
+        until then others may still confirm what it found.
+        """
+        waited = 0.0
         while True:
-            decision = await self._decided(facts)
-            if not isinstance(decision, selection.Wait):
+            decision = await self._decided(k, facts)
+            pause = between(*LOOK_AGAIN_SECONDS)
+            if isinstance(decision, selection.Wait):
+                self._standing.meet("StoreUnreachable", decision.why)
+            elif not _is_anothers(decision, facts) or waited >= SILENCE_SECONDS:
                 break
-            self._standing.meet("StoreUnreachable", decision.why)
-            await self._standing.clock.sleep(between(*LOOK_AGAIN_SECONDS))
+            else:
+                waited += pause
+            await self._standing.clock.sleep(pause)
         if not isinstance(decision, selection.Completed):
             self._passed = decision.passed
         return decision
 
-    async def _decided(self, facts: Facts) -> selection.Decision:
+    async def _decided(self, k: int, facts: Facts) -> selection.Decision:
         """By the job's own lineage; as long as it never had a commit, by the inherited one."""
-        decide = partial(_decide, facts=facts, ballot=self._ballot, now=self._now())
+        ballot = self._ballot
+        decide = partial(_decide, facts=facts, ballot=ballot, k=k, now=self._now())
         decision = await self._lineage.patiently(decide)
         self._selected_from = None
         source = self._inherited
         if source is None or not source.is_wanted(decision):
             return decision
         self._selected_from = source
-        select = partial(_select, facts=source.facts(facts), ballot=self._ballot, look=source.look)
+        select = partial(_select, facts=source.facts(facts), ballot=ballot, k=k, look=source.look)
         return await source.lineage.patiently(select)
 
     async def _stopped(self, stop: selection.Stop, facts: Facts) -> Halt:
+        if _is_anothers(stop, facts):
+            limit = f"its rank did not end the attempt within {SILENCE_SECONDS:.0f} s"
+            return Halt("StartFailed", f"{stop.reason}; {limit}")
         if stop.word == "BadNode":
             return Halt("BadNode", stop.reason)
         if stop.word == "UnsupportedCheckpoint":
             # Nothing is wrong with it: nothing is quarantined, and nothing older is taken.
             return Halt("NoValidCheckpoint", stop.reason)
-        await self._quarantine(facts, self._selected_from, verified_on=frozenset())
+        await self._quarantine(facts, self._selected_from)
         return Halt("NoValidCheckpoint", stop.reason)
 
-    async def _await_choice(self, k: int) -> Choice | Halt:
+    async def _await_choice(self, k: int, facts: Facts) -> Choice | Halt:
         waited = 0.0
         while waited < SILENCE_SECONDS:
             newest = await self._lineage.patiently(self._ballot.newest)
             if newest and newest.k >= k:
                 return newest
+            if self._found_bad and (halt := await self._own_node_is_bad(k, facts)):
+                return halt
             pause = between(*LOOK_AGAIN_SECONDS)
             await self._standing.clock.sleep(pause)
             waited += pause
         return Halt("StartFailed", f"rank 0 made no choice {k} for {SILENCE_SECONDS:.0f} s")
 
+    async def _own_node_is_bad(self, k: int, facts: Facts) -> Halt | None:
+        """By the rules by which rank 0 makes no further choice then."""
+        decision = await self._decided(k, facts)
+        if isinstance(decision, selection.Stop) and decision.node == self._ballot.node:
+            return Halt(decision.word, decision.reason)
+        return None
+
     async def _try(self, choice: Choice, facts: Facts) -> FromCheckpoint | Halt | None:
         """Fetch the chosen checkpoint and vote; None: some rank found it bad."""
         before = await self._lineage.patiently(partial(self._ballot.posted, choice=choice))
         if before and before.verdict != "verified":
+            self._found_bad = True
             return None
         source = self._inherited if choice.lineage else None
         outcome = await self._fetched(str(choice.id), source)
@@ -193,6 +220,7 @@ class Search:
         post = partial(self._ballot.post, choice=choice, evidence=evidence)
         await self._where(source).patiently(post)
         if isinstance(outcome, Evidence):
+            self._found_bad = True
             return None
         return await self._agreed(choice, outcome, facts)
 
@@ -208,7 +236,7 @@ class Search:
                 return None
             if votes.all_verified(self._ranks):
                 source = self._inherited if choice.lineage else None
-                await self._quarantine(facts, source, verified_on=votes.nodes)
+                await self._quarantine(facts, source, votes.nodes, str(choice.id))
                 return mine
             pause = between(*LOOK_AGAIN_SECONDS)
             await self._standing.clock.sleep(pause)
@@ -245,7 +273,11 @@ class Search:
         return True
 
     async def _quarantine(
-        self, facts: Facts, source: Inherited | None, *, verified_on: frozenset[str]
+        self,
+        facts: Facts,
+        source: Inherited | None,
+        verified_on: frozenset[str] = frozenset(),
+        verified: str | None = None,
     ) -> None:
         """Write the tombstones that the evidence allows by now; always into the own lineage."""
         if self._ballot.rank != 0:
@@ -253,7 +285,7 @@ class Search:
         bury = partial(
             _bury,
             facts=dataclasses.replace(
-                source.facts(facts) if source else facts, verified_on=verified_on
+                source.facts(facts) if source else facts, verified_on=verified_on, verified=verified
             ),
             passed=self._passed,
             attempt=self._ballot.attempt,
@@ -284,29 +316,29 @@ def _open(store: Store, *, begin: bool, now: Callable[[], str]) -> tuple[str, bo
     return "", opened.created_at == created_at
 
 
+def _is_anothers(decision: selection.Decision, facts: Facts) -> bool:
+    """Whether another rank's node is what is bad: that rank ends the attempt."""
+    return isinstance(decision, selection.Stop) and decision.node not in ("", facts.node)
+
+
 def _decide(
-    store: Store, *, facts: Facts, ballot: Ballot, now: Callable[[], str]
+    store: Store, *, facts: Facts, ballot: Ballot, k: int, now: Callable[[], str]
 ) -> selection.Decision:
     """Roll forward what was left between receipt and commit, look, and select."""
     commit.roll_forward(store, committed_at=now())
-    return _select(store, facts=facts, ballot=ballot, look=verify.look)
+    return _select(store, facts=facts, ballot=ballot, k=k, look=verify.look)
 
 
 def _select(
-    store: Store, *, facts: Facts, ballot: Ballot, look: Callable[[Store, Facts], Facts]
+    store: Store, *, facts: Facts, ballot: Ballot, k: int, look: Callable[[Store, Facts], Facts]
 ) -> selection.Decision:
-    """Decide by what `look` finds in the store."""
+    """Decide on the k-th choice by what `look` finds in the store."""
+    tried = ballot.before(store, k)
     evidence = verify.read_evidence(store)
-    # A choice is followed by another only when some rank, on whatever node, found it bad.
-    failed_here = {item.id for item in evidence if item.node == facts.node}
-    failed_elsewhere = ballot.chosen(store) - failed_here
-    seen = look(
-        store,
-        dataclasses.replace(
-            facts, evidence=evidence, suspects=(*facts.suspects, *sorted(failed_elsewhere))
-        ),
+    known = dataclasses.replace(facts, evidence=evidence, tried=tried.ids, gang=tried.nodes)
+    return selection.select(
+        look(store, known), lambda id_: verify.verdict(store, id_, node=facts.node)
     )
-    return selection.select(seen, lambda id_: verify.verdict(store, id_, node=facts.node))
 
 
 def _bury(

@@ -116,7 +116,10 @@ class DirectoryStore:
 
     def stat(self, key: str) -> Stat:
         with self._explained(key):
-            return Stat(size=self._path(key).stat(follow_symlinks=False).st_size)
+            path = self._path(key)
+            status = path.stat(follow_symlinks=False)
+            files.expect_plain(status, path)
+            return Stat(size=status.st_size)
 
     def upload(
         self,

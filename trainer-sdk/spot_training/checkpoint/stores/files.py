@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +31,7 @@ SLICE = 1 << 20
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
 _NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+_NO_PLAIN_FILE = {errno.ELOOP, errno.ENXIO}  # a symbolic link, a socket
 _NO_RENAME = {errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS}
 _PERMISSIONS = "{who} must be able to read and write there"
 _ROOM = "make room or enlarge the volume"
@@ -140,12 +142,31 @@ def sync_folder(path: Path) -> None:
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[int]:
-    """A descriptor for reading a plain file; a symbolic link raises OSError ELOOP."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    """A descriptor for reading a plain file; Corrupt if anything else stands there.
+
+    A pipe is not waited for, a symbolic link, which could lead out of the lineage, not followed.
+    """
     try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in _NO_PLAIN_FILE:
+            raise _not_plain(path) from error
+        raise
+    try:
+        expect_plain(os.fstat(descriptor), path)
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def expect_plain(status: os.stat_result, path: Path) -> None:
+    """Raises Corrupt for what is no plain file: another's content, or none, stands in its place."""
+    if not stat.S_ISREG(status.st_mode):
+        raise _not_plain(path)
+
+
+def _not_plain(path: Path) -> Corrupt:
+    return Corrupt(f"{path} is no plain file: a folder, link or pipe stands in its place")
 
 
 def read_whole(path: Path) -> bytes:

@@ -30,7 +30,6 @@ from spot_sidecar.metrics import Metrics
 from spot_sidecar.notices.bus import NoticeBus, write_notice_file
 from spot_sidecar.notices.imds import Health, ImdsSource
 from spot_sidecar.notices.notice import Kind, Notice
-from spot_sidecar.paths import GROUP_FILE
 from spot_sidecar.phase import Signs, phase_of, state_of
 from spot_sidecar.pod_api import build_pod_app
 from spot_sidecar.podinfo import watch_annotations
@@ -44,6 +43,7 @@ from spot_sidecar.resume.grant import GrantDesk
 from spot_sidecar.resume.searching import search_of
 from spot_sidecar.retention import Retention
 from spot_sidecar.seconds import Phase
+from spot_sidecar.serving import serve_pod, serve_trainer
 from spot_sidecar.shared import leftover_notice, prepare_volumes
 from spot_sidecar.snapshots.committer import Committer
 from spot_sidecar.snapshots.intake import Intake
@@ -67,7 +67,6 @@ SPARE_SECONDS = 2.0
 """Kept of the grace for the last report and the termination message."""
 VERIFY_SECONDS = 5.0
 """For the look at the last commit; the next attempt looks anyway."""
-STOP_SERVERS_SECONDS = 0.5
 
 
 class Sidecar:
@@ -255,19 +254,12 @@ class Sidecar:
         )
         app.add_routes(saving.routes())
         app.add_routes(Telling(self.bus, self.standing, self.pacing.rhythm).routes())
-        runner = _runner(app)
-        await runner.setup()
-        await web.UnixSite(runner, str(paths.socket)).start()
-        paths.socket.chmod(GROUP_FILE)
-        return runner
+        return await serve_trainer(app, paths.socket)
 
     async def _serve_pod(self) -> web.AppRunner:
         token = self.settings.config.drain_token
         app = build_pod_app(self.drain, self.metrics, drain_token=token, ready=self._ready)
-        runner = _runner(app)
-        await runner.setup()
-        await web.TCPSite(runner, self.settings.host, self.settings.port).start()
-        return runner
+        return await serve_pod(app, self.settings.host, self.settings.port)
 
     def _make_beginning(self) -> Beginning:
         config, pod = self.settings.config, self.settings.pod
@@ -385,13 +377,6 @@ class Sidecar:
             self.standing.changed()
         self.metrics.step.set(self.standing.trainer.step)
         return phase_of(signs)
-
-
-def _runner(app: web.Application) -> web.AppRunner:
-    # A client that goes must not leave its long poll or its session behind.
-    return web.AppRunner(
-        app, handler_cancellation=True, access_log=None, shutdown_timeout=STOP_SERVERS_SECONDS
-    )
 
 
 def _raise_what_failed(tasks: list[asyncio.Task[Any]]) -> None:

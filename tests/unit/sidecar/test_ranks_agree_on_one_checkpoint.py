@@ -95,7 +95,7 @@ async def test_one_ranks_bad_share_makes_all_take_the_one_before(
     assert store.list(keys.TOMBSTONES) == (keys.tombstone(newest.id),)
 
 
-@pytest.mark.parametrize(("count", "start_fresh"), [(1, False), (1, True), (3, True)])
+@pytest.mark.parametrize(("count", "start_fresh"), [(1, True), (3, False)])
 @pytest.mark.parametrize("bad_rank", range(RANKS))
 async def test_one_node_with_bad_memory_loses_no_work(
     bad_rank: int, count: int, start_fresh: bool, store: DirectoryStore, tmp_path: Path
@@ -132,6 +132,17 @@ async def test_a_restarted_rank_says_again_that_its_node_is_bad(
     again = await gang(store, tmp_path, newest)
     expect_only_to_say_bad_node(again, 1)
     assert len(store.list(keys.choices(9))) == 2
+
+
+async def test_a_restarted_rank_says_so_although_it_verified_the_last_choice(
+    store: DirectoryStore, tmp_path: Path
+) -> None:
+    before, newest = [commit_checkpoint(store, step=step, ranks=RANKS) for step in (10, 20)]
+    for manifest, rank in ((newest, 1), (before, 2)):
+        (item,) = manifest.objects_of(rank)
+        (store.root / item.key).write_bytes(bytes(item.size))
+    for _ in range(2):
+        expect_only_to_say_bad_node(await gang(store, tmp_path, newest), 1)
 
 
 async def test_a_node_that_read_the_newest_wrongly_once_does_not_condemn_it(

@@ -107,6 +107,8 @@ class Search:
         return await self._walk(facts, newest)
 
     async def _walk(self, facts: Facts, newest: Choice | None) -> Decision:
+        # A restarted rank may have found an earlier choice bad than the one that it adopts.
+        self._found_bad = newest is not None and newest.k > 0
         for k in range(newest.k if newest else 0, selection.MAX_CHOICES):
             adopted = newest if newest and newest.k == k else None
             choice = adopted or await self._next_choice(k, facts)

@@ -120,6 +120,7 @@ class Job:
     def start(self, folder: Path, *, pause: float, environment: dict[str, str]) -> Training:
         folder.mkdir(exist_ok=True)
         log, result = folder / "trainer.log", folder / "result.pt"
+        log.touch()  # the process opens it a moment later
         usual = {"SPOT_DIR": str(folder / "run"), "PATH": os.environ["PATH"]}
         usual |= {"HOME": str(folder), "TMPDIR": str(folder), "HF_HUB_OFFLINE": "1"}
         options = json.dumps({"result": str(result), "pause": pause, **self.settings})

@@ -13,7 +13,7 @@ from spot_sidecar.resume.decision import Begin, Finish, FromCheckpoint, Halt
 from spot_training.checkpoint import keys, records, verify
 from spot_training.checkpoint.digest import algorithm
 from spot_training.checkpoint.manifest import Choice, Manifest, Marker
-from spot_training.checkpoint.store import Corrupt, Unreachable
+from spot_training.checkpoint.store import Corrupt, Store, Unreachable
 from spot_training.checkpoint.stores.directory import DirectoryStore
 
 
@@ -133,13 +133,13 @@ async def test_a_bad_node_of_a_gang_is_no_reason_to_begin_from_zero(
     own: DirectoryStore, other: DirectoryStore, tmp_path: Path
 ) -> None:
     newest = commit_checkpoint(other, attempt=7, step=30, ranks=2)
-    misread = FaultyStore(other, failing("download", error=Corrupt))
+    seen_by: list[Store] = [other, FaultyStore(other, failing("download", error=Corrupt))]
     ranks = [
         begin(
             own, tmp_path / f"rank-{rank}", attempt=1, other=seen, start_fresh=True,
             node=f"node-{rank}", rank=rank, ranks=2,
         )
-        for rank, seen in enumerate((other, misread))
+        for rank, seen in enumerate(seen_by)
     ]  # fmt: skip
     rank_0, rank_1 = await asyncio.gather(*ranks)
     expect_halted(rank_0, "StartFailed", "node-1", newest.id)

@@ -91,6 +91,10 @@ class Layout:
         slot = {slot.name: slot for slot in self.slots}[name]
         return _view(payload, slot)
 
+    def views(self, payload: memoryview) -> dict[str, Array]:
+        """Every tensor inside `payload` but the typed state, not copied."""
+        return {slot.name: _view(payload, slot) for slot in self.slots if slot.name != STATE}
+
     def write(self, payload: memoryview, arrays: Mapping[str, Any], state: bytes) -> None:
         """Writes a whole snapshot into `payload` (at least `size` bytes).
 

@@ -57,8 +57,11 @@ class Tensors(Protocol):
     def order(self, tensor: Any) -> Order | None:
         """Its `memory_order`."""
 
-    def copy(self, tensor: Any, order: Order | None) -> Any:
-        """The same values in memory of its own, in that order (None: row-major)."""
+    def room(self, tensor: Any, order: Order | None) -> Any:
+        """A tensor like it in memory of its own, in that order (None: row-major); no values yet."""
+
+    def fill(self, pairs: Sequence[tuple[Any, Any]]) -> None:
+        """Copies each second tensor into the first, which is like it; called from any thread."""
 
     def put(self, target: Any, value: Any) -> bool:
         """Copies `value` into `target` if they are alike; returns whether they were."""

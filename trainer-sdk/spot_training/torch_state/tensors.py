@@ -98,10 +98,15 @@ class TorchTensors:
             return None
         return memory_order(tensor.shape, tensor.stride())
 
-    def copy(self, tensor: Any, order: Order | None) -> Any:
+    def room(self, tensor: Any, order: Order | None) -> Any:
         if order is None:
-            return tensor.clone()
-        return torch.empty_permuted(tensor.shape, tuple(order), dtype=tensor.dtype).copy_(tensor)
+            return torch.empty_like(tensor)
+        return torch.empty_permuted(tensor.shape, tuple(order), dtype=tensor.dtype)
+
+    def fill(self, pairs: Sequence[tuple[Any, Any]]) -> None:
+        with torch.no_grad():
+            for room, tensor in pairs:
+                room.copy_(tensor)
 
     def put(self, target: Any, value: Any) -> bool:
         if not isinstance(value, torch.Tensor) or self.spec(value) != self.spec(target):

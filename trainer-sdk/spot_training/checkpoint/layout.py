@@ -82,9 +82,12 @@ class Layout:
 
     def fits(self, arrays: Mapping[str, Spec], state_bytes: int) -> bool:
         """Whether this layout holds exactly these arrays and that much typed state."""
-        mine = self.specs()
-        room = mine.pop(STATE).bytes - _LENGTH.size
-        return mine == dict(arrays) and state_bytes <= room
+        room = self.slots[-1].spec.bytes - _LENGTH.size
+        return (
+            state_bytes <= room
+            and len(arrays) == len(self.slots) - 1
+            and all(arrays.get(slot.name) == slot.spec for slot in self.slots[:-1])
+        )
 
     def view(self, payload: memoryview, name: str) -> Array:
         """The tensor `name` inside `payload`, not copied; KeyError if there is none."""

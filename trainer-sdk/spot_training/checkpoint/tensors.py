@@ -6,6 +6,7 @@ imported; what was written by one is read by the one of the same name.
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -33,8 +34,8 @@ class Tensors(Protocol):
     def name(self) -> str:
         """How checkpoints call it."""
 
-    def owns(self, value: object) -> bool:
-        """Whether `value` is one of its tensors."""
+    def owns(self, value: type) -> bool:
+        """Whether values of this type are its tensors."""
 
     def spec(self, tensor: Any) -> Spec:
         """Dtype and shape; raises TypeError for a tensor that cannot be kept exactly."""
@@ -73,10 +74,16 @@ _KNOWN: dict[str, Tensors] = {}
 def announce(kind: Tensors) -> None:
     """From now on its tensors are recognised."""
     _KNOWN[kind.name] = kind
+    _kind_of_type.cache_clear()
 
 
 def kind_of(value: object) -> Tensors | None:
     """The framework whose tensor `value` is; None for everything else."""
+    return _kind_of_type(type(value))
+
+
+@functools.lru_cache(maxsize=1024)
+def _kind_of_type(value: type) -> Tensors | None:
     for kind in _KNOWN.values():
         if kind.owns(value):
             return kind

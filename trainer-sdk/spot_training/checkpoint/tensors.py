@@ -6,7 +6,6 @@ imported; what was written by one is read by the one of the same name.
 
 from __future__ import annotations
 
-import functools
 import importlib
 from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -69,25 +68,22 @@ class Tensors(Protocol):
 
 
 _KNOWN: dict[str, Tensors] = {}
+_OF_TYPE: dict[type, Tensors | None] = {}
+"""What `kind_of` found: it is asked several times for each of thousands of tensors."""
 
 
 def announce(kind: Tensors) -> None:
     """From now on its tensors are recognised."""
     _KNOWN[kind.name] = kind
-    _kind_of_type.cache_clear()
+    _OF_TYPE.clear()
 
 
 def kind_of(value: object) -> Tensors | None:
     """The framework whose tensor `value` is; None for everything else."""
-    return _kind_of_type(type(value))
-
-
-@functools.lru_cache(maxsize=1024)
-def _kind_of_type(value: type) -> Tensors | None:
-    for kind in _KNOWN.values():
-        if kind.owns(value):
-            return kind
-    return None
+    of = type(value)
+    if of not in _OF_TYPE:
+        _OF_TYPE[of] = next((kind for kind in _KNOWN.values() if kind.owns(of)), None)
+    return _OF_TYPE[of]
 
 
 def kind_named(name: str) -> Tensors:

@@ -48,6 +48,9 @@ class ScriptedBackend:
     def begin(self) -> Beginning:
         return self.beginning
 
+    def release(self, payload: memoryview) -> None:
+        payload.release()
+
     def resumed(self, *, step: int, differs: list[str], seconds: float) -> None:
         assert seconds >= 0
         self.events.append(f"resumed {step} {differs}")

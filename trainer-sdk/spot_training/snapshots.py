@@ -8,7 +8,7 @@ from typing import Any
 
 from spot_training.checkpoint import codec, layout
 from spot_training.checkpoint.codec import Array
-from spot_training.checkpoint.layout import STATE, Layout
+from spot_training.checkpoint.layout import Layout
 from spot_training.checkpoint.records import Damaged, UnsupportedSchema
 
 SCHEMA = 1
@@ -79,8 +79,7 @@ def read(payload: memoryview) -> tuple[dict[str, Array], dict[str, Any]]:
             f"the snapshot's state has schema {schema}, this version reads up to {SCHEMA}: "
             "upgrade spot-training in the trainer's image, or resume with the version that wrote it"
         )
-    names = (slot.name for slot in parsed.slots if slot.name != STATE)
-    return {name: parsed.view(payload, name) for name in names}, plain
+    return parsed.views(payload), plain
 
 
 def _spec(name: str, array: Any) -> layout.Spec:

@@ -177,9 +177,9 @@ def _restore(run: Run, opened: Opened, found: Restore, state: TrainingState) -> 
     differs = state.differences(plain, found.tensors, found.algorithm)
     if not differs:
         run.restore(plain)
-    found.payload.release()
     step, seconds = found.manifest.step, time.monotonic() - opened.began
     backend.resumed(step=step, differs=differs, seconds=seconds)
+    backend.release(found.payload)
     if differs:
         backend.close()
         raise StateDiffers(

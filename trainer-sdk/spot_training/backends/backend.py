@@ -94,6 +94,13 @@ class Ticket:
         return self._settled.wait(seconds)
 
 
+def let_go(payload: memoryview) -> threading.Thread:
+    """Gives the payload's memory back in a thread: that takes a tenth of a second per GiB."""
+    thread = threading.Thread(target=payload.release, name="spot-let-go", daemon=True)
+    thread.start()
+    return thread
+
+
 class Backend(Protocol):
     """One process's side of one attempt. Called from the trainer's thread only."""
 
@@ -124,6 +131,9 @@ class Backend(Protocol):
 
     def resumed(self, *, step: int, differs: list[str], seconds: float) -> None:
         """What the trainer holds after loading was compared with the checkpoint (V5)."""
+
+    def release(self, payload: memoryview) -> None:
+        """A restored payload is no longer needed; its memory is given back beside the training."""
 
     def lend(self, size: int, reason: str, seconds: float | None) -> Lent | None:
         """A free arena for a payload of `size` bytes; None if there is none in time."""

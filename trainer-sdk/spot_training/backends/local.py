@@ -16,7 +16,7 @@ import tempfile
 import threading
 from pathlib import Path
 
-from spot_training.backends.backend import Beginning, Halt, Lent, Restore, Ticket
+from spot_training.backends.backend import Beginning, Halt, Lent, Restore, Ticket, let_go
 from spot_training.backends.local_search import search, when_reachable
 from spot_training.backends.local_upload import Upload, Uploader
 from spot_training.checkpoint import arena, keys, records, verify
@@ -75,6 +75,9 @@ class LocalBackend:
     def resumed(self, *, step: int, differs: list[str], seconds: float) -> None:
         if not differs:
             tell(f"attempt {self.attempt} resumed at step {step} after {seconds:.1f} s")
+
+    def release(self, payload: memoryview) -> None:
+        let_go(payload)
 
     def lend(self, size: int, reason: str, seconds: float | None) -> Lent | None:
         if reason == "periodic":

@@ -9,7 +9,16 @@ import time
 from pathlib import Path
 from typing import Any
 
-from spot_training.backends.backend import Beginning, Done, Fresh, Halt, Lent, Restore, Ticket
+from spot_training.backends.backend import (
+    Beginning,
+    Done,
+    Fresh,
+    Halt,
+    Lent,
+    Restore,
+    Ticket,
+    let_go,
+)
 from spot_training.backends.session import Session
 from spot_training.backends.socket_http import SidecarError, SidecarGone, SocketClient
 from spot_training.checkpoint import records
@@ -37,6 +46,7 @@ class SidecarBackend:
         self._watch = Watch(None, self._trap)
         self._progress: ProgressWriter | None = None
         self._arenas: list[Arena] = []
+        self._releasing: threading.Thread | None = None
 
     @property
     def interval(self) -> float:
@@ -70,6 +80,9 @@ class SidecarBackend:
             "/v1/resumed",
             {"step": step, "verified": not differs, "differs": differs[:16], "seconds": seconds},
         )
+
+    def release(self, payload: memoryview) -> None:
+        self._releasing = let_go(payload)
 
     def lend(self, size: int, reason: str, seconds: float | None) -> Lent | None:
         try:
@@ -174,6 +187,8 @@ class SidecarBackend:
                 said = why
 
     def _map_arenas(self, size: int) -> None:
+        if self._releasing is not None:  # the arenas take the place of what was restored
+            self._releasing.join()
         answer = self._insist("/v1/arenas", {"bytes": size})
         for arena in self._arenas:
             arena.close()

@@ -13,18 +13,23 @@ import base64
 import json
 import math
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Hashable, Mapping, MutableMapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, MutableMapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from spot_training.checkpoint import tensors
+from spot_training.checkpoint.parallel import for_each
 from spot_training.checkpoint.records import Damaged
 from spot_training.checkpoint.tensors import FrameworkMissing, Order, Tensors
 
 Array = npt.NDArray[Any]
+Pair = tuple[Any, Any]
+"""A tensor without values, and the one that it is to hold."""
 MAX_DEPTH = 100
+_CHUNK = 16 << 20
+_FILLING = 4  # threads; more would wait for the memory
 _TAG = "$"
 _BIG_INT_BITS = 1024  # beyond some thousand digits Python refuses decimal text
 _DICTS: dict[type, str] = {dict: "dict", OrderedDict: "ordered", Counter: "counter"}
@@ -82,12 +87,15 @@ def from_plain(
     are views of `arrays`: nobody may write or keep them. Raises FrameworkMissing for tensors of a
     framework that is not installed.
     """
+    stored = _Stored(arrays or {}, orders or {}, borrow=borrow)
     try:
-        return _decode(plain, _Stored(arrays or {}, orders or {}, borrow=borrow))
+        value = _decode(plain, stored)
     except (Damaged, FrameworkMissing):
         raise
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise Damaged(f"the typed state cannot be read: {error!r}") from error
+    stored.fill()
+    return value
 
 
 class _Encoder:
@@ -205,6 +213,7 @@ class _Stored:
         self._orders = orders
         self._borrow = borrow
         self._made: dict[str, Any] = {}
+        self._empty: dict[str, list[Pair]] = {}
 
     def array(self, path: str) -> Array:
         """A copy of the array at this path."""
@@ -216,8 +225,30 @@ class _Stored:
             kind = tensors.kind_named(kind_name)
             view = kind.view(self._arrays[path], dtype)
             order = self._orders.get(path)
-            self._made[path] = view if self._borrow else kind.copy(view, order)
+            self._made[path] = view if self._borrow else kind.room(view, order)
+            if not self._borrow:
+                self._empty.setdefault(kind_name, []).append((self._made[path], view))
         return self._made[path]
+
+    def fill(self) -> None:
+        """Copies what the tensors hold, in several threads: new memory is slow to touch."""
+        for kind_name, pairs in self._empty.items():
+            kind = tensors.kind_named(kind_name)
+            for_each(_chunks(pairs), kind.fill, at_once=_FILLING)
+
+
+def _chunks(pairs: Sequence[Pair]) -> Iterator[list[Pair]]:
+    """The pairs in their order, in lists of about `_CHUNK` bytes."""
+    chunk: list[Pair] = []
+    size = 0
+    for pair in pairs:
+        chunk.append(pair)
+        size += pair[1].nbytes
+        if size >= _CHUNK:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
 
 
 def _decode(plain: Any, stored: _Stored) -> Any:

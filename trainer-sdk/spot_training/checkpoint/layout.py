@@ -82,14 +82,21 @@ class Layout:
 
     def fits(self, arrays: Mapping[str, Spec], state_bytes: int) -> bool:
         """Whether this layout holds exactly these arrays and that much typed state."""
-        mine = self.specs()
-        room = mine.pop(STATE).bytes - _LENGTH.size
-        return mine == dict(arrays) and state_bytes <= room
+        room = self.slots[-1].spec.bytes - _LENGTH.size
+        return (
+            state_bytes <= room
+            and len(arrays) == len(self.slots) - 1
+            and all(arrays.get(slot.name) == slot.spec for slot in self.slots[:-1])
+        )
 
     def view(self, payload: memoryview, name: str) -> Array:
         """The tensor `name` inside `payload`, not copied; KeyError if there is none."""
         slot = {slot.name: slot for slot in self.slots}[name]
         return _view(payload, slot)
+
+    def views(self, payload: memoryview) -> dict[str, Array]:
+        """Every tensor inside `payload` but the typed state, not copied."""
+        return {slot.name: _view(payload, slot) for slot in self.slots if slot.name != STATE}
 
     def write(self, payload: memoryview, arrays: Mapping[str, Any], state: bytes) -> None:
         """Writes a whole snapshot into `payload` (at least `size` bytes).

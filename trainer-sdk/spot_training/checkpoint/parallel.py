@@ -17,7 +17,9 @@ _AT_ONCE = 8
 """As many connections as a store's client keeps."""
 
 
-def for_each(items: Iterable[Item], action: Callable[[Item], Result]) -> list[Result]:
+def for_each(
+    items: Iterable[Item], action: Callable[[Item], Result], *, at_once: int = _AT_ONCE
+) -> list[Result]:
     """What `action` returns for each item, in their order, several at once.
 
     Raises what the first of them raised, once all that were begun have ended.
@@ -25,7 +27,7 @@ def for_each(items: Iterable[Item], action: Callable[[Item], Result]) -> list[Re
     wanted = list(items)
     if len(wanted) <= 1:
         return [action(item) for item in wanted]
-    with ThreadPoolExecutor(min(_AT_ONCE, len(wanted)), thread_name_prefix="spot-each") as pool:
+    with ThreadPoolExecutor(min(at_once, len(wanted)), thread_name_prefix="spot-each") as pool:
         return list(pool.map(action, wanted))
 
 

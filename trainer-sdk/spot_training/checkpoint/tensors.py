@@ -33,8 +33,8 @@ class Tensors(Protocol):
     def name(self) -> str:
         """How checkpoints call it."""
 
-    def owns(self, value: object) -> bool:
-        """Whether `value` is one of its tensors."""
+    def owns(self, value: type) -> bool:
+        """Whether values of this type are its tensors."""
 
     def spec(self, tensor: Any) -> Spec:
         """Dtype and shape; raises TypeError for a tensor that cannot be kept exactly."""
@@ -57,27 +57,33 @@ class Tensors(Protocol):
     def order(self, tensor: Any) -> Order | None:
         """Its `memory_order`."""
 
-    def copy(self, tensor: Any, order: Order | None) -> Any:
-        """The same values in memory of its own, in that order (None: row-major)."""
+    def room(self, tensor: Any, order: Order | None) -> Any:
+        """A tensor like it in memory of its own, in that order (None: row-major); no values yet."""
+
+    def fill(self, pairs: Sequence[tuple[Any, Any]]) -> None:
+        """Copies each second tensor into the first, which is like it; called from any thread."""
 
     def put(self, target: Any, value: Any) -> bool:
         """Copies `value` into `target` if they are alike; returns whether they were."""
 
 
 _KNOWN: dict[str, Tensors] = {}
+_OF_TYPE: dict[type, Tensors | None] = {}
+"""What `kind_of` found: it is asked several times for each of thousands of tensors."""
 
 
 def announce(kind: Tensors) -> None:
     """From now on its tensors are recognised."""
     _KNOWN[kind.name] = kind
+    _OF_TYPE.clear()
 
 
 def kind_of(value: object) -> Tensors | None:
     """The framework whose tensor `value` is; None for everything else."""
-    for kind in _KNOWN.values():
-        if kind.owns(value):
-            return kind
-    return None
+    of = type(value)
+    if of not in _OF_TYPE:
+        _OF_TYPE[of] = next((kind for kind in _KNOWN.values() if kind.owns(of)), None)
+    return _OF_TYPE[of]
 
 
 def kind_named(name: str) -> Tensors:

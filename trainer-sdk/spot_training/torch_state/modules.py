@@ -8,7 +8,8 @@ are one tensor are stored once, and must be one tensor in the script that goes o
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -35,7 +36,8 @@ class ModuleState:
     def state_dict(self) -> dict[str, Any]:
         """Raises TypeError if a parameter has the name that the module versions need."""
         held = self._module.state_dict()
-        plain = {plain_name(self._module, name): value for name, value in held.items()}
+        naming = _naming(self._module)
+        plain = {naming(name): value for name, value in held.items()}
         if METADATA in plain:
             raise TypeError(f"the module has a state called {METADATA!r}: rename it")
         if len(plain) != len(held):
@@ -49,14 +51,15 @@ class ModuleState:
             for name, _ in kind(remove_duplicate=False)
         }
         given = OrderedDict()
+        naming = _naming(self._module)
         for name in self._module.state_dict():
-            value = state[plain_name(self._module, name)]
+            value = state[naming(name)]
             given[name] = value if name in in_place else _own(value)
         versions = state[METADATA]
         given._metadata = OrderedDict(  # type: ignore[attr-defined]  # noqa: SLF001 - torch's way
-            (name, versions[plain_name(self._module, name)])
+            (name, versions[naming(name)])
             for name in self._versions(plain=False)
-            if plain_name(self._module, name) in versions
+            if naming(name) in versions
         )
         self._module.load_state_dict(given)
 
@@ -80,10 +83,15 @@ class ModuleState:
 
     def _versions(self, *, plain: bool = True) -> dict[str, Any]:
         held = getattr(self._module.state_dict(), METADATA, {})
-        return {
-            plain_name(self._module, name) if plain else name: dict(note)
-            for name, note in held.items()
-        }
+        naming = _naming(self._module)
+        return {naming(name) if plain else name: dict(note) for name, note in held.items()}
+
+
+def _naming(module: Any) -> Callable[[str], str]:
+    """`plain_name` of this module; no name is looked at where nothing is wrapped."""
+    if any(map(_wrapped_as, module.modules())):
+        return partial(plain_name, module)
+    return str
 
 
 def plain_name(module: Any, name: str) -> str:

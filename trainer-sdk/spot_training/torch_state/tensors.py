@@ -9,6 +9,7 @@ tensors in place.
 from __future__ import annotations
 
 import ctypes
+import functools
 import warnings
 from collections.abc import Hashable, Sequence
 from typing import Any
@@ -36,24 +37,16 @@ class TorchTensors:
 
     name = "torch"
 
-    def owns(self, value: object) -> bool:
-        return isinstance(value, torch.Tensor)
+    def owns(self, value: type) -> bool:
+        return issubclass(value, torch.Tensor)
 
     def spec(self, tensor: Any) -> Spec:
         """Raises TypeError for dtypes that safetensors lacks, and for what is no plain memory."""
-        if isinstance(tensor, torch.nn.parameter.UninitializedTensorMixin):
-            raise TypeError("a lazy module has not seen its first batch: run one before resume()")
-        if tensor.is_meta:
-            raise TypeError("a tensor on the meta device has no values: module.to_empty() first")
         name = _NAMES.get(tensor.dtype)
-        if name is None:
-            raise TypeError(f"{tensor.dtype} has no safetensors name; convert the tensor")
-        if type(tensor) not in _PLAIN or tensor.layout is not torch.strided:
-            raise TypeError(
-                f"a {type(tensor).__name__} of layout {tensor.layout} on {tensor.device} is no "
-                "plain tensor; keep a dense one"
-            )
-        return Spec(name, tuple(tensor.shape))
+        plain = type(tensor) in _PLAIN and tensor.layout is torch.strided
+        if name is None or not plain or tensor.is_meta:
+            raise TypeError(_why_not(tensor))
+        return _spec(name, tensor.shape)
 
     def identity(self, tensor: Any) -> Hashable:
         if not tensor.numel():
@@ -98,10 +91,15 @@ class TorchTensors:
             return None
         return memory_order(tensor.shape, tensor.stride())
 
-    def copy(self, tensor: Any, order: Order | None) -> Any:
+    def room(self, tensor: Any, order: Order | None) -> Any:
         if order is None:
-            return tensor.clone()
-        return torch.empty_permuted(tensor.shape, tuple(order), dtype=tensor.dtype).copy_(tensor)
+            return torch.empty_like(tensor)
+        return torch.empty_permuted(tensor.shape, tuple(order), dtype=tensor.dtype)
+
+    def fill(self, pairs: Sequence[tuple[Any, Any]]) -> None:
+        with torch.no_grad():
+            for room, tensor in pairs:
+                room.copy_(tensor)
 
     def put(self, target: Any, value: Any) -> bool:
         if not isinstance(value, torch.Tensor) or self.spec(value) != self.spec(target):
@@ -111,14 +109,29 @@ class TorchTensors:
         return True
 
 
+def _why_not(tensor: Any) -> str:
+    """Why a tensor cannot be kept."""
+    if isinstance(tensor, torch.nn.parameter.UninitializedTensorMixin):
+        return "a lazy module has not seen its first batch: run one before resume()"
+    if tensor.is_meta:
+        return "a tensor on the meta device has no values: module.to_empty() first"
+    if tensor.dtype not in _NAMES:
+        return f"{tensor.dtype} has no safetensors name; convert the tensor"
+    return (
+        f"a {type(tensor).__name__} of layout {tensor.layout} on {tensor.device} is no plain "
+        "tensor; keep a dense one"
+    )
+
+
+@functools.lru_cache(maxsize=65536)
+def _spec(dtype: str, shape: Sequence[int]) -> Spec:
+    """One object for what is alike: states of thousands of tensors are compared at every save."""
+    return Spec(dtype, tuple(shape))
+
+
 def _is_flat(tensor: Any) -> bool:
     """Whether its bytes lie in the CPU's memory as they are to be written."""
-    return (
-        tensor.device.type == "cpu"
-        and tensor.is_contiguous()
-        and not tensor.is_conj()
-        and not tensor.is_neg()
-    )
+    return tensor.is_cpu and tensor.is_contiguous() and not tensor.is_conj() and not tensor.is_neg()
 
 
 def _over(content: memoryview, dtype: Any) -> Any:

@@ -57,6 +57,8 @@ class Benchmark:
     name: str
     about: str
     parts: Mapping[str, Callable[[Circumstances], Iterator[Section]]]
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    """Why a figure misses its limit, as far as is known; told where it does."""
 
 
 @dataclass(slots=True)
@@ -148,7 +150,18 @@ def _markdown(
         lines += ["", f"## {section.title}", "", "| figure | value | limit | holds | how |"]
         lines += ["|---|---|---|---|---|", *map(_line, section.rows)]
         lines += ["", section.text] if section.text else []
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_missed(benchmark, sections)]) + "\n"
+
+
+def _missed(benchmark: Benchmark, sections: Sequence[Section]) -> list[str]:
+    missed = [
+        row.figure.figure
+        for section in sections
+        for row in section.rows
+        if row.figure.holds is False
+    ]
+    reasons = [f"- **{one}**: {benchmark.reasons.get(one, 'not known')}" for one in missed]
+    return ["", "## What misses its limit, and why", "", *reasons] if reasons else []
 
 
 def _line(row: Row) -> str:

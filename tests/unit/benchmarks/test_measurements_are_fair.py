@@ -96,3 +96,18 @@ def test_the_report_lists_figures_and_says_how(tmp_path: Path) -> None:
     text = (tmp_path / "to" / "report.md").read_text()
     assert "| speed | 3.5 x | >= 3.5 | **no** | by a clock |" in text
     assert "Commit abc, seed 17" in text
+
+
+def test_the_report_says_why_a_limit_is_missed(tmp_path: Path) -> None:
+    around = Circumstances(tmp_path, tmp_path, tmp_path, quick=False, seed=1, gate=a_gate(0.0))
+    rows = [least("slow", 1.0, 2.0, "by hand"), least("fast", 3.0, 2.0, "by hand")]
+    rows.append(least("strange", 1.0, 2.0, "by hand"))
+    reasons = {"slow": "the wind is against us", "fast": "nobody asks"}
+    benchmark = Benchmark("sailing", "How fast.", {}, reasons)
+    write_report(benchmark, [Section("Sea", rows)], tmp_path, commit="abc", circumstances=around)
+    missed = (tmp_path / "report.md").read_text().partition("## What misses its limit, and why")[2]
+    assert missed.split("\n")[2:4] == [
+        "- **slow**: the wind is against us",
+        "- **strange**: not known",
+    ]
+    assert "nobody asks" not in missed

@@ -7,7 +7,7 @@ from typing import Any
 
 from spot_training.checkpoint.layout import Slot, Spec
 from spot_training.checkpoint.manifest import StoredObject
-from spot_training.cli.compare import plain, values
+from spot_training.cli.compare import place, plain, values
 from spot_training.cli.compare.final import Final, Opened, opened
 from spot_training.cli.compare.report import Comparison
 from spot_training.cli.compare.steps import Steps
@@ -37,8 +37,8 @@ def compare(a: Final, b: Final, steps: Steps | None = None) -> Comparison:
             continue
         with opened(a, mine[who]) as one, opened(b, theirs[who]) as other:
             _tensors(found, one, other, label)
-            mine_state, their_state = _compared(one.state), _compared(other.state)
-            found.state += [label + line for line in plain.differences(mine_state, their_state)]
+            states = place.alike(_compared(one.state), _compared(other.state))
+            found.state += [label + line for line in plain.differences(*states)]
     _files(found, a, b)
     return Comparison(
         a=a.title,

@@ -99,6 +99,8 @@ def late_commit(case: Case, account: Account, variant: str, _chance: random.Rand
 def late_prune(case: Case, account: Account, variant: str, _chance: random.Random) -> None:
     """A zombie prunes: by what it listed before its successor began, or after it looked again."""
     store = case.place.store()
+    for pin in store.list(keys.PINS):
+        store.delete(pin)
     known = store.list("")
     case.train(2, newest=origin(_newest(case)))
     before = case.place.seen.valid_ids()

@@ -89,11 +89,6 @@ class Layout:
             and all(arrays.get(slot.name) == slot.spec for slot in self.slots[:-1])
         )
 
-    def view(self, payload: memoryview, name: str) -> Array:
-        """The tensor `name` inside `payload`, not copied; KeyError if there is none."""
-        slot = {slot.name: slot for slot in self.slots}[name]
-        return _view(payload, slot)
-
     def views(self, payload: memoryview) -> dict[str, Array]:
         """Every tensor inside `payload` but the typed state, not copied."""
         return {slot.name: _view(payload, slot) for slot in self.slots if slot.name != STATE}

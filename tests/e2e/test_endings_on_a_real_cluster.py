@@ -19,8 +19,8 @@ pytestmark = [pytest.mark.cluster, pytest.mark.together, pytest.mark.timeout(600
 def test_a_failing_trainer_is_retried_after_growing_waits_then_given_up(world: Stage) -> None:
     job = apply(world, "exits-1", EXITS_1)
     found = job.until_condition("Succeeded", "False", within=180)
-    assert found["reason"] == "TrainerFailed"
-    assert "exited with 1" in found["message"]
+    assert found["reason"] == "FailuresExhausted"
+    assert "TrainerFailed: the trainer exited with 1" in found["message"]
     assert "quick allows 2 failures" in found["message"]
     records = job.status["attempts"]
     assert [record["ending"] for record in records] == ["TrainerFailed"] * 3
@@ -142,7 +142,7 @@ def test_the_policy_is_the_one_that_lists_the_priority_class(world: Stage) -> No
     described = world.job(manifest(EXITS_1, priorityClassName="nightly"), "by-class")
     world.kube.apply(described)
     job = WatchedJob(world.kube, "by-class")
-    job.until_condition("Succeeded", "False", reason="TrainerFailed", within=120)
+    job.until_condition("Succeeded", "False", reason="FailuresExhausted", within=120)
     assert job.status["policy"]["name"] == "for-nightly"
     assert job.status["attempt"] == 1
 

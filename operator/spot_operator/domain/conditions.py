@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from spot_operator.api.names import Condition, Ending, Reason, State
+from spot_operator.domain.going_on import with_advice
 from spot_operator.domain.ledger import ConditionRecord, Ledger
 from spot_operator.domain.loss_bound import loss_bound
 from spot_operator.domain.scene import Scene
@@ -141,7 +142,7 @@ STORE_PROBLEMS: Final = {
     ),
     "StagingTooSmall": (
         Reason.STAGING_TOO_SMALL,
-        "the state does not fit; raise checkpoint.staging.sizeLimit in a new job",
+        "the state does not fit; create a job with a larger checkpoint.staging.sizeLimit",
     ),
     "CheckpointCorrupt": (
         Reason.CHECKPOINT_CORRUPT,
@@ -158,7 +159,10 @@ def _checkpoints(scene: Scene, ledger: Ledger) -> Finding | None:
         return None if ledger.condition(Condition.CHECKPOINTS_HEALTHY) else fallback
     if report.problem is not None and report.problem.kind in STORE_PROBLEMS:
         reason, says = STORE_PROBLEMS[report.problem.kind]
-        return Finding("False", reason, f"{says}: {report.problem.message}")
+        message = f"{says}: {report.problem.message}"
+        if reason is Reason.STAGING_TOO_SMALL:
+            message = with_advice(scene, ledger, message)
+        return Finding("False", reason, message)
     if report.quarantined and (newest is None or newest.ref.attempt < ledger.attempt):
         reason, says = STORE_PROBLEMS["CheckpointCorrupt"]
         named = "; ".join(f"{name}: {why}" for name, why in report.quarantined)

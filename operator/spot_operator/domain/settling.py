@@ -14,6 +14,7 @@ from spot_operator.domain.backoff import uncharged_level, wait_after
 from spot_operator.domain.budgets import FINAL, Bill, charge
 from spot_operator.domain.endings import REGRANT_FRESH, REGRANTS, Evidence, Verdict, judge
 from spot_operator.domain.exclusions import exclude
+from spot_operator.domain.going_on import with_advice
 from spot_operator.domain.hazard import loss_of
 from spot_operator.domain.ledger import (
     AttemptRecord,
@@ -137,20 +138,19 @@ def _wait(scene: Scene, ledger: Ledger, record: AttemptRecord) -> Ledger:
 
 
 def _spent(scene: Scene, spent: Reason, verdict: Verdict) -> tuple[Ending | Reason, str]:
-    """The reason a person looks for: what failed, or that the interruptions were too many."""
+    """Which budget is used up; the message has the ending that found it so."""
     if spent is Reason.FAILURES_EXHAUSTED:
         failures = scene.policy.failures.max
         message = (
-            f"{verdict.message}; SpotPolicy {scene.policy_name} allows {failures} failures without "
-            "progress between them, and this is one more: correct the cause, then create "
-            "the job anew"
+            f"SpotPolicy {scene.policy_name} allows {failures} failures without progress between "
+            f"them, and this is one more ({verdict.ending}: {verdict.message}): correct the cause"
         )
-        return verdict.ending, message
+        return spent, message
     allowed = scene.policy.interruptions.max
     message = (
         f"SpotPolicy {scene.policy_name} allows {allowed} interruptions, and this is one more "
         f"({verdict.ending}: {verdict.message}): ask for a policy that allows more, or for other "
-        "capacity, then create the job anew"
+        "capacity"
     )
     return spent, message
 
@@ -159,16 +159,18 @@ def _suspicious(ledger: Ledger, found: str) -> str:
     before = ", ".join(ledger.checkpoint.suspects)
     return (
         f"training failed twice from checkpoint {found}, as it had from {before}: the cause is not "
-        "one checkpoint; correct the script or its data, then create the job anew"
+        "one checkpoint; correct the script or its data"
     )
 
 
 def _finish(scene: Scene, ledger: Ledger, reason: Ending | Reason, message: str) -> Ledger:
+    completed = reason is Ending.COMPLETED
+    said = message if completed else with_advice(scene, ledger, message)
     verdict = ConditionRecord(
         type=Condition.SUCCEEDED,
-        status="True" if reason is Ending.COMPLETED else "False",
+        status="True" if completed else "False",
         reason=str(reason),
-        message=shorten(message, CONDITION_MESSAGE),
+        message=shorten(said, CONDITION_MESSAGE),
         since=scene.now,
         observed_generation=scene.job.generation,
     )

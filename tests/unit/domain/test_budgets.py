@@ -161,8 +161,8 @@ def test_failures_back_off_longer_each_time_then_end_the_job() -> None:
         ended = failed(next_attempt(ended))
     assert waits == [10, 20, 40]
     verdict = the_condition(ended.ledger, Condition.SUCCEEDED)
-    assert (verdict.status, verdict.reason) == ("False", "TrainerFailed")
-    assert "ValueError: bad batch" in verdict.message
+    assert (verdict.status, verdict.reason) == ("False", "FailuresExhausted")
+    assert "TrainerFailed: the trainer exited with 1: ValueError: bad batch" in verdict.message
     assert "allows 3 failures" in verdict.message
     assert (ended.ledger.attempt, ended.ledger.budgets.failures) == (4, 3)
 
@@ -242,6 +242,7 @@ def test_two_failures_from_one_checkpoint_make_it_suspect_and_two_suspects_end_t
     verdict = the_condition(ended.ledger, Condition.SUCCEEDED)
     assert (verdict.status, verdict.reason) == ("False", "CheckpointsSuspect")
     assert sources[2].id in verdict.message
+    assert 'resumeFrom: {name: "digits", uid: "uid-of-digits"}' in verdict.message
 
 
 def test_interruptions_between_two_failures_from_one_checkpoint_clear_it_of_nothing() -> None:

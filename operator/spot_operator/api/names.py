@@ -309,6 +309,14 @@ class Reason(StrEnum):
     """False: the attempt is ending."""
     NO_ATTEMPT = "NoAttempt"
     """False: there is no attempt at the moment."""
+    NOT_STEPPING = "NotStepping"
+    """False: the trainer runs and has made no step for long; the message says since when."""
+    NOT_REGISTERED = "NotRegistered"
+    """Unknown: the trainer runs and has never called the SDK; nothing can be saved."""
+    REPORTS_SILENT = "ReportsSilent"
+    """Unknown: the sidecar has reported nothing for long; the message says why, if it is known."""
+    POD_NOT_ENDING = "PodNotEnding"
+    """False: a pod outlives its grace period on a node that is alive; nothing starts beside it."""
 
     # Suspended
     SUSPENDED = "Suspended"
@@ -333,6 +341,8 @@ class Reason(StrEnum):
     """True: the newest checkpoint is committed and nothing is wrong."""
     NONE_YET = "NoneYet"
     """Unknown: no checkpoint has been committed."""
+    NO_REPORT = "NoReport"
+    """Unknown: no trainer reports now; the message has the newest checkpoint that is known."""
     UNFINISHED_LINEAGE = "UnfinishedLineage"
     """Unknown: the same, and a former job of this name left checkpoints; the message has more."""
     STORE_UNREACHABLE = "StoreUnreachable"
@@ -345,6 +355,8 @@ class Reason(StrEnum):
     """False: the state does not fit `staging.sizeLimit`; the message says how much it needs."""
     CHECKPOINT_CORRUPT = "CheckpointCorrupt"
     """False: a checkpoint was quarantined; the one before it was used."""
+    CHECKPOINT_OVERDUE = "CheckpointOverdue"
+    """False: steps are made and the newest checkpoint is much older than the interval."""
 
     # LossBoundFeasible
     WITHIN_BOUND = "WithinBound"

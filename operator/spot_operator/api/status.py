@@ -112,6 +112,13 @@ class RankEnd(Model):
     started: bool = Field(default=True, description="The trainer's process ever ran.")
 
 
+class Standstill(Model):
+    """Something that does not come."""
+
+    since: datetime = Field(description="Since when.")
+    step: Count = Field(description="The step of what came last.")
+
+
 class Rank(Model):
     """One pod of the current attempt."""
 
@@ -131,6 +138,15 @@ class Rank(Model):
         default=None, description="When it was first found ended, fenced or missing."
     )
     ended: RankEnd | None = Field(default=None, description="How it ended.")
+    silent_since: datetime | None = Field(
+        default=None, description="When its last report came, once none has come for long."
+    )
+    still: Standstill | None = Field(
+        default=None, description="Its last step, once none has followed for long."
+    )
+    unsaved: Standstill | None = Field(
+        default=None, description="The step of its last checkpoint, once one is long overdue."
+    )
 
 
 class Attempt(Model):

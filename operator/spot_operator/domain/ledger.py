@@ -109,6 +109,14 @@ class RankEnd:
 
 
 @dataclass(frozen=True, slots=True)
+class Standstill:
+    """Something that does not come, since when, and what came last."""
+
+    since: datetime
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
 class RankRecord:
     """One rank of the current attempt, from when its pod was first seen."""
 
@@ -125,6 +133,12 @@ class RankRecord:
     lost_at: datetime | None = None
     """When the rank was first found ended, fenced or missing."""
     ended: RankEnd | None = None
+    silent_since: datetime | None = None
+    """When its last report came, once none has come for long."""
+    still: Standstill | None = None
+    """Its last step, once none has followed for long."""
+    unsaved: Standstill | None = None
+    """The step of its last checkpoint, once one is long overdue."""
 
 
 @dataclass(frozen=True, slots=True)

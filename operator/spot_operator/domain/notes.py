@@ -22,6 +22,14 @@ STANDING: Final[dict[Reason, tuple[Literal["Normal", "Warning"], Event]]] = {
     Reason.POLICY_AMBIGUOUS: ("Warning", Event.INVALID_SPEC),
 }
 """What the summary may come to say that is worth an event."""
+TOLD: Final = {
+    (Condition.RUNNING, Reason.REPORTS_SILENT): Event.REPORTS_SILENT,
+    (Condition.RUNNING, Reason.NOT_STEPPING): Event.NOT_STEPPING,
+    (Condition.RUNNING, Reason.NOT_REGISTERED): Event.NOT_REGISTERED,
+    (Condition.RUNNING, Reason.POD_NOT_ENDING): Event.POD_NOT_ENDING,
+    (Condition.CHECKPOINTS_HEALTHY, Reason.CHECKPOINT_OVERDUE): Event.CHECKPOINT_OVERDUE,
+}
+"""What a condition may come to say that is worth an event."""
 CHOICES: Final = {
     "fresh": "starts from the beginning",
     "completed": "found the job completed",
@@ -36,6 +44,7 @@ def notes(old: Ledger, new: Ledger) -> tuple[Note, ...]:
         *_resumed(old, new),
         *_checkpoints(old, new),
         *_loss_bound(old, new),
+        *_told(old, new),
         *_purged(old, new),
         *_ended(old, new),
         *_finished(old, new),
@@ -99,6 +108,14 @@ def _loss_bound(old: Ledger, new: Ledger) -> Iterator[Note]:
         yield _normal(Event.LOSS_BOUND_KEPT, now.message)
     elif now.status == "False":
         yield _warning(Event.LOSS_BOUND_EXCEEDED, now.message)
+
+
+def _told(old: Ledger, new: Ledger) -> Iterator[Note]:
+    """What a person should hear of at once, for nothing else will come of it."""
+    for (kind, reason), event in TOLD.items():
+        before, now = old.condition(kind), new.condition(kind)
+        if now is not None and now.reason == reason and not (before and before.reason == reason):
+            yield _warning(event, now.message)
 
 
 def _purged(old: Ledger, new: Ledger) -> Iterator[Note]:

@@ -21,6 +21,7 @@ from spot_operator.domain.purging import farewell, hold, note_farewell
 from spot_operator.domain.ranks import note_ranks
 from spot_operator.domain.scene import Scene, look
 from spot_operator.domain.settling import record_ending
+from spot_operator.domain.silence import note_silence
 from spot_operator.domain.snapshot import JobView, Snapshot
 from spot_operator.domain.starting import seal_creation, start_attempt
 from spot_operator.domain.stopping import begin_stop
@@ -37,6 +38,7 @@ STEPS: Final[tuple[Step, ...]] = (
     seal_creation,  # Creating -> Created: every pod was seen, none is created any more
     note_running,
     note_progress,  # resumed from, committed, stepped
+    note_silence,  # what does not come any more, and since when
     begin_stop,  # Creating, Created -> Stopping: a rank is lost, or the attempt must end
     record_ending,  # Stopping -> Waiting, Finished: once, with its charge and the wait
     start_attempt,  # Waiting -> Creating: the number is taken before the first pod exists

@@ -42,6 +42,11 @@ class Scene:
         return min((one for one in asked if one is not None), default=None)
 
     @property
+    def is_script(self) -> bool:
+        """Whether the trainer knows nothing of us, and its sidecar watches a directory."""
+        return self.job.spec.checkpoint.source.directory is not None
+
+    @property
     def persisted(self) -> Ledger:
         """The ledger as it stands in the API server."""
         return self.snapshot.ledger

@@ -80,6 +80,8 @@ class ContainerView:
     restarts: int = 0
     last_message: str = ""
     """The termination message of the run before this one (`lastState`)."""
+    last_reason: str = ""
+    """Why the run before this one ended: `OOMKilled`, `Error` …"""
 
     @property
     def started(self) -> bool:
@@ -219,7 +221,7 @@ class ReportView:
     age: float
     """Seconds since it was received."""
     step_age: float
-    """Seconds since the reported step was seen to change (since the first report, without one)."""
+    """Seconds since the reported step, state or announced silence was seen to change."""
     state: str = "Waiting"
     registered: bool = False
     step: int = 0
@@ -232,6 +234,8 @@ class ReportView:
     """A checkpoint that the grant did not name, and a script could not be told of."""
     commits: int = 0
     """Commits of this attempt so far."""
+    commit_age: float = 0.0
+    """Seconds since the reported commit, state or announced silence was seen to change."""
     interval: Interval | None = None
     """The time between checkpoints, with what it follows from."""
     seconds: Mapping[str, float] = field(default_factory=dict)

@@ -179,6 +179,9 @@ def _read_rank(read: api.Rank) -> own.RankRecord:
         trouble=_flat(own.Trouble, read.trouble),
         lost_at=read.lost_at,
         ended=_read_end(read.ended),
+        silent_since=read.silent_since,
+        still=_flat(own.Standstill, read.still),
+        unsaved=_flat(own.Standstill, read.unsaved),
     )
 
 

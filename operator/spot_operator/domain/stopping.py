@@ -136,7 +136,7 @@ def _no_progress(scene: Scene, ledger: Ledger) -> Stopping | None:
 
 def _never_to_start(scene: Scene, ledger: Ledger) -> Stopping | None:
     """A script without the SDK is held back by its sidecar, whose word is final."""
-    if not _is_script(scene):
+    if not scene.is_script:
         return None
     for record in ledger.ranks:
         ending = STARTLESS.get(record.word.word) if record.word is not None else None
@@ -147,7 +147,7 @@ def _never_to_start(scene: Scene, ledger: Ledger) -> Stopping | None:
 
 def _told_to_end(scene: Scene, ledger: Ledger) -> Stopping | None:
     """A script that knows SIGTERM alone is told at once, to have the whole notice to save in."""
-    if not _is_script(scene):
+    if not scene.is_script:
         return None
     for record in ledger.ranks:
         notice = record.notice
@@ -155,10 +155,6 @@ def _told_to_end(scene: Scene, ledger: Ledger) -> Stopping | None:
             message = f"{notice.source} announced the end of the node: {notice.raw}"
             return Stopping(scene.now, Ending.PREEMPTED, message)
     return None
-
-
-def _is_script(scene: Scene) -> bool:
-    return scene.job.spec.checkpoint.source.directory is not None
 
 
 CAUSES: Final[tuple[Cause, ...]] = (

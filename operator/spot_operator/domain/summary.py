@@ -2,6 +2,7 @@
 
 from spot_operator.api.names import Ending, Reason, State
 from spot_operator.domain.ledger import AttemptRecord, Ledger
+from spot_operator.domain.overstay import overstay, overstaying
 from spot_operator.domain.scene import Scene
 from spot_operator.domain.timestamps import timestamp
 
@@ -13,7 +14,7 @@ def in_progress(scene: Scene, ledger: Ledger) -> tuple[Reason | Ending, str]:
     if ledger.state is State.STOPPING:
         cause = ledger.stopping.cause if ledger.stopping is not None else None
         why = f": {cause}" if cause is not None else ""
-        return Reason.IN_PROGRESS, f"attempt {ledger.attempt} is ending{why}"
+        return Reason.IN_PROGRESS, f"attempt {ledger.attempt} is ending{why}{_held_up(scene)}"
     return _live(scene, ledger)
 
 
@@ -39,7 +40,13 @@ def _waiting(scene: Scene, ledger: Ledger) -> tuple[Reason | Ending, str]:
     if ledger.not_before is not None and scene.now < ledger.not_before:
         at = timestamp(ledger.not_before.replace(microsecond=0))
         return Reason.BACKING_OFF, f"attempt {ledger.attempt + 1} starts at {at}{_after(ledger)}"
-    return Reason.IN_PROGRESS, f"attempt {ledger.attempt + 1} is about to start{_after(ledger)}"
+    about = f"attempt {ledger.attempt + 1} is about to start"
+    return Reason.IN_PROGRESS, f"{about}{_held_up(scene)}{_after(ledger)}"
+
+
+def _held_up(scene: Scene) -> str:
+    late = overstaying(scene)
+    return f"; {overstay(scene, late)}" if late is not None else ""
 
 
 def _after(ledger: Ledger) -> str:

@@ -7,8 +7,10 @@ from typing import Final
 from spot_operator.api.names import State
 from spot_operator.domain.acting import expires_at
 from spot_operator.domain.ledger import Ledger, RankRecord
+from spot_operator.domain.overstay import told_at
 from spot_operator.domain.scene import Scene
 from spot_operator.domain.settling import SETTLED
+from spot_operator.domain.silence import silence_ends_in
 from spot_operator.domain.start_troubles import deadline
 from spot_operator.domain.stopping import stall_deadline
 
@@ -38,6 +40,10 @@ def _instants(scene: Scene, ledger: Ledger) -> Iterator[datetime]:
         yield ledger.stopping.since + SETTLED
     for record in ledger.ranks:
         yield from _of_rank(scene, record)
+    for pod in scene.present():
+        at = told_at(pod)
+        if at is not None and at > scene.now:
+            yield at
 
 
 def _of_rank(scene: Scene, record: RankRecord) -> Iterator[datetime]:
@@ -56,6 +62,7 @@ def _silences(scene: Scene, ledger: Ledger) -> Iterator[timedelta]:
         yield BLIND
     for record in ledger.ranks:
         if record.ended is None:
+            yield from silence_ends_in(scene, ledger, record)
             yield from _of_silent(scene, record)
 
 

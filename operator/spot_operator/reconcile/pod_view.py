@@ -97,6 +97,7 @@ def _container(name: str, status: Mapping[str, Any]) -> ContainerView:
         finished_at=moment(detail.get("finishedAt")),
         restarts=status.get("restartCount") or 0,
         last_message=last.get("message") or "",
+        last_reason=last.get("reason") or "",
     )
 
 

@@ -23,7 +23,10 @@ MAX_PODS: Final = 20_000
 class _Entry:
     report: Report
     received: float
-    step_changed: float
+    moved: float
+    """When the step, the state or the announced silence was seen to change."""
+    committed: float
+    """When the commit, the state or the announced silence was."""
 
 
 class ReportBook:
@@ -44,9 +47,14 @@ class ReportBook:
         known = self._entries.get(report.pod_uid)
         if known is not None and _order(report) <= _order(known.report):
             return False
-        moved = known is None or known.report.trainer.step != report.trainer.step
-        changed = now if moved or known is None else known.step_changed
-        self._entries[report.pod_uid] = _Entry(report, now, changed)
+        self._entries[report.pod_uid] = _Entry(
+            report,
+            received=now,
+            moved=known.moved if known and _movement(known.report) == _movement(report) else now,
+            committed=known.committed
+            if known and _saving(known.report) == _saving(report)
+            else now,
+        )
         self._entries.move_to_end(report.pod_uid)
         self._note_preemption(report)
         while len(self._entries) > self._limit:
@@ -64,7 +72,12 @@ class ReportBook:
         if entry is None:
             return None
         now = self._clock.monotonic()
-        return view_of(entry.report, age=now - entry.received, step_age=now - entry.step_changed)
+        return view_of(
+            entry.report,
+            age=now - entry.received,
+            step_age=now - entry.moved,
+            commit_age=now - entry.committed,
+        )
 
     def preempted_pods(self) -> frozenset[str]:
         """Uids of the pods that now report a Preempt notice: their nodes are going."""
@@ -83,6 +96,19 @@ class ReportBook:
             self._preempted.add(report.pod_uid)
         else:
             self._preempted.discard(report.pod_uid)
+
+
+def _phase(report: Report) -> tuple[object, ...]:
+    """What begins or ends a time in which no step is expected."""
+    return report.state, report.trainer.busy
+
+
+def _movement(report: Report) -> tuple[object, ...]:
+    return report.trainer.step, *_phase(report)
+
+
+def _saving(report: Report) -> tuple[object, ...]:
+    return report.commit.id if report.commit is not None else None, *_phase(report)
 
 
 def _order(report: Report) -> tuple[float, int]:

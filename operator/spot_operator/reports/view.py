@@ -22,8 +22,8 @@ from spot_operator.reports.schema import (
 __all__ = ["view_of"]
 
 
-def view_of(report: Report, *, age: float, step_age: float) -> ReportView:
-    """The view of a report received `age` seconds ago whose step stands since `step_age`."""
+def view_of(report: Report, *, age: float, step_age: float, commit_age: float = 0.0) -> ReportView:
+    """The view of a report received `age` seconds ago; see `ReportView` for the other ages."""
     trainer = report.trainer
     return ReportView(
         age=age,
@@ -38,6 +38,7 @@ def view_of(report: Report, *, age: float, step_age: float) -> ReportView:
         commit=None if report.commit is None else _commit(report.commit),
         found=None if report.found is None or report.found.lineage else _ref(report.found),
         commits=report.commits,
+        commit_age=commit_age,
         interval=None if report.interval is None else _interval(report.interval),
         seconds=report.seconds.model_dump(by_alias=True),
         notice=None if report.notice is None else _notice(report.notice),

@@ -31,6 +31,52 @@ def test_ages_are_counted_from_receipt_and_from_the_last_change_of_the_step() ->
     in_fake_time(scenario)
 
 
+def test_a_new_phase_begins_to_count_anew() -> None:
+    """An image that took long, a restore, an announced silence: no step was expected meanwhile."""
+
+    async def scenario(clock: FakeClock) -> None:
+        book = ReportBook(clock)
+        phases: tuple[dict[str, object], ...] = (
+            {"state": "Waiting", "trainer": step(0)},
+            {"state": "Training", "trainer": step(0)},
+            {"state": "Training", "trainer": {**step(0), "busy": "eval"}},
+            {"state": "Training", "trainer": step(0)},
+        )
+        for sequence, phase in enumerate(phases):
+            await clock.sleep(3600)
+            book.put(a_report(sequence=sequence, **phase))
+            view = book.view("pod-1")
+            assert view is not None
+            assert (view.step_age, view.commit_age) == (0, 0)
+
+    in_fake_time(scenario)
+
+
+def test_the_age_of_a_commit_goes_on_while_steps_are_made() -> None:
+    async def scenario(clock: FakeClock) -> None:
+        book = ReportBook(clock)
+        commit = {
+            "attempt": 1,
+            "step": 7,
+            "id": "a1-s7",
+            "bytes": 1,
+            "committedAt": "2026-01-01T00:00:00Z",
+            "writeSeconds": 1.0,
+        }
+        for sequence in range(3):
+            book.put(a_report(sequence=sequence, trainer=step(7 + sequence), commit=commit))
+            await clock.sleep(10)
+        view = book.view("pod-1")
+        assert view is not None
+        assert (view.step_age, view.commit_age) == (10, 30)
+        book.put(a_report(sequence=9, trainer=step(9), commit={**commit, "id": "a1-s9"}))
+        view = book.view("pod-1")
+        assert view is not None
+        assert (view.step_age, view.commit_age) == (10, 0)
+
+    in_fake_time(scenario)
+
+
 def test_an_older_report_never_replaces_a_newer_one() -> None:
     async def scenario(clock: FakeClock) -> None:
         book = ReportBook(clock)

@@ -1,0 +1,46 @@
+"""A pod that outlives its grace period on a node whose kubelet is alive.
+
+A process in the kernel (a GPU driver, an NFS server that is gone) cannot be killed. The node is
+alive, so nothing proves that the process is not training: the pod is never deleted by force, and no
+attempt begins beside it. It is named instead, for only a person can end it.
+"""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from spot_operator.domain.fencing import is_forced
+from spot_operator.domain.scene import Scene
+from spot_operator.domain.sight import is_stale
+from spot_operator.domain.snapshot import PodView
+from spot_operator.domain.timestamps import timestamp
+
+SLACK: Final = timedelta(minutes=1)
+"""The kubelet needs some time to end a pod and to say so."""
+
+
+def overstaying(scene: Scene) -> PodView | None:
+    """The first pod of the job that should have ended and still runs."""
+    found = (pod for pod in scene.present() if (at := told_at(pod)) and scene.now >= at)
+    return min(found, key=lambda pod: (pod.attempt, pod.rank), default=None)
+
+
+def told_at(pod: PodView) -> datetime | None:
+    """When it is worth telling that `pod` has not ended; None: it is not being ended, or has."""
+    if pod.deletion_at is None or pod.gone or pod.terminal or is_forced(pod):
+        return None
+    return pod.deletion_at + SLACK if pod.node_name is not None else None
+
+
+def overstay(scene: Scene, pod: PodView) -> str:
+    """Which pod, where, since when, and what a person can do."""
+    node = scene.snapshot.nodes.get(pod.node_name or "")
+    due = timestamp(pod.deletion_at) if pod.deletion_at is not None else "some time"
+    says = f"pod {pod.name} should have ended by {due} and is still on node {pod.node_name}"
+    if node is None or is_stale(node, scene.snapshot.sight, scene.unreachable_after):
+        return f"{says}, which is silent: the pod goes when the node is certainly lost"
+    return (
+        f"{says}, which is alive: a process there probably cannot be killed (a GPU driver or a "
+        "file server hangs). Reboot the node, or take the machine away and delete its Node object; "
+        "nothing is started beside the pod, and it is not deleted by force, because its trainer "
+        "may still run"
+    )

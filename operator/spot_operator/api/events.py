@@ -49,6 +49,8 @@ class Event(StrEnum):
     """A node holding a pod of the job is taken for lost; the message has the evidence."""
     NODE_EXCLUDED = "NodeExcluded"
     """New pods of the job avoid a node for a while."""
+    PLATFORM_TROUBLE = "PlatformTrouble"
+    """A registry, volume, node or our own sidecar keeps an attempt from starting; uncharged."""
     PODS_REFUSED = "PodsRefused"
     """The API server refused to create a pod."""
     POD_WARNING = "PodWarning"

@@ -95,7 +95,10 @@ class Trouble(Model):
 class RankEnd(Model):
     """How a rank ended."""
 
-    at: datetime = Field(description="When the trainer ended, as far as known.")
+    at: datetime = Field(description="When the operator saw it.")
+    finished_at: datetime | None = Field(
+        default=None, description="When the trainer ended, by its node's clock, as far as known."
+    )
     exit_code: int | None = Field(default=None, description="The trainer's exit code.")
     reason: Word = Field(default="", description="The trainer container's reason.")
     pod_reason: Word = Field(default="", description="The pod's reason.")
@@ -110,6 +113,12 @@ class RankEnd(Model):
         default=False, description="The pod was deleted by somebody other than the operator."
     )
     started: bool = Field(default=True, description="The trainer's process ever ran.")
+    blocked_by: Word = Field(
+        default="", description="The container that failed before the trainer began."
+    )
+    node_away: bool = Field(
+        default=False, description="Its node was silent or not ready shortly before."
+    )
 
 
 class Standstill(Model):
@@ -343,6 +352,13 @@ class JobStatus(Model):
         default=None, description="The generation of the spec that was last looked at."
     )
     attempt: Count | None = Field(default=None, description="The number of the current attempt.")
+    first_started: Count | None = Field(
+        default=None,
+        description=(
+            "The first attempt whose trainer started. From then on trouble with images, volumes "
+            "and nodes is the platform's and is not charged."
+        ),
+    )
     state: State | None = Field(default=None, description="Where the current attempt stands.")
     not_before: datetime | None = Field(
         default=None, description="The next attempt starts no earlier."

@@ -12,7 +12,14 @@ from spot_operator.api.names import Ending
 from spot_operator.api.policy import Backoff, Jitter
 from spot_operator.domain.ledger import AttemptRecord, Charge
 
-AFRESH: Final = frozenset({Ending.NOT_PLACED, Ending.ADMISSION_REJECTED, Ending.REGRANTED})
+AFRESH: Final = frozenset(
+    {
+        Ending.NOT_PLACED,
+        Ending.ADMISSION_REJECTED,
+        Ending.REGRANTED,
+        Ending.PLATFORM_TROUBLE,
+    }
+)
 """Uncharged endings that may repeat at once, for ever."""
 
 

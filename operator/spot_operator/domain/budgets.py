@@ -27,10 +27,22 @@ INTERRUPTIONS: Final = frozenset(
     }
 )
 FAILURES: Final = frozenset(
-    {Ending.OUT_OF_MEMORY, Ending.STALLED, Ending.START_FAILED, Ending.TRAINER_FAILED}
+    {
+        Ending.OUT_OF_MEMORY,
+        Ending.OUT_OF_STORAGE,
+        Ending.STALLED,
+        Ending.START_FAILED,
+        Ending.TRAINER_FAILED,
+    }
 )
 UNCHARGED: Final = frozenset(
-    {Ending.SUSPENDED, Ending.NOT_PLACED, Ending.ADMISSION_REJECTED, Ending.REGRANTED}
+    {
+        Ending.SUSPENDED,
+        Ending.NOT_PLACED,
+        Ending.ADMISSION_REJECTED,
+        Ending.REGRANTED,
+        Ending.PLATFORM_TROUBLE,
+    }
 )
 FINAL: Final = frozenset(
     {

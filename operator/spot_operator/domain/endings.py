@@ -3,6 +3,10 @@
 The trainer's own word comes first, then what the platform says, then exit codes. Suspended,
 NotPlaced and Stalled are not in it: only we end an attempt so, and say so in `stopping.cause`,
 which yields to Completed alone.
+
+Lists of what kubelets, runtimes and controllers write are open here: whatever says that the
+platform ended a pod is believed, known or not, and what proves nothing is Unknown. The trainer is
+to blame only for what it certainly did itself. docs/endings.md has all that we know can be written.
 """
 
 import re
@@ -11,22 +15,40 @@ from dataclasses import dataclass
 from typing import Final
 
 from spot_operator.api.job import Completion
-from spot_operator.api.names import EXIT_REFUSED, EXIT_STOPPED, Ending, Reason
+from spot_operator.api.names import (
+    EXIT_REFUSED,
+    EXIT_STOPPED,
+    SIDECAR_CONTAINER,
+    VOLUME_DIRECTORY,
+    Ending,
+    Reason,
+)
+from spot_operator.domain.evidence import STATE_LOST
 from spot_operator.domain.ledger import AttemptRecord, Fence, RankEnd, RankRecord, Stopping
 from spot_operator.domain.notices import explains
+from spot_operator.domain.start_troubles import is_passing
 
-SCARCE: Final = re.compile(
-    r"OutOf.+|NodeAffinity|NodePorts|NodeShutdown|UnexpectedAdmissionError|TopologyAffinityError"
-    r"|PodOS.+|Pod\w+Unsupported|PodLevelResourcesNotSupported|SysctlForbidden|AppArmor"
-    r"|InvalidNodeInfo"
-)
-"""Pod reasons with which a kubelet refuses a pod (pkg/kubelet/lifecycle, nodeshutdown)."""
+REJECTED: Final = "Pod was rejected: "
+"""Begins the message of each pod that a kubelet did not admit, whatever the reason beside it."""
 NODE_SHUTDOWN: Final = frozenset({"Terminated", "Shutdown", "NodeShutdown"})
 """Pod reasons of the kubelet's graceful node shutdown, old and new."""
+EVICTED: Final = "Evicted"
+"""The pod reason of the kubelet's evictions."""
+PREEMPTING: Final = "Preempting"
+"""The pod reason with which a kubelet makes room for a critical pod."""
+OWN_LIMIT: Final = re.compile(
+    r"Usage of EmptyDir volume .+ exceeds the limit|exceeds the total limit of containers"
+    r"|Container .+ exceeded its local ephemeral storage limit"
+)
+"""How a kubelet says that a pod wrote more than it asked for (pkg/kubelet/eviction/helpers.go)."""
 NOT_BEGUN: Final = frozenset({"StartError", "ContainerCannotRun", "CreateContainerError"})
 """Reasons of a terminated container whose process never came to life."""
-FORGOTTEN: Final = "ContainerStatusUnknown"
-"""The kubelet lost the container's state: the exit code beside it means nothing."""
+KILLED: Final = frozenset({137, 143})
+"""Exit codes of SIGKILL and SIGTERM: somebody else's doing, and no one says whose."""
+EVICTIONS: Final = frozenset(
+    {"EvictionByEvictionAPI", "DeletionByTaintManager", "DeletionByDeviceTaintManager"}
+)
+"""DisruptionTarget reasons of drains and taints, of nodes and of devices."""
 REGRANT_FRESH: Final = "RegrantFresh"
 """The sidecar's word: the script was told to resume, and is to begin from zero."""
 REGRANTS: Final = frozenset({"RegrantResume", REGRANT_FRESH})
@@ -44,11 +66,25 @@ class Evidence:
     attempt: AttemptRecord
     stopped: bool
     """We were stopping the attempt when it ended."""
+    proved: bool = False
+    """Another trainer of the job had started: image, command and configuration are right."""
+    proved_before: bool = False
+    """One of an earlier attempt had."""
 
     @property
     def word(self) -> str:
         """What the trainer said; empty when it said nothing."""
         return self.record.word.word if self.record.word is not None else ""
+
+    @property
+    def began(self) -> bool:
+        """Whether the trainer's process ever ran, by what is seen now or was seen before."""
+        return self.end.started or self.record.started is not None
+
+    @property
+    def announced(self) -> bool:
+        """Whether a notice explains the ending."""
+        return explains(self.record.notice, self.end.at, self.end.finished_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +136,8 @@ def _undisturbed(one: Evidence) -> bool:
     """Nobody asked the trainer to end: a trap of SIGTERM exits with 0 as well."""
     notice, end = one.record.notice, one.end
     warned = notice is not None and notice.kind in {"Preempt", "PodDeletion"}
-    return not (warned or one.stopped or end.deleted or end.disruption or end.fence)
+    outside = end.deleted or end.disruption or end.pod_reason or end.fence or end.node_away
+    return not (warned or one.stopped or outside)
 
 
 def _paused(one: Evidence) -> bool:
@@ -109,36 +146,83 @@ def _paused(one: Evidence) -> bool:
 
 def _preempted(one: Evidence) -> bool:
     end = one.end
-    if explains(one.record.notice, end.at) or end.fence is Fence.NODE_GONE:
+    if one.announced or end.fence is Fence.NODE_GONE:
         return True
     by_kubelet = end.disruption == "TerminationByKubelet"
-    pressed = end.pod_reason in {"Evicted", "Preempting"}
+    pressed = end.pod_reason in {EVICTED, PREEMPTING}
     collected = end.disruption == "DeletionByPodGC" and end.fence is None
-    shut_down = end.pod_reason in NODE_SHUTDOWN and end.started
+    shut_down = end.pod_reason in NODE_SHUTDOWN and one.began
     return (by_kubelet and not pressed) or collected or shut_down
 
 
+def _rejected(one: Evidence) -> bool:
+    """A kubelet refuses new pods; one that restarted refuses those that it finds running, too."""
+    end = one.end
+    if end.message.startswith(REJECTED):
+        return True
+    by_others = end.disruption or end.pod_reason in {"", EVICTED, PREEMPTING, "DeadlineExceeded"}
+    return not by_others and not one.began and not end.blocked_by
+
+
+def _over_its_limit(one: Evidence) -> bool:
+    evicted = one.end.pod_reason == EVICTED and not one.end.disruption
+    return evicted and OWN_LIMIT.search(one.end.message) is not None
+
+
+def _sidecar_over_its_limit(one: Evidence) -> bool:
+    return _over_its_limit(one) and f"Container {SIDECAR_CONTAINER} " in one.end.message
+
+
 def _evicted(one: Evidence) -> bool:
-    by = one.end.disruption in {"EvictionByEvictionAPI", "DeletionByTaintManager"}
-    return by or one.end.pod_reason == "Evicted"
+    return one.end.disruption in EVICTIONS or one.end.pod_reason == EVICTED
 
 
 def _scheduler_preempted(one: Evidence) -> bool:
-    return one.end.disruption == "PreemptionByScheduler" or one.end.pod_reason == "Preempting"
+    return one.end.disruption == "PreemptionByScheduler" or one.end.pod_reason == PREEMPTING
 
 
-def _start_failed(one: Evidence) -> bool:
-    never = not one.end.started or one.end.reason in NOT_BEGUN
-    return never or one.word == "StartFailed"
+def _ended_from_outside(one: Evidence) -> bool:
+    """A pod has a reason, and a true DisruptionTarget, only if something ended it from outside."""
+    return bool(one.end.disruption or one.end.pod_reason)
+
+
+def _state_lost(one: Evidence) -> bool:
+    code = one.end.exit_code
+    return one.end.reason in STATE_LOST or (code is not None and code < 0)
+
+
+def _out_of_memory(one: Evidence) -> bool:
+    """By the reason: with cgroup v1 one process dies, and the exit code is that of the rest."""
+    return one.end.reason == "OOMKilled"
+
+
+def _not_started(one: Evidence) -> bool:
+    if one.word == "StartFailed":
+        return True
+    return one.end.reason in NOT_BEGUN or (not one.began and bool(one.end.blocked_by))
+
+
+def _platforms_trouble(one: Evidence) -> bool:
+    """What keeps a pod from starting is the job's only while nothing proves its template."""
+    if not _not_started(one):
+        return False
+    if one.word == "StartFailed":
+        return one.proved_before
+    runtime = one.end.reason in NOT_BEGUN and is_passing(one.end.message)
+    return one.proved or runtime or one.end.blocked_by == SIDECAR_CONTAINER
 
 
 def _refused(one: Evidence) -> bool:
     return one.word == "Refused" or one.end.exit_code == EXIT_REFUSED
 
 
+def _killed(one: Evidence) -> bool:
+    code = one.end.exit_code
+    return code in KILLED or (one.end.node_away and code is not None)
+
+
 def _trainer_failed(one: Evidence) -> bool:
-    known = one.end.exit_code is not None and one.end.reason != FORGOTTEN
-    return known and one.end.exit_code != EXIT_STOPPED
+    return one.end.exit_code is not None and one.end.exit_code != EXIT_STOPPED and one.began
 
 
 def _quoted(one: Evidence) -> str:
@@ -155,7 +239,7 @@ def _says_preempted(one: Evidence) -> str:
     if one.end.fence is Fence.NODE_GONE:
         return f"node {node} was removed"
     notice = one.record.notice
-    if notice is not None and explains(notice, one.end.at):
+    if notice is not None and one.announced:
         until = notice.deadline.isoformat() if notice.deadline is not None else "no known time"
         return f"node {node} was preempted; {notice.source} had announced it for {until}"
     return f"node {node} was shut down ({one.end.disruption or one.end.pod_reason})"
@@ -186,7 +270,45 @@ def _says_trainer_failed(one: Evidence) -> str:
 
 
 def _says_rejected(one: Evidence) -> str:
-    return f"the kubelet refused the pod ({one.end.pod_reason}){_quoted(one)}"
+    what = "a kubelet that restarted refused the running pod" if one.began else "refused the pod"
+    said = what if one.began else f"the kubelet {what}"
+    return f"{said} ({one.end.pod_reason}){_quoted(one)}"
+
+
+def _says_over_its_limit(one: Evidence) -> str:
+    setting = "raise ephemeral-storage or the volume's sizeLimit in spec.template"
+    if VOLUME_DIRECTORY in one.end.message:
+        setting = "raise checkpoint.staging.sizeLimit"
+    return f"the pod wrote more than its own limit{_quoted(one)}; {setting} of a new job"
+
+
+def _says_outside(one: Evidence) -> str:
+    by = one.end.disruption or one.end.pod_reason
+    return f"something outside the trainer ended the pod ({by}){_quoted(one)}"
+
+
+def _says_state_lost(one: Evidence) -> str:
+    return f"the node lost the state of the trainer's container{_quoted(one)}"
+
+
+def _says_killed(one: Evidence) -> str:
+    if one.end.node_away:
+        return (
+            f"the trainer ended (exit {one.end.exit_code}) about when its node was silent, which "
+            "may have rebooted"
+        )
+    signal = "SIGKILL" if one.end.exit_code == 137 else "SIGTERM"
+    return (
+        f"something killed the trainer (exit {one.end.exit_code}, {signal}), and nothing says "
+        f"what: a probe, a person, or want of memory on the node{_quoted(one)}"
+    )
+
+
+def _says_platforms_trouble(one: Evidence) -> str:
+    if one.end.blocked_by == SIDECAR_CONTAINER:
+        return f"the operator's sidecar did not start{_quoted(one)}"
+    proof = "; earlier attempts started with the same template" if one.proved else ""
+    return f"the pod could not start{_quoted(one)}{proof}"
 
 
 TABLE: Final = (
@@ -199,17 +321,20 @@ TABLE: Final = (
         lambda one: one.end.deleted and not one.end.disruption,
         lambda _: "somebody deleted the pod",
     ),
+    Rule(Ending.ADMISSION_REJECTED, _rejected, _says_rejected),
+    Rule(
+        Ending.PLATFORM_TROUBLE,
+        _sidecar_over_its_limit,
+        _saying("the operator's sidecar wrote more than it is allowed"),
+    ),
+    Rule(Ending.OUT_OF_STORAGE, _over_its_limit, _says_over_its_limit),
     Rule(Ending.EVICTED, _evicted, _saying("the pod was evicted")),
     Rule(
         Ending.SCHEDULER_PREEMPTED,
         _scheduler_preempted,
         _saying("a pod of higher priority took the place"),
     ),
-    Rule(
-        Ending.ADMISSION_REJECTED,
-        lambda one: not one.end.started and SCARCE.fullmatch(one.end.pod_reason) is not None,
-        _says_rejected,
-    ),
+    Rule(Ending.UNKNOWN, _ended_from_outside, _says_outside),
     Rule(
         Ending.RESURRECTED,
         lambda one: one.word == "Resurrected",
@@ -227,13 +352,14 @@ TABLE: Final = (
     ),
     Rule(
         Ending.OUT_OF_MEMORY,
-        lambda one: one.end.reason == "OOMKilled",
+        _out_of_memory,
         lambda _: (
             "the trainer was killed for memory: raise its memory limit, or lower what it "
             "uses, in a new job"
         ),
     ),
-    Rule(Ending.START_FAILED, _start_failed, _saying("the pod could not start")),
+    Rule(Ending.PLATFORM_TROUBLE, _platforms_trouble, _says_platforms_trouble),
+    Rule(Ending.START_FAILED, _not_started, _saying("the pod could not start")),
     Rule(
         Ending.NO_VALID_CHECKPOINT,
         lambda one: one.word == "NoValidCheckpoint",
@@ -243,6 +369,8 @@ TABLE: Final = (
         ),
     ),
     Rule(Ending.TRAINER_REFUSED, _refused, _saying("the trainer refused to go on")),
+    Rule(Ending.UNKNOWN, _state_lost, _says_state_lost),
+    Rule(Ending.UNKNOWN, _killed, _says_killed),
     Rule(Ending.TRAINER_FAILED, _trainer_failed, _says_trainer_failed),
     Rule(Ending.UNKNOWN, lambda _: True, _saying("nothing says why the pod ended")),
 )

@@ -38,10 +38,12 @@ TAKEN_AWAY: Final = frozenset(
         Ending.NODE_LOST,
         Ending.EVICTED,
         Ending.SCHEDULER_PREEMPTED,
+        Ending.ADMISSION_REJECTED,
         Ending.UNKNOWN,
     }
 )
-"""Endings that say something of the capacity; a person's deletion or a crash says nothing."""
+"""Endings that say something of the capacity; a person's deletion or a crash says nothing. A pod
+that was refused before it ran lost nothing."""
 
 
 @dataclass(frozen=True, slots=True)

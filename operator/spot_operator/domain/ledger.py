@@ -79,12 +79,12 @@ class Trouble:
     """What keeps a pod from starting, since when we see it."""
 
     family: str
-    """`Image`, `Config`, `Container`, `Sidecar`, `Mounts`: a retry changes the reason, not this."""
+    """What is at fault (`start_troubles.Family`): a retry changes the reason, not this."""
     reason: str
     message: str
     since: datetime
     patience: int
-    """Seconds it may last before the attempt is given up as StartFailed."""
+    """Seconds it may last before the attempt is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class RankEnd:
     """The evidence of how a rank ended."""
 
     at: datetime
-    """When the trainer ended, as far as known."""
+    """When we saw it."""
     exit_code: int | None = None
     reason: str = ""
     """The trainer container's: `OOMKilled`, `Error`, `StartError` …"""
@@ -100,12 +100,19 @@ class RankEnd:
     """The pod's: `Evicted`, `Terminated`, `OutOfcpu` …"""
     message: str = ""
     disruption: str = ""
-    """The reason of the pod's DisruptionTarget condition."""
+    """The reason of the pod's DisruptionTarget condition; never empty while that is True."""
     fence: Fence | None = None
     deleted: bool = False
     """The pod was being deleted, and not by us."""
     started: bool = True
     """The trainer's process ever ran, or may have."""
+    blocked_by: str = ""
+    """The other container that failed before the trainer began."""
+    node_away: bool = False
+    """Its node was silent or not ready shortly before: a reboot may have ended it."""
+    finished_at: datetime | None = None
+    """When the trainer ended, by its node's clock; None: nobody knows. After a power cut a runtime
+    writes the time of recovery, so no duration is computed from this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,6 +340,8 @@ class Ledger:
 
     observed_generation: int = 0
     attempt: int = 0
+    first_started: int | None = None
+    """The first attempt of which a trainer started: the template has proved that it works."""
     state: State = State.WAITING
     not_before: datetime | None = None
     stopping: Stopping | None = None
@@ -353,6 +362,11 @@ class Ledger:
     def current(self) -> AttemptRecord | None:
         """The record of the attempt `attempt`; None before the first."""
         return self.attempts[-1] if self.attempts else None
+
+    @property
+    def has_started(self) -> bool:
+        """Whether a trainer of the job was ever seen started."""
+        return self.first_started is not None
 
     def condition(self, kind: Condition) -> ConditionRecord | None:
         """The condition of that type, if it was ever set."""

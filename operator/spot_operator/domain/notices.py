@@ -8,6 +8,10 @@ from spot_operator.domain.ledger import Notice
 GRAVITY: Final = {"Rebalance": 0, "Maintenance": 1, "PodDeletion": 2, "Preempt": 3}
 AFTERMATH: Final = timedelta(seconds=60)
 """How long past its deadline a notice still explains an ending."""
+SLACK: Final = timedelta(seconds=10)
+"""How far a node's clock and another machine's may differ and count as the same."""
+SHORTEST: Final = timedelta(seconds=120)
+"""How long a notice explains whose deadline had passed when it was given: two clocks differ."""
 OPEN_ENDED: Final = timedelta(minutes=10)
 """How long a notice without deadline explains one: autoscalers drain for at most ten minutes."""
 
@@ -19,14 +23,20 @@ def graver(first: Notice | None, second: Notice | None) -> Notice | None:
     return second if _weight(second) > _weight(first) else first
 
 
-def explains(notice: Notice | None, ended_at: datetime) -> bool:
-    """Whether an ending at `ended_at` lies between a Preempt notice and its deadline + 60 s."""
+def explains(notice: Notice | None, seen_at: datetime, finished_at: datetime | None = None) -> bool:
+    """Whether an ending lies between a Preempt notice and its deadline + 60 s, by either clock.
+
+    `seen_at` is ours, and late where we were away. `finished_at` is that of the node, by which its
+    sidecar dates notices: a clock that is wrong by hours is wrong for both.
+    """
     if notice is None or notice.kind != "Preempt":
         return False
-    # The two instants come from two machines' clocks: allow them to differ a little.
-    began = notice.observed_at - timedelta(seconds=10)
+    began = notice.observed_at - SLACK
     until = notice.deadline or notice.observed_at + OPEN_ENDED
-    return began <= ended_at <= until + AFTERMATH
+    if until < notice.observed_at:
+        # The deadline is the cloud's, and the clock that dated the notice is ahead.
+        until = notice.observed_at + SHORTEST
+    return any(began <= at <= until + AFTERMATH for at in (seen_at, finished_at) if at is not None)
 
 
 def _weight(notice: Notice) -> tuple[int, bool, float]:

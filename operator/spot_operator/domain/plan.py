@@ -16,7 +16,7 @@ from spot_operator.domain.conditions import explain
 from spot_operator.domain.exclusions import prune
 from spot_operator.domain.ledger import Ledger
 from spot_operator.domain.notes import notes
-from spot_operator.domain.progress import note_progress, note_running
+from spot_operator.domain.progress import note_progress, note_running, note_started
 from spot_operator.domain.purging import farewell, hold, note_farewell
 from spot_operator.domain.ranks import note_ranks
 from spot_operator.domain.scene import Scene, look
@@ -36,6 +36,7 @@ Step = Callable[[Scene, Ledger], Ledger]
 STEPS: Final[tuple[Step, ...]] = (
     note_ranks,  # who was seen, where, what was said, how it ended
     seal_creation,  # Creating -> Created: every pod was seen, none is created any more
+    note_started,  # from then on a start that fails is not the job's fault
     note_running,
     note_progress,  # resumed from, committed, stepped
     note_silence,  # what does not come any more, and since when

@@ -36,6 +36,19 @@ def note_progress(scene: Scene, ledger: Ledger) -> Ledger:
     return _last_words(scene, ledger, leading)
 
 
+def note_started(_scene: Scene, ledger: Ledger) -> Ledger:
+    """`ledger` knowing whether the job's template works: a trainer of it has started."""
+    if ledger.has_started:
+        return ledger
+    # A status that an older operator wrote shows it by what its attempts did.
+    ran = [one.number for one in ledger.attempts if one.running_at is not None]
+    if any(one.started is not None for one in ledger.ranks):
+        ran.append(ledger.attempt)
+    newest = ledger.checkpoint.newest
+    first = min(ran, default=None if newest is None else newest.ref.attempt)
+    return replace(ledger, first_started=first)
+
+
 def note_running(scene: Scene, ledger: Ledger) -> Ledger:
     """`ledger` with the moment from which every trainer of the attempt ran, and where."""
     current = ledger.current

@@ -22,6 +22,7 @@ from spot_operator.domain.ledger import (
 )
 from spot_operator.domain.notices import graver
 from spot_operator.domain.scene import Scene
+from spot_operator.domain.sight import was_away
 from spot_operator.domain.snapshot import PodView, ReportView
 from spot_operator.domain.start_troubles import trouble_of
 from spot_operator.domain.text import STATUS_MESSAGE, WORD, shorten
@@ -56,14 +57,14 @@ def _update(scene: Scene, ledger: Ledger, record: RankRecord) -> RankRecord:
         notice=_notice(record, pod, report, said),
         word=_word(record, pod, report, said),
     )
-    return _ended(scene, ledger, _begun(scene, heard, pod), pod)
+    return _ended(scene, ledger, _begun(scene, ledger, heard, pod), pod)
 
 
-def _begun(scene: Scene, record: RankRecord, pod: PodView | None) -> RankRecord:
+def _begun(scene: Scene, ledger: Ledger, record: RankRecord, pod: PodView | None) -> RankRecord:
     if pod is None:
         return record
     started = scene.now if pod.trainer.started else None
-    trouble = trouble_of(pod, record.trouble, scene.now)
+    trouble = trouble_of(pod, record.trouble, scene.now, started=ledger.has_started)
     return replace(record, started=record.started or started, trouble=trouble)
 
 
@@ -120,13 +121,18 @@ def _ended(scene: Scene, ledger: Ledger, record: RankRecord, pod: PodView | None
 def _end(scene: Scene, ledger: Ledger, record: RankRecord, pod: PodView | None) -> RankEnd | None:
     fence = fence_of(scene, record.node, record.uid)
     ours = _by_our_stop(ledger, record)
-    if pod is not None and (pod.terminal or (pod.gone and pod.node_name is None)):
-        return evidence(pod, fence, scene.now, ours=ours)
-    if fence is not None:
-        return evidence(pod, fence, scene.now, ours=ours)
+    over = pod is not None and (pod.terminal or (pod.gone and pod.node_name is None))
+    if over or fence is not None:
+        away = _node_away(scene, record)
+        return evidence(pod, fence, scene.now, ours=ours, node_away=away)
     if (pod is None or pod.gone) and _waited_out(scene, record):
         return vanished(record, pod, scene.now, ours=ours)
     return None
+
+
+def _node_away(scene: Scene, record: RankRecord) -> bool:
+    node = scene.snapshot.nodes.get(record.node.name) if record.node is not None else None
+    return node is not None and was_away(node, scene.snapshot.sight)
 
 
 def _by_our_stop(ledger: Ledger, record: RankRecord) -> bool:

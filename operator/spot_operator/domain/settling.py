@@ -60,14 +60,18 @@ def _never_was(scene: Scene, stopping: Stopping) -> bool:
 def _evidence(
     scene: Scene, ledger: Ledger, current: AttemptRecord, stopping: Stopping
 ) -> Iterator[Evidence]:
+    before = ledger.has_started and ledger.first_started != current.number
     for record in ledger.ranks:
         if record.ended is not None:
+            others = any(one.started is not None for one in ledger.ranks if one is not record)
             yield Evidence(
                 record=record,
                 end=record.ended,
                 completion=scene.job.spec.completion,
                 attempt=current,
                 stopped=_by_our_stop(record, stopping),
+                proved=before or others,
+                proved_before=before,
             )
 
 

@@ -7,6 +7,7 @@ seen. All ages are this leader's own, counted from its sync.
 
 from collections.abc import Mapping
 from datetime import timedelta
+from itertools import pairwise
 from typing import Final
 
 from spot_operator.domain.snapshot import NodeView, ReportView, Sight
@@ -14,6 +15,10 @@ from spot_operator.domain.snapshot import NodeView, ReportView, Sight
 ALONE_FACTOR: Final = 5
 """Without a majority of fresh leases, one other fresh lease suffices after so many times `after`:
 half of a small cluster may die at once."""
+AWAY: Final = 25.0
+"""Seconds without a renewal, of which a kubelet makes one in ten."""
+LATELY: Final = 60.0
+"""Seconds for which a gap before explains an ending."""
 RENEWAL_SLACK: Final = 0.25
 """Part of `after` by which another node's first sight may come late: a list takes its time."""
 
@@ -35,6 +40,18 @@ def is_stale(node: NodeView, sight: Sight, unreachable_after: timedelta) -> bool
     if not sight.fresh or node.lease_age is None:
         return False
     return node.lease_age > unreachable_after.total_seconds()
+
+
+def was_away(node: NodeView, sight: Sight) -> bool:
+    """Whether `node` was silent or not ready within the last minute or so.
+
+    A machine that reboots tells of its containers' ends and of its new boot over two watches, in
+    either order; what it was doing before shows in its lease.
+    """
+    if not node.ready or (node.lease_age or 0.0) > AWAY:
+        return True
+    ages = sight.leases.get(node.name, ())
+    return any(older - newer > AWAY for newer, older in pairwise(ages) if newer <= LATELY)
 
 
 def _silence(report: ReportView | None, sight: Sight) -> float:

@@ -1,18 +1,48 @@
-"""What keeps a bound pod from starting: a table of the kubelet's reasons, each with its patience.
+"""What keeps a bound pod from starting: a table of what kubelets and runtimes write, and whose it
+is.
+
+Three may be at fault. The **job**: its image name, its command, a Secret that it names. Only while
+none of its attempts has ever started: the template cannot change, so what has once worked is right.
+The **operator's release**: the sidecar's image, or the sidecar itself; never the job. The
+**platform**: registries, volumes, nodes, runtimes, and whatever this table does not know.
 
 A retry changes the reason (ErrImagePull, ImagePullBackOff) but not the family, by which the trouble
-is remembered. Patience is what the kubelet's own retries and a slow administrator may need.
+is remembered. Patience is what the kubelet's own retries and a slow administrator may need; when it
+ends the attempt is given up, for another node may do better.
 """
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Final
 
+from spot_operator.api.names import SIDECAR_CONTAINER, Ending, Reason
 from spot_operator.domain.ledger import Trouble
 from spot_operator.domain.snapshot import ContainerView, PodView
 from spot_operator.domain.text import STATUS_MESSAGE, WORD, shorten
+
+
+class Family(StrEnum):
+    """What is at fault."""
+
+    IMAGE = "Image"
+    """The registry has answered: there is no such image for us."""
+    REGISTRY = "Registry"
+    """The image could not be fetched, and nothing says that it never will be."""
+    CONFIG = "Config"
+    """A Secret or ConfigMap that a container names."""
+    CONTAINER = "Container"
+    """The container's command, mounts or devices."""
+    MOUNTS = "Mounts"
+    """Volumes, network or devices: no container has begun at all."""
+    NODE = "Node"
+    """The node's kubelet or runtime, by their own words or by words that nobody knows."""
+    SIDECAR_IMAGE = "SidecarImage"
+    """The image of the sidecar."""
+    SIDECAR = "Sidecar"
+    """The sidecar does not start, or ends before the trainer begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +50,11 @@ class Rule:
     """Container waiting reasons that mean the same."""
 
     reasons: frozenset[str]
-    family: str
+    family: Family
     patience: int
-    """Seconds."""
+    """Seconds, while it is the job's own."""
     remedy: str
+    """What its owner does about it then."""
 
 
 IMAGE: Final = "correct the image name or the pull secret in spec.template of a new job"
@@ -31,40 +62,104 @@ CONFIG: Final = "create the ConfigMap or Secret that the message names, with the
 CONTAINER: Final = "correct the container's command, mounts or devices in a new job"
 
 TABLE: Final = (
-    Rule(frozenset({"InvalidImageName", "ErrImageNeverPull"}), "Image", 0, IMAGE),
+    Rule(frozenset({"InvalidImageName", "ErrImageNeverPull"}), Family.IMAGE, 0, IMAGE),
     Rule(
-        frozenset({"ErrImagePull", "ImagePullBackOff", "ImageInspectError", "RegistryUnavailable"}),
-        "Image",
+        frozenset(
+            {
+                "ErrImagePull",
+                "ImagePullBackOff",
+                "ImageInspectError",
+                "RegistryUnavailable",
+                "SignatureValidationFailed",
+                "ImageVolumeMountFailed",
+            }
+        ),
+        Family.IMAGE,
         60,
         IMAGE,
     ),
-    Rule(frozenset({"CreateContainerConfigError"}), "Config", 60, CONFIG),
+    Rule(frozenset({"CreateContainerConfigError"}), Family.CONFIG, 60, CONFIG),
     Rule(
-        frozenset({"CreateContainerError", "RunContainerError", "PostStartHookError"}),
-        "Container",
+        frozenset(
+            {
+                "CreateContainerError",
+                "RunContainerError",
+                "PostStartHookError",
+                "RROUnsupported",
+                "CrashLoopBackOff",
+            }
+        ),
+        Family.CONTAINER,
         60,
         CONTAINER,
     ),
 )
+ORDINARY: Final = frozenset({"", "ContainerCreating", "PodInitializing", "RestartingAllContainers"})
+"""Waiting reasons of every start. Any other that the table lacks is the node's trouble."""
 DEFINITE: Final = re.compile(
-    r"not found|manifest unknown|denied|unauthorized|does not exist|invalid reference",
+    r"not found|manifest unknown|denied|unauthorized|does not exist|invalid reference"
+    r"|signature|no basic auth|no match for platform",
     re.IGNORECASE,
 )
 """The registry has answered; more patience would not change its mind."""
+PASSING: Final = re.compile(
+    r"too ?many ?requests|rate limit|quota|time[d ]*out|deadline exceeded|temporar|unavailable"
+    r"|bad gateway|server error|\bEOF\b|reset by peer|connection refused|no such host|unreachable"
+    r"|no space left|input/output error|too many open files|cannot allocate memory|resource busy"
+    r"|is reserved for|content digest|parent snapshot|cgroup|broken pipe|error while dialing"
+    r"|failed to sync (secret|configmap) cache|nvidia-container|nvml|driver not loaded",
+    re.IGNORECASE,
+)
+"""What registries, runtimes and kubelets say of trouble of their own; it is never the job's."""
+COMMAND: Final = re.compile(
+    r"executable file not found|exec format error|exec: .*(no such file|permission denied)"
+    r"|chdir to cwd",
+    re.IGNORECASE,
+)
+"""What a runtime says of a command that its image lacks; it names its own parts beside it."""
+
+JOBS_OWN: Final = frozenset({Family.IMAGE, Family.CONFIG, Family.CONTAINER, Family.MOUNTS})
+"""The job's, as long as no attempt has ever started."""
+PULLING: Final = frozenset({Family.IMAGE, Family.REGISTRY})
+"""One trouble: a kubelet that backs off does not always repeat what the registry said."""
+TOLD: Final = {
+    Family.IMAGE: (Reason.REGISTRY_TROUBLE, "a registry"),
+    Family.REGISTRY: (Reason.REGISTRY_TROUBLE, "a registry"),
+    Family.CONFIG: (Reason.VOLUME_TROUBLE, "a Secret or ConfigMap"),
+    Family.MOUNTS: (Reason.VOLUME_TROUBLE, "a volume or the network"),
+    Family.CONTAINER: (Reason.NODE_TROUBLE, "the cluster"),
+    Family.NODE: (Reason.NODE_TROUBLE, "the node"),
+    Family.SIDECAR_IMAGE: (Reason.SIDECAR_TROUBLE, "the operator's release"),
+    Family.SIDECAR: (Reason.SIDECAR_TROUBLE, "the operator's release"),
+}
+"""How a trouble that is not the job's is told: the condition's reason, and who owns it."""
+
+QUOTED: Final = 200
+"""Bytes of what a kubelet says, so that there is room for what to do about it."""
 DEFINITE_PATIENCE: Final = 10
-SIDECAR_PATIENCE: Final = 120
+PLATFORM_PATIENCE: Final = 600
+"""Twice the kubelet's longest back-off between two pulls or starts."""
+ELSEWHERE_PATIENCE: Final = 60
+"""Of what waiting on this node does not mend; another node may have the image."""
+SIDECAR_RESTARTS: Final = 6
+"""By then the kubelet has tried for ten minutes: a sidecar that comes and goes has had its time."""
 MOUNTS_PATIENCE: Final = timedelta(minutes=30)
 """From the binding until the first container runs: the largest images take most of it."""
 
 
-def trouble_of(pod: PodView, known: Trouble | None, now: datetime) -> Trouble | None:
-    """What keeps `pod` from starting at `now`; the `known` trouble as it was while it lasts."""
+def trouble_of(
+    pod: PodView, known: Trouble | None, now: datetime, *, started: bool = False
+) -> Trouble | None:
+    """What keeps `pod` from starting at `now`; the `known` trouble as it was while it lasts.
+
+    `started`: an attempt of the job has started before, so its template is right.
+    """
     if pod.node_name is None or pod.trainer.started or pod.terminal or pod.deletion_at:
         return None
-    found = next(_found(pod, now), None)
+    found = next(_found(pod, now, started=started), None)
     if found is None:
         return None
-    if known is not None and found.family == known.family:
+    if known is not None and _same(found, known):
         return known
     return replace(
         found,
@@ -83,46 +178,138 @@ def deadline(trouble: Trouble) -> datetime:
     return trouble.since + timedelta(seconds=trouble.patience)
 
 
-def _found(pod: PodView, now: datetime) -> Iterator[Trouble]:
-    containers = (pod.sidecar, *pod.others, pod.trainer)
-    for container in containers:
+def is_jobs_own(trouble: Trouble, *, started: bool) -> bool:
+    """Whether the job is to blame for it; `started` as in `trouble_of`."""
+    return not started and trouble.family in JOBS_OWN
+
+
+def ending_by(trouble: Trouble, *, started: bool) -> Ending:
+    """How an attempt ends that is given up for this trouble."""
+    own = is_jobs_own(trouble, started=started)
+    return Ending.START_FAILED if own else Ending.PLATFORM_TROUBLE
+
+
+def told_as(trouble: Trouble) -> Reason:
+    """The reason by which a condition tells of a trouble that is not the job's."""
+    family = Family(trouble.family) if trouble.family in set(Family) else Family.NODE
+    return TOLD[family][0]
+
+
+def _same(found: Trouble, known: Trouble) -> bool:
+    """What is definite by now is news; a mere back-off after a definite answer is not."""
+    if found.family == known.family:
+        return True
+    return known.family == Family.IMAGE and found.family == Family.REGISTRY
+
+
+def _found(pod: PodView, now: datetime, *, started: bool) -> Iterator[Trouble]:
+    for container in (*pod.others, pod.trainer):
         if container.state == "waiting":
-            yield from _waiting(container, now)
-    if pod.sidecar.restarts:
-        yield _crashing(pod.sidecar, now)
-    if not any(container.started for container in containers):
-        yield from _mounts(pod, now)
+            yield from _waiting(container, now, started=started)
+    yield from _sidecars(pod.sidecar, now)
+    if not any(one.started for one in (pod.sidecar, *pod.others, pod.trainer)):
+        yield from _mounts(pod, now, started=started)
 
 
-def _waiting(container: ContainerView, now: datetime) -> Iterator[Trouble]:
-    for rule in TABLE:
-        if container.reason in rule.reasons:
-            message = f"container {container.name}: {container.message or container.reason}"
-            yield Trouble(
-                rule.family,
-                container.reason,
-                f"{message}; {rule.remedy}",
-                now,
-                _patience(rule, container.message),
-            )
+def _waiting(container: ContainerView, now: datetime, *, started: bool) -> Iterator[Trouble]:
+    if container.reason in ORDINARY:
+        return
+    rule = _rule(container.reason)
+    family = _family(rule, container)
+    said = f"container {container.name}: {_quoted(container.message or container.reason)}"
+    trouble = Trouble(family, container.reason, said, now, PLATFORM_PATIENCE)
+    if rule is not None and is_jobs_own(trouble, started=started):
+        patience = min(rule.patience, DEFINITE_PATIENCE) if family in PULLING else rule.patience
+        yield replace(trouble, message=f"{said}; {rule.remedy}", patience=patience)
+        return
+    patience = ELSEWHERE_PATIENCE if family is Family.IMAGE else PLATFORM_PATIENCE
+    yield replace(trouble, message=f"{said}; {_excuse(family, started)}", patience=patience)
 
 
-def _patience(rule: Rule, message: str) -> int:
-    definite = rule.family == "Image" and DEFINITE.search(message) is not None
-    return min(rule.patience, DEFINITE_PATIENCE) if definite else rule.patience
+def _quoted(said: str) -> str:
+    return shorten(said, QUOTED)
 
 
-def _crashing(sidecar: ContainerView, now: datetime) -> Trouble:
-    last = sidecar.last_message or sidecar.message or "it left no message"
-    message = f"container {sidecar.name} ended before the trainer began: {last}"
-    return Trouble("Sidecar", sidecar.reason or "Restarted", message, now, SIDECAR_PATIENCE)
+def _rule(reason: str) -> Rule | None:
+    return next((rule for rule in TABLE if reason in rule.reasons), None)
 
 
-def _mounts(pod: PodView, now: datetime) -> Iterator[Trouble]:
-    bound = next((one.since for one in pod.conditions if one.type == "PodScheduled"), None)
-    if bound is not None and now - bound >= MOUNTS_PATIENCE:
-        message = (
-            f"no container of pod {pod.name} began within {MOUNTS_PATIENCE.seconds // 60} minutes: "
-            "`kubectl describe pod` names the volume, image or network it waits for"
+def _family(rule: Rule | None, container: ContainerView) -> Family:
+    if rule is None:
+        return Family.NODE
+    passing = is_passing(container.message)
+    if rule.family is Family.IMAGE:
+        definite = rule.patience == 0 or _is_definite(container)
+        return Family.IMAGE if definite and not passing else Family.REGISTRY
+    return Family.NODE if passing else rule.family
+
+
+def _is_definite(container: ContainerView) -> bool:
+    return DEFINITE.search(f"{container.reason} {container.message}") is not None
+
+
+def is_passing(message: str) -> bool:
+    """Whether a registry, runtime or kubelet speaks of trouble of its own."""
+    return PASSING.search(message) is not None and COMMAND.search(message) is None
+
+
+def _excuse(family: Family, started: bool) -> str:  # noqa: FBT001 - of this module alone
+    owner = TOLD[family][1]
+    proof = "an earlier start has proved the template; " if started else ""
+    return f"{proof}{owner} is at fault, the operator waits and tries again, uncharged"
+
+
+def _sidecars(sidecar: ContainerView, now: datetime) -> Iterator[Trouble]:
+    """Trouble with our own container, which is never the job's."""
+    if sidecar.state == "running":
+        return
+    waits = sidecar.state == "waiting" and sidecar.reason not in {*ORDINARY, "CrashLoopBackOff"}
+    rule = _rule(sidecar.reason) if waits else None
+    if rule is not None and rule.family is Family.IMAGE:
+        yield _sidecar_image(sidecar, now)
+    elif waits:
+        yield _sidecar_fails(
+            sidecar, f"does not start: {_quoted(sidecar.message or sidecar.reason)}", now
         )
-        yield Trouble("Mounts", "ContainerCreating", message, now, 0)
+    elif sidecar.restarts or sidecar.reason == "CrashLoopBackOff":
+        last = sidecar.last_message or sidecar.message or "it left no message"
+        yield _sidecar_fails(sidecar, f"ended before the trainer began: {_quoted(last)}", now)
+
+
+def _sidecar_image(sidecar: ContainerView, now: datetime) -> Trouble:
+    message = (
+        f"container {SIDECAR_CONTAINER}: {_quoted(sidecar.message or sidecar.reason)}; the "
+        "operator's release sets this image, not the job: correct `sidecar.image` in the Helm "
+        "values, or wait for its registry. Nothing is charged"
+    )
+    definite = _is_definite(sidecar) and not is_passing(sidecar.message)
+    patience = ELSEWHERE_PATIENCE if definite else PLATFORM_PATIENCE
+    return Trouble(Family.SIDECAR_IMAGE, sidecar.reason, message, now, patience)
+
+
+def _sidecar_fails(sidecar: ContainerView, what: str, now: datetime) -> Trouble:
+    message = (
+        f"container {SIDECAR_CONTAINER} {what}; it is the operator's, not the job's: see its log, "
+        "and `sidecar.image` in the Helm values of the operator. Nothing is charged"
+    )
+    tried = sidecar.restarts >= SIDECAR_RESTARTS
+    return Trouble(
+        Family.SIDECAR,
+        sidecar.reason or "Restarted",
+        message,
+        now,
+        0 if tried else PLATFORM_PATIENCE,
+    )
+
+
+def _mounts(pod: PodView, now: datetime, *, started: bool) -> Iterator[Trouble]:
+    bound = next((one.since for one in pod.conditions if one.type == "PodScheduled"), None)
+    if bound is None or now - bound < MOUNTS_PATIENCE:
+        return
+    message = (
+        f"no container of pod {pod.name} began within {MOUNTS_PATIENCE.seconds // 60} minutes: "
+        "`kubectl describe pod` names the volume, image or network it waits for"
+    )
+    if started:
+        message = f"{message}; {_excuse(Family.MOUNTS, started)}"
+    yield Trouble(Family.MOUNTS, "ContainerCreating", message, now, 0)

@@ -26,6 +26,7 @@ def status_of(ledger: own.Ledger) -> dict[str, Any]:
     shown = api.JobStatus(
         observed_generation=ledger.observed_generation,
         attempt=ledger.attempt,
+        first_started=ledger.first_started,
         state=ledger.state,
         not_before=ledger.not_before,
         stopping=_shown(api.Stopping, ledger.stopping),
@@ -53,6 +54,7 @@ def ledger_of(status: Mapping[str, Any] | None) -> own.Ledger:
     return own.Ledger(
         observed_generation=read.observed_generation or 0,
         attempt=read.attempt or 0,
+        first_started=read.first_started,
         state=read.state or State.WAITING,
         not_before=read.not_before,
         stopping=_read_stopping(read.stopping),

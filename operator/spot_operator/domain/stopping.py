@@ -9,7 +9,7 @@ from spot_operator.api.names import Ending, Reason, State
 from spot_operator.domain.ledger import Ledger, RankRecord, Stopping
 from spot_operator.domain.scene import Scene
 from spot_operator.domain.snapshot import ReportView
-from spot_operator.domain.start_troubles import overdue
+from spot_operator.domain.start_troubles import ending_by, overdue
 from spot_operator.domain.text import STATUS_MESSAGE, shorten
 
 HEARD: Final = 60.0
@@ -25,7 +25,7 @@ STARTLESS: Final = {
     "RegrantFresh": Ending.REGRANTED,
     "StartFailed": Ending.START_FAILED,
     "UnsupportedCheckpoint": Ending.START_FAILED,
-    "Superseded": Ending.START_FAILED,
+    "Superseded": Ending.UNKNOWN,
 }
 """What a sidecar says that does not let the trainer start, and how the attempt ends by it."""
 LIVE: Final = frozenset({State.CREATING, State.CREATED})
@@ -88,6 +88,12 @@ def _refused(scene: Scene, ledger: Ledger) -> Stopping | None:
         return None
     if refusal.pod != scene.pod_name(ledger.attempt, _rank_of(refusal.pod)):
         return None
+    if ledger.has_started:
+        message = (
+            "the API server refuses a pod that it took before, ask who changed what the cluster "
+            f"admits: {refusal.message}"
+        )
+        return Stopping(scene.now, Ending.PLATFORM_TROUBLE, message)
     message = f"the API server refuses the pod, correct spec.template: {refusal.message}"
     return Stopping(scene.now, Ending.START_FAILED, message)
 
@@ -100,7 +106,8 @@ def _rank_of(pod_name: str) -> int:
 def _cannot_start(scene: Scene, ledger: Ledger) -> Stopping | None:
     for record in ledger.ranks:
         if record.trouble is not None and overdue(record.trouble, scene.now):
-            return Stopping(scene.now, Ending.START_FAILED, record.trouble.message)
+            ending = ending_by(record.trouble, started=ledger.has_started)
+            return Stopping(scene.now, ending, record.trouble.message)
     return None
 
 
@@ -141,6 +148,9 @@ def _never_to_start(scene: Scene, ledger: Ledger) -> Stopping | None:
     for record in ledger.ranks:
         ending = STARTLESS.get(record.word.word) if record.word is not None else None
         if ending is not None and record.started is None and record.word is not None:
+            if ending is Ending.START_FAILED and ledger.has_started:
+                # The store or a gang-mate, for the script itself has begun before.
+                ending = Ending.PLATFORM_TROUBLE
             return Stopping(scene.now, ending, record.word.reason)
     return None
 

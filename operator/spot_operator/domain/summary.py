@@ -4,6 +4,7 @@ from spot_operator.api.names import Ending, Reason, State
 from spot_operator.domain.ledger import AttemptRecord, Ledger
 from spot_operator.domain.overstay import overstay, overstaying
 from spot_operator.domain.scene import Scene
+from spot_operator.domain.start_troubles import is_jobs_own, told_as
 from spot_operator.domain.timestamps import timestamp
 
 
@@ -26,7 +27,8 @@ def _live(scene: Scene, ledger: Ledger) -> tuple[Reason | Ending, str]:
     trouble = next((one.trouble for one in ledger.ranks if one.trouble is not None), None)
     if trouble is not None:
         message = f"attempt {ledger.attempt} cannot start ({trouble.reason}): {trouble.message}"
-        return Reason.IN_PROGRESS, message
+        own = is_jobs_own(trouble, started=ledger.has_started)
+        return Reason.IN_PROGRESS if own else told_as(trouble), message
     return Reason.IN_PROGRESS, f"attempt {ledger.attempt} is under way{_after(ledger)}"
 
 

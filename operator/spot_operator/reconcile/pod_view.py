@@ -18,6 +18,8 @@ Json = dict[str, Any]
 
 DEFAULT_GRACE: Final = 30
 """What the API server gives a pod that says nothing."""
+LONG_AGO: Final = 2000
+"""A year before which no container ever started."""
 _NOTICE_KINDS: Final = frozenset(get_args(Notice.__annotations__["kind"]))
 
 
@@ -93,12 +95,21 @@ def _container(name: str, status: Mapping[str, Any]) -> ContainerView:
         reason=detail.get("reason") or "",
         message=detail.get("message") or "",
         exit_code=detail.get("exitCode"),
-        started_at=moment(detail.get("startedAt")),
-        finished_at=moment(detail.get("finishedAt")),
+        started_at=_happened(detail.get("startedAt")),
+        finished_at=_happened(detail.get("finishedAt")),
         restarts=status.get("restartCount") or 0,
         last_message=last.get("message") or "",
         last_reason=last.get("reason") or "",
     )
+
+
+def _happened(text: str | None) -> datetime | None:
+    """A time in a container's status; None for what runtimes write of what never happened.
+
+    A kubelet gives a runtime's 0 as 1970, and what CRI-O makes of Go's zero time as 1754.
+    """
+    found = moment(text)
+    return None if found is None or found.year < LONG_AGO else found
 
 
 def _trainer_name(containers: list[Json]) -> str:

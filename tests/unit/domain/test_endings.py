@@ -218,7 +218,7 @@ CASES: dict[str, tuple[Changes, str, Charge | None]] = {
         FAILURE,
     ),
     "exit 0 without the marker": ({"pods": (exited(POD, 0),)}, "TrainerFailed", FAILURE),
-    "killed by somebody on its node": ({"pods": (exited(POD, 137),)}, "TrainerFailed", FAILURE),
+    "killed by somebody on its node": ({"pods": (exited(POD, 137),)}, "Unknown", INTERRUPTION),
     "an hour's maintenance excuses no crash": (
         {
             "pods": (exited(POD, 1),),
@@ -229,6 +229,7 @@ CASES: dict[str, tuple[Changes, str, Charge | None]] = {
     ),
     "an old notice excuses no crash": (
         {
+            "now": after(401),
             "pods": (exited(POD, 1, at=after(400)),),
             "reports": reporting(notice=PREEMPT),
         },
@@ -242,6 +243,73 @@ CASES: dict[str, tuple[Changes, str, Charge | None]] = {
     ),
     "stopped by a sidecar whose word is lost": (
         {"pods": (exited(POD, 94),)},
+        "Unknown",
+        INTERRUPTION,
+    ),
+    "a disruption of a kind that nobody knows": (
+        {"pods": (disrupted(terminating(exited(POD, 143)), "SomeControllersOwn"),)},
+        "Unknown",
+        INTERRUPTION,
+    ),
+    "a disruption without a reason": (
+        {"pods": (disrupted(exited(POD, 1), ""),)},
+        "Unknown",
+        INTERRUPTION,
+    ),
+    "a pod reason that nobody knows": (
+        {"pods": (replace(exited(POD, 1), reason="SomeProvidersOwn"),)},
+        "Unknown",
+        INTERRUPTION,
+    ),
+    "a device of it is sick": (
+        {"pods": (disrupted(terminating(exited(POD, 1)), "DeletionByDeviceTaintManager"),)},
+        "Evicted",
+        INTERRUPTION,
+    ),
+    "evicted for its own limit": (
+        {
+            "pods": (
+                replace(
+                    exited(POD, 137),
+                    reason="Evicted",
+                    message='Usage of EmptyDir volume "scratch" exceeds the limit "1Gi". ',
+                ),
+            )
+        },
+        "OutOfStorage",
+        FAILURE,
+    ),
+    "a kubelet that restarted refuses it": (
+        {
+            "pods": (
+                replace(
+                    bound(a_pod()),
+                    phase="Failed",
+                    reason="NodeAffinity",
+                    message="Pod was rejected: Predicate NodeAffinity failed",
+                ),
+            )
+        },
+        "AdmissionRejected",
+        None,
+    ),
+    "its runtime lost it": ({"pods": (exited(POD, 255, "Unknown"),)}, "Unknown", INTERRUPTION),
+    "its runtime knows no exit code": ({"pods": (exited(POD, -1),)}, "Unknown", INTERRUPTION),
+    "out of memory, one process of several": (
+        {"pods": (exited(POD, 9, "OOMKilled"),)},
+        "OutOfMemory",
+        FAILURE,
+    ),
+    "over, without a word of its containers": (
+        {"pods": (replace(bound(a_pod()), phase="Failed"),)},
+        "Unknown",
+        INTERRUPTION,
+    ),
+    "its node was silent just before": (
+        {
+            "pods": (exited(POD, 7),),
+            "sight": Sight(fresh=True, leading_for=3600.0, leases={"node-1": (2.0, 75.0, 85.0)}),
+        },
         "Unknown",
         INTERRUPTION,
     ),
@@ -290,7 +358,11 @@ EXIT_CODE = a_job(completion="ExitCode")
         ({"pods": (exited(POD, 1),)}, "TrainerFailed"),
         ({"pods": (exited(POD, 0),), "reports": reporting(notice=PREEMPT)}, "Preempted"),
         (
-            {"pods": (exited(POD, 0, at=after(900)),), "reports": reporting(notice=PREEMPT)},
+            {
+                "now": after(901),
+                "pods": (exited(POD, 0, at=after(900)),),
+                "reports": reporting(notice=PREEMPT),
+            },
             "TrainerFailed",
         ),
         (
@@ -343,6 +415,21 @@ def test_final_endings_make_no_further_attempt(code: int, reason: str) -> None:
     assert ledger.state is State.FINISHED
     verdict = the_condition(ledger, Condition.SUCCEEDED)
     assert (verdict.status, verdict.reason) == ("False", reason)
+
+
+@pytest.mark.parametrize("away", [120, -120, 36_000, -36_000])
+def test_a_notice_explains_an_end_whatever_the_nodes_clock_says(away: int) -> None:
+    """Sidecar and kubelet share the node's clock; the deadline is the cloud's, ours is our own."""
+    notice = a_notice(observed=away, deadline=120)
+    dated = after(110 + away)
+    ended = replace(later(at_work(), 112), pods=(exited(POD, 1, at=dated),))
+    ledger = expect_write(replace(ended, reports=reporting(notice=notice)))
+    expect_ending(ledger, "Preempted")
+
+
+def test_a_clock_set_back_between_notice_and_end_hides_nothing() -> None:
+    ended = replace(later(at_work(), 112), pods=(exited(POD, 1, at=after(-490)),))
+    expect_ending(expect_write(replace(ended, reports=reporting(notice=PREEMPT))), "Preempted")
 
 
 def test_blindness_hides_fences() -> None:

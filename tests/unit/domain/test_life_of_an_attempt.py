@@ -273,7 +273,7 @@ def test_new_pods_avoid_nodes_that_are_leaving_silent_or_known_for_it() -> None:
 
 
 def test_a_preempted_node_is_avoided_whatever_the_ending_is_called() -> None:
-    paused = replace(at_work(), pods=(exited(POD, 1, "OOMKilled", at=after(999)),))
+    paused = replace(later(at_work(), 1000), pods=(exited(POD, 1, "OOMKilled", at=after(999)),))
     noticed = replace(paused, reports={UID: a_report(notice=a_notice())})
     ledger = expect_write(noticed)
     expect_ending(ledger, "OutOfMemory")

@@ -23,11 +23,19 @@ from kit.builders import (
     the_rank,
     waiting,
 )
-from spot_operator.api.names import Condition, State
+from spot_operator.api.names import Condition, Ending, Reason, State
 from spot_operator.domain.actions import DeletePod
 from spot_operator.domain.ledger import Charge, Trouble
 from spot_operator.domain.snapshot import ContainerView, PodView, Snapshot
-from spot_operator.domain.start_troubles import overdue, trouble_of
+from spot_operator.domain.start_troubles import (
+    ELSEWHERE_PATIENCE,
+    PLATFORM_PATIENCE,
+    SIDECAR_RESTARTS,
+    ending_by,
+    overdue,
+    told_as,
+    trouble_of,
+)
 
 STUCK = bound(a_pod())
 
@@ -44,22 +52,104 @@ def found(pod: PodView, known: Trouble | None, now: datetime) -> Trouble:
     [
         ("InvalidImageName", "couldn't parse image", "Image", 0),
         ("ErrImageNeverPull", "", "Image", 0),
-        ("ImagePullBackOff", "dial tcp: i/o timeout", "Image", 60),
         ("ErrImagePull", "manifest unknown", "Image", 10),
         ("ErrImagePull", "pull access denied", "Image", 10),
+        ("SignatureValidationFailed", "rejected by policy", "Image", 10),
         ("CreateContainerConfigError", 'secret "store-keys" not found', "Config", 60),
         ("RunContainerError", "no such file", "Container", 60),
+        (
+            "RunContainerError",
+            'failed to create shim task: exec: "trian": executable file not found in $PATH',
+            "Container",
+            60,
+        ),
     ],
 )
-@pytest.mark.parametrize("container", ["trainer", "spot-sidecar"])
-def test_a_reason_of_the_kubelet_is_a_trouble(
-    reason: str, message: str, family: str, patience: int, container: str
+def test_what_the_template_is_to_blame_for_ends_the_first_attempt(
+    reason: str, message: str, family: str, patience: int
 ) -> None:
-    trouble = found(waiting(STUCK, reason, message, container), None, NOW)
+    trouble = found(waiting(STUCK, reason, message), None, NOW)
     assert (trouble.family, trouble.reason, trouble.patience) == (family, reason, patience)
-    assert container in trouble.message
+    assert "container trainer" in trouble.message
+    assert ending_by(trouble, started=False) is Ending.START_FAILED
     assert overdue(trouble, after(patience))
     assert not patience or not overdue(trouble, after(patience - 1))
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "family"),
+    [
+        ("ImagePullBackOff", 'Back-off pulling image "digits:1"', "Registry"),
+        ("ErrImagePull", "dial tcp: i/o timeout", "Registry"),
+        ("ErrImagePull", "toomanyrequests: You have reached your pull rate limit", "Registry"),
+        ("ErrImagePull", "unexpected status: 503 Service Unavailable", "Registry"),
+        ("ErrImagePull", "denied: Quota exceeded for requests", "Registry"),
+        ("ErrImagePull", "content digest sha256:0123: not found", "Registry"),
+        ("RegistryUnavailable", "image pull failed", "Registry"),
+        ("CreateContainerConfigError", "failed to sync secret cache: timed out", "Node"),
+        ("CreateContainerError", 'failed to reserve container name "a": is reserved for b', "Node"),
+        ("CreateContainerError", "context deadline exceeded", "Node"),
+        ("RunContainerError", "nvidia-container-cli: initialization error", "Node"),
+        ("PreCreateHookError", "", "Node"),
+        ("AReasonOfTomorrow", "", "Node"),
+    ],
+)
+def test_what_is_not_certainly_the_templates_is_the_platforms(
+    reason: str, message: str, family: str
+) -> None:
+    trouble = found(waiting(STUCK, reason, message), None, NOW)
+    assert (trouble.family, trouble.patience) == (family, PLATFORM_PATIENCE)
+    assert ending_by(trouble, started=False) is Ending.PLATFORM_TROUBLE
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        ("ErrImagePull", Reason.REGISTRY_TROUBLE),
+        ("CreateContainerConfigError", Reason.VOLUME_TROUBLE),
+        ("CreateContainerError", Reason.NODE_TROUBLE),
+        ("CrashLoopBackOff", Reason.NODE_TROUBLE),
+    ],
+)
+def test_once_a_trainer_has_started_nothing_of_the_start_is_the_jobs(
+    reason: str, told: Reason
+) -> None:
+    stuck = waiting(STUCK, reason, "x: not found")
+    trouble = trouble_of(stuck, None, NOW, started=True)
+    assert trouble is not None
+    assert ending_by(trouble, started=True) is Ending.PLATFORM_TROUBLE
+    assert told_as(trouble) is told
+    assert "an earlier start has proved the template" in trouble.message
+    assert trouble.patience >= ELSEWHERE_PATIENCE
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "family", "patience"),
+    [
+        ("ErrImagePull", "sidecar:2: not found", "SidecarImage", ELSEWHERE_PATIENCE),
+        ("ImagePullBackOff", "i/o timeout", "SidecarImage", PLATFORM_PATIENCE),
+        ("ErrImageNeverPull", "", "SidecarImage", PLATFORM_PATIENCE),
+        ("CreateContainerConfigError", "", "Sidecar", PLATFORM_PATIENCE),
+        ("RunContainerError", "no such file", "Sidecar", PLATFORM_PATIENCE),
+    ],
+)
+@pytest.mark.parametrize("started", [False, True])
+def test_the_sidecar_is_never_the_jobs(
+    reason: str, message: str, family: str, patience: int, started: bool
+) -> None:
+    stuck = waiting(STUCK, reason, message, container="spot-sidecar")
+    trouble = trouble_of(stuck, None, NOW, started=started)
+    assert trouble is not None
+    assert (trouble.family, trouble.patience) == (family, patience)
+    assert ending_by(trouble, started=started) is Ending.PLATFORM_TROUBLE
+    assert told_as(trouble) is Reason.SIDECAR_TROUBLE
+    assert "sidecar.image" in trouble.message
+    assert "spec.template" not in trouble.message
+
+
+def test_long_words_of_a_kubelet_leave_room_for_what_to_do() -> None:
+    stuck = waiting(STUCK, "ErrImagePull", "é" * 2000, container="spot-sidecar")
+    assert "Nothing is charged" in found(stuck, None, NOW).message
 
 
 @pytest.mark.parametrize(
@@ -82,11 +172,32 @@ def test_a_retry_of_the_kubelet_is_the_same_trouble() -> None:
     assert trouble_of(running(STUCK), first, after(30)) is None
 
 
+def test_a_definite_answer_is_not_forgotten_while_the_kubelet_backs_off() -> None:
+    unsure = found(waiting(STUCK, "ErrImagePull", "i/o timeout"), None, NOW)
+    definite = found(waiting(STUCK, "ErrImagePull", "x: not found"), unsure, after(20))
+    assert (definite.family, definite.since) == ("Image", after(20))
+    backing_off = waiting(STUCK, "ImagePullBackOff", 'Back-off pulling image "x"')
+    assert found(backing_off, definite, after(25)) == definite
+
+
+def crashing(restarts: int) -> ContainerView:
+    return ContainerView("spot-sidecar", "waiting", restarts=restarts, last_message="bad config")
+
+
 def test_a_sidecar_that_ends_before_the_trainer_begins_is_a_trouble() -> None:
-    crashing = ContainerView("spot-sidecar", "waiting", restarts=2, last_message="bad config")
-    trouble = found(replace(STUCK, sidecar=crashing), None, NOW)
-    assert trouble.family == "Sidecar"
+    trouble = found(replace(STUCK, sidecar=crashing(2)), None, NOW)
+    assert (trouble.family, trouble.patience) == ("Sidecar", PLATFORM_PATIENCE)
     assert "bad config" in trouble.message
+
+
+def test_a_sidecar_that_runs_again_is_no_trouble() -> None:
+    well = ContainerView("spot-sidecar", "running", restarts=3, started_at=NOW)
+    assert trouble_of(replace(STUCK, sidecar=well), None, NOW) is None
+
+
+def test_a_sidecar_that_comes_and_goes_has_its_time_too() -> None:
+    trouble = found(replace(STUCK, sidecar=crashing(SIDECAR_RESTARTS)), None, NOW)
+    assert overdue(trouble, NOW)
 
 
 def test_mounts_that_never_come_are_a_trouble_after_half_an_hour() -> None:

@@ -298,8 +298,9 @@ class JobSpec(Model):
         default=None,
         description=(
             'Time without a step, at least "30s", after which the attempt is ended as '
-            "Stalled; measured from the last step, so not before the first one. Without it a "
-            "trainer may hang for ever. A change takes effect at once."
+            "Stalled; measured from the last step that the attempt made itself, so not before the "
+            "first one after a start or resume, and not while it says that it is busy. Without it "
+            "a trainer may hang for ever. A change takes effect at once."
         ),
     )
     ttl_seconds_after_finished: int | None = Field(

@@ -221,12 +221,17 @@ class ReportView:
     age: float
     """Seconds since it was received."""
     step_age: float
-    """Seconds since the reported step, state or announced silence was seen to change."""
+    """Seconds since the reported step, state or announced silence was seen to change.
+
+    Counted from this leader's first report of it at the longest.
+    """
     state: str = "Waiting"
     registered: bool = False
     step: int = 0
     samples: int = 0
     epoch: int = 0
+    stepping: float | None = None
+    """Seconds since its first own step when it reported; None: it made none, or does not say."""
     busy: str | None = None
     resume: ResumeReport | None = None
     commit: CommitReport | None = None
@@ -245,6 +250,14 @@ class ReportView:
     problem: Problem | None = None
     quarantined: tuple[tuple[str, str], ...] = ()
     """(checkpoint id, why)."""
+
+    @property
+    def steps_itself(self) -> bool:
+        """Whether this attempt has made a step of its own: where it resumed from is none."""
+        if self.resume is None:
+            return False
+        begun_at = self.resume.source.step if self.resume.source is not None else 0
+        return self.step > begun_at
 
 
 @dataclass(frozen=True, slots=True)

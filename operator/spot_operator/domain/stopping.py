@@ -122,8 +122,8 @@ def _stalled(scene: Scene, ledger: Ledger) -> Stopping | None:
 
 
 def _makes_steps(report: ReportView) -> bool:
-    """Between its first step and its end, not in an announced silence, and heard of."""
-    training = report.state == "Training" and report.registered and report.step > 0
+    """Between its own first step and its end, not in an announced silence, and heard of."""
+    training = report.state == "Training" and report.registered and report.steps_itself
     return training and report.busy is None and report.age < HEARD
 
 

@@ -46,6 +46,8 @@ class Trainer(_Part):
     samples: Count = 0
     epoch: Count = 0
     last_step_at: AwareDatetime | None = None
+    stepping_seconds: Seconds | None = None
+    """Since the attempt's own first step; older sidecars do not say."""
     busy: Short | None = None
 
 
@@ -186,6 +188,8 @@ class Report(_Part):
     rank: Annotated[int, Field(ge=0, lt=2**31)]
     pod: Name
     pod_uid: Name = Field(alias="podUID")
+    run: Annotated[str, Field(max_length=64)] = ""
+    """One life of the sidecar's process, in which `sequence` grows; older ones do not say."""
     sequence: Count
     started_at: AwareDatetime
     state: Literal["Waiting", "Restoring", "Training", "Draining", "Ended"]

@@ -1,6 +1,7 @@
 """Looks at the trainer's progress every second, and gives each second to a bucket."""
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from spot_training.progress import Progress, read_progress
@@ -124,4 +125,6 @@ def _show(trainer: Trainer, seen: Progress) -> None:
     trainer.epoch = seen.epoch
     trainer.stall_seconds = seen.stall_seconds
     if seen.at:
-        trainer.last_step_at = datetime.fromtimestamp(seen.at, UTC)
+        # The trainer may have written any bits.
+        with suppress(OverflowError, OSError, ValueError):
+            trainer.last_step_at = datetime.fromtimestamp(seen.at, UTC)

@@ -25,6 +25,8 @@ MIN_STALL_TIMEOUT: Final = timedelta(seconds=30)
 MIN_SETTLE: Final = timedelta(seconds=1)
 MAX_SETTLE: Final = timedelta(hours=1)
 MIN_STAGING_BYTES: Final = 1024**2
+MAX_PROCESSES: Final = 100_000
+"""Files that are looked for in each checkpoint."""
 MAX_TTL_SECONDS: Final = 31_536_000
 """A year: the sum of a time and this must never overflow."""
 
@@ -147,6 +149,7 @@ class DirectorySource(Model):
     processes: int = Field(
         default=1,
         ge=1,
+        le=MAX_PROCESSES,
         description=(
             "For format HuggingFace: how many processes train, each of which saves its own random "
             "state."

@@ -108,7 +108,9 @@ T0, T1 = "2026-01-01T00:09:00Z", "2026-01-01T00:00:00Z"
 @pytest.mark.parametrize(
     ("first", "second", "kept"),
     [
-        pytest.param(("a", 50, T0), ("b", 1, T1), True, id="restarted after the clock was put back"),
+        pytest.param(
+            ("a", 50, T0), ("b", 1, T1), True, id="restarted after the clock was put back"
+        ),
         pytest.param(("a", 50, T0), ("b", 1, T0), True, id="restarted, its start remembered"),
         pytest.param(("a", 50, T0), ("a", 51, T1), True, id="put back amid a run"),
         pytest.param(("a", 50, T0), ("a", 50, T0), False, id="the same again"),

@@ -13,14 +13,13 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
-from .apt_sources import Source, apt_proxy, codename_from, main_source, read_sources
 from .build import empty_folder
-from .commands import Step, in_own_namespaces, need_root, output_of, perform
+from .commands import in_own_namespaces, need_root, output_of
+from .debian_root import TRIMMED, codename, debootstrap, trim
 from .docker_archive import write_image
-from .errors import MissingError, StepError
+from .errors import StepError
 from .layout import Cache
 from .locking import exclusive
 from .progress import say
@@ -38,22 +37,6 @@ PURGED = (
 )
 """What BUILD_PACKAGES brought along (patterns of dpkg-query); gone from `base` again."""
 
-TRIMMED = (
-    *("usr/share/doc/*", "usr/share/man/*", "usr/share/info/*", "usr/share/locale/*"),
-    *("usr/share/lintian", "usr/share/bug"),
-    *("usr/share/pixmaps", "usr/share/zoneinfo/right"),
-    *("usr/lib/python3*/pydoc_data", "usr/lib/python3*/test", "usr/lib/*/gconv"),
-    *("var/cache/*", "var/lib/apt/lists/*", "var/log/*", "tmp/*", "run/*", "dev/*"),
-    *("debootstrap", "etc/apt/sources.list", "etc/resolv.conf", "etc/hostname"),
-)
-"""Documentation, translations, caches, what names this machine or its network.
-
-`gconv` is for character sets, and Python brings its own.
-"""
-
-LICENCES = "usr/share/doc/*/copyright"
-"""They ask to stay with the programs; some packages link to another's documentation for theirs."""
-
 CONFIG = {
     "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"],
     "Cmd": ["python3"],
@@ -62,7 +45,7 @@ CONFIG = {
 
 def base_images(cache: Cache) -> tuple[ImageRecord, ImageRecord]:
     """`base` and `base-build`, made now if missing. Raises MissingError without root or Debian."""
-    key = _key(codename_from(Path("/etc/os-release").read_text()))
+    key = _key(codename())
     if (found := _current(cache, key)) is not None:
         return found
     need_root("making the base image (debootstrap)")
@@ -75,9 +58,9 @@ def base_images(cache: Cache) -> tuple[ImageRecord, ImageRecord]:
     return found
 
 
-def _key(codename: str) -> str:
+def _key(release: str) -> str:
     lists = (FINAL_PACKAGES, BUILD_PACKAGES, PURGED, TRIMMED)
-    parts = [RECIPE, codename, os.uname().machine, repr(lists), repr(CONFIG)]
+    parts = [RECIPE, release, os.uname().machine, repr(lists), repr(CONFIG)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
 
@@ -87,36 +70,15 @@ def _current(cache: Cache, key: str) -> tuple[ImageRecord, ImageRecord] | None:
 
 
 def _make(key: str, cache: Cache) -> None:
-    codename = codename_from(Path("/etc/os-release").read_text())
     root = empty_folder(cache.scratch("base")) / "root"
-    _debootstrap(main_source(read_sources(), codename), root, cache)
-    _trim(root)
+    packages = (*FINAL_PACKAGES, *BUILD_PACKAGES)
+    debootstrap(root, packages, label="base image", expected=45, cache=cache)
+    trim(root)
     _pack("base-build", key, root, cache)
     _purge(root)
-    _trim(root)
+    trim(root)
     _pack("base", key, root, cache)
     shutil.rmtree(cache.scratch("base"))
-
-
-def _debootstrap(source: Source, root: Path, cache: Cache) -> None:
-    if shutil.which("debootstrap") is None:
-        raise MissingError("debootstrap is missing; run: python3 hack/toolchain packages")
-    include = ",".join((*FINAL_PACKAGES, *BUILD_PACKAGES))
-    keyring = [f"--keyring={source.keyring}"] if source.keyring else []
-    flags = ["--variant=minbase", f"--include={include}", *keyring]
-    step = Step(
-        f"base image: Debian {source.suite}",
-        in_own_namespaces(["debootstrap", *flags, source.suite, str(root), source.uri]),
-        45,
-        environ=_environment(),
-    )
-    perform(step, cache.logs / "debootstrap.log")
-
-
-def _environment() -> dict[str, str]:
-    """debootstrap reads no apt configuration; a proxy set there is handed on."""
-    proxy = apt_proxy(output_of(["apt-config", "dump"]))
-    return {**os.environ, **({"http_proxy": proxy} if proxy else {})}
 
 
 def _purge(root: Path) -> None:
@@ -126,25 +88,6 @@ def _purge(root: Path) -> None:
     output_of(in_own_namespaces(["chroot", str(root), "dpkg", "--purge", *names]), limit=120)
     if left := [*root.glob("usr/share/python-wheels/pip-*"), *root.glob("usr/lib/python3*/*/pip")]:
         raise StepError(f"pip is still in the final base: {left[0]}")
-
-
-def _trim(root: Path) -> None:
-    linked = {path for path in root.glob("usr/share/doc/*") if path.is_symlink()}
-    kept = linked | set(root.glob(LICENCES))
-    for pattern in TRIMMED:
-        for path in root.glob(pattern):
-            _remove(path, keep=lambda found: found in kept)
-    (root / "etc/apt/sources.list").touch()
-
-
-def _remove(path: Path, keep: Callable[[Path], bool]) -> None:
-    if path.is_dir() and not path.is_symlink():
-        for child in path.iterdir():
-            _remove(child, keep)
-        if not any(path.iterdir()):
-            path.rmdir()
-    elif not keep(path):
-        path.unlink()
 
 
 def _pack(name: str, key: str, root: Path, cache: Cache) -> None:

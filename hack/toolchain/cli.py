@@ -13,6 +13,7 @@ from .doctor import examine, healthy, report
 from .errors import ToolchainError
 from .images import PROJECT_IMAGES, build_image, project_image, sizes
 from .layout import Cache, cache_from
+from .machine_disk import machine_disk
 from .packages import SYSTEM_PATH, install_missing
 from .pause_image import pause_image
 from .progress import say
@@ -89,6 +90,11 @@ def _pause_image(_parsed: argparse.Namespace, cache: Cache) -> int:
     return 0
 
 
+def _machine_disk(_parsed: argparse.Namespace, cache: Cache) -> int:
+    print(machine_disk(cache))
+    return 0
+
+
 def _image(parsed: argparse.Namespace, cache: Cache) -> int:
     print(build_image(project_image(parsed.name), cache).to_json())
     return 0
@@ -111,16 +117,18 @@ def _all(_parsed: argparse.Namespace, cache: Cache) -> int:
     build(required(), cache)
     for record in (*base_images(cache), pause_image(cache)):
         print(f"{record.reference}  {record.megabytes:.0f} MB")
+    machine_disk(cache)
     return 0
 
 
 _COMMANDS: tuple[tuple[str, Command, str], ...] = (
-    ("all", _all, "packages, programs, base and pause image: all that the local cluster stands on"),
+    ("all", _all, "packages, programs, base images, machine disk: what the local cluster needs"),
     ("build", _build, "build the programs that are missing"),
     ("path", _path, "print where a program lies"),
     ("packages", _packages, "install the Debian packages that are missing (as root)"),
     ("base-image", _base_image, "make the base images by debootstrap (as root)"),
     ("pause-image", _pause_image, "make the pause image"),
+    ("machine-disk", _machine_disk, "make the disk of nodes with their own kernel (as root)"),
     ("image", _image, "build one of the project's images if its inputs changed (as root)"),
     ("images", _images, "build all of the project's images whose inputs changed (as root)"),
     ("uv", _uv, "print where uv lies; installs it into the cache when PATH has none"),

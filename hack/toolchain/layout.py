@@ -10,6 +10,9 @@ $SPOT_CACHE (default ~/.cache/spot-training-operator)
 │   ├── <name>-<key>.tar            docker-archive, keyed by its inputs
 │   ├── <name>.tar, <name>.json     symlink to the current one, and its record
 │   └── storage/                    buildah's own storage, a layer cache only
+├── machines/
+│   ├── system-<key>/               a Debian for machines with a kernel of their own
+│   └── disk-<key>.ext4             the disk that such machines start from, with our programs
 └── scratch/<command>/              work in progress; swept by the next run of the same command
 """
 
@@ -48,6 +51,10 @@ class Cache:
     @property
     def images(self) -> Path:
         return self.root / "images"
+
+    @property
+    def machines(self) -> Path:
+        return self.root / "machines"
 
     def lock(self, what: str) -> Path:
         """The lock file of one kind of work; two kinds may run at the same time."""

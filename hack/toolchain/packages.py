@@ -52,6 +52,8 @@ PACKAGES: tuple[Package, ...] = (
     Package("socat", "kubectl port-forward", _program("socat")),
     Package("buildah", "builds the images", _program("buildah")),
     Package("debootstrap", "makes the base image", _program("debootstrap")),
+    Package("e2fsprogs", "disks of machines with a kernel of their own", _program("mkfs.ext4")),
+    Package("user-mode-linux", "their kernel, as an ordinary program", _program("linux.uml")),
 )
 
 

@@ -117,8 +117,8 @@ images: toolchain ## build the operator, sidecar and example images, when their 
 	$(PYTHON) hack/toolchain images
 
 .PHONY: cluster-up
-cluster-up: env toolchain ## start the local cluster
-	$(BIN)/python hack/cluster up
+cluster-up: env toolchain ## start the local cluster; NODES="spot=2,uml=1": with a node that has its own kernel
+	$(BIN)/python hack/cluster up $(if $(NODES),--nodes $(NODES))
 
 .PHONY: cluster-down
 cluster-down: env ## end the local cluster and all it left

@@ -16,6 +16,7 @@ from .errors import ClusterError, NotReadyError, PreconditionError
 from .faults import Node
 from .pools import NodeSpec, parse_nodes
 from .s3 import S3
+from .uml_node import UmlNode
 
 __all__ = [
     "S3",
@@ -25,5 +26,6 @@ __all__ = [
     "NodeSpec",
     "NotReadyError",
     "PreconditionError",
+    "UmlNode",
     "parse_nodes",
 ]

@@ -20,9 +20,10 @@ from . import doctor
 from .cluster import Cluster, down
 from .errors import ClusterError, PreconditionError
 from .faults import Node
-from .pools import CAPACITIES, DEFAULT_NODES
+from .pools import DEFAULT_NODES, KINDS
 from .progress import to_stderr
 from .status import status
+from .uml_node import UmlNode
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -58,6 +59,11 @@ def seconds(text: str) -> float:
     if match is None:
         raise argparse.ArgumentTypeError(f"{text!r}: write seconds or minutes, as in 120s or 2m")
     return float(match[1]) * (60 if match[2] == "m" else 1)
+
+
+def ahead(text: str) -> float:
+    """How far a clock is ahead, in seconds; `-10m` is ten minutes behind."""
+    return -seconds(text[1:]) if text.startswith("-") else seconds(text)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -108,8 +114,10 @@ def _add_node(node: argparse.ArgumentParser) -> None:
     node.add_argument("name")
     node.add_argument("--in", dest="within", type=seconds, default=120.0, metavar="120s",
                       help="notice: time until the node's end")  # fmt: skip
-    node.add_argument("--capacity", choices=CAPACITIES, default="spot", help="add: which kind")
+    node.add_argument("--kind", choices=sorted(KINDS), default="spot", help="add: which kind")
     node.add_argument("--fresh-disk", action="store_true", help="return: as a new machine")
+    node.add_argument("--ahead", type=ahead, default=0.0, metavar="10m",
+                      help="clock, return: so far ahead; --ahead=-10m: behind")  # fmt: skip
 
 
 def _up(parsed: argparse.Namespace) -> int:
@@ -167,7 +175,7 @@ def _image(parsed: argparse.Namespace) -> int:
 def _node(parsed: argparse.Namespace) -> int:
     cluster = Cluster.attach(parsed.id)
     if parsed.action == "add":
-        cluster.add_node(parsed.name, parsed.capacity)
+        cluster.add_node(parsed.name, parsed.kind)
     elif said := _NODE_ACTIONS[parsed.action](cluster.node(parsed.name), parsed):
         print(said)
     return 0
@@ -186,16 +194,33 @@ def _kill(node: Node, _parsed: argparse.Namespace) -> None:
 
 
 def _return(node: Node, parsed: argparse.Namespace) -> None:
-    node.return_(fresh_disk=parsed.fresh_disk)
+    if parsed.ahead:
+        _own_kernel(node).return_(fresh_disk=parsed.fresh_disk, ahead=parsed.ahead)
+    else:
+        node.return_(fresh_disk=parsed.fresh_disk)
+
+
+def _own_kernel(node: Node) -> UmlNode:
+    if not isinstance(node, UmlNode):
+        raise PreconditionError(
+            f"{node.name} has neither a kernel nor a clock of its own; try a node of --nodes uml=1"
+        )
+    return node
 
 
 _NODE_ACTIONS: dict[str, Callable[[Node, argparse.Namespace], str | None]] = {
     "add": _add,
+    "clock": lambda node, parsed: _own_kernel(node).set_clock(parsed.ahead),
+    "freeze": lambda node, _: _own_kernel(node).freeze(),
     "heal": lambda node, _: node.heal(),
     "kill": _kill,
     "notice": _notice,
+    "panic": lambda node, _: _own_kernel(node).panic(),
     "partition": lambda node, _: node.partition(),
     "rebalance": lambda node, _: node.rebalance(),
+    "reboot": lambda node, _: _own_kernel(node).reboot(),
     "return": _return,
+    "shutdown": lambda node, _: _own_kernel(node).shut_down(),
+    "thaw": lambda node, _: _own_kernel(node).thaw(),
     "withdraw": lambda node, _: node.withdraw(),
 }

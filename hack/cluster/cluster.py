@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -14,8 +15,9 @@ from . import control_plane, network
 from .commands import programs, until
 from .errors import ClusterError, PreconditionError
 from .faults import Node
-from .images import import_into, sandbox_image
+from .images import sandbox_image
 from .machine import WITH_NETWORK, WITHOUT_NAMESPACES, Machine, Service, Spec, base_env
+from .nodes import node_of
 from .pools import DEFAULT_NODES, NodeSpec, new_node, parse_nodes
 from .preconditions import check
 from .progress import Progress, Tell, silent
@@ -57,7 +59,7 @@ class Cluster:
         when something does not come up in its time.
         """
         specs = parse_nodes(nodes) if isinstance(nodes, str) else tuple(nodes)
-        check(with_nodes=True)
+        check(with_nodes=True, own_kernels=any(each.own_kernel for each in specs))
         archives = [sandbox_image(cache_from(os.environ).images)[1], *map(Path, images)]
         wanted = _blank(id, nodes=specs, lease_seconds=lease_seconds, grace_seconds=grace_seconds)
         return cls._up(wanted, archives, Progress(tell), over=replace, keep_failed=keep_failed)
@@ -143,7 +145,7 @@ class Cluster:
 
     @property
     def nodes(self) -> tuple[Node, ...]:
-        return tuple(Node(self._site, spec) for spec in self._site.record.nodes or ())
+        return tuple(node_of(self._site, spec) for spec in self._site.record.nodes or ())
 
     def node(self, name: str) -> Node:
         """The node of that name; raises `PreconditionError`."""
@@ -156,13 +158,13 @@ class Cluster:
         """What kubectl prints; raises `CommandError` when it fails. `within` in seconds."""
         return self._site.kubectl(*arguments, stdin=stdin, within=within)
 
-    def add_node(self, name: str, capacity: str = "spot") -> Node:
-        """One more node; returns when it takes pods."""
+    def add_node(self, name: str, kind: str = "spot") -> Node:
+        """One more node; returns when it takes pods. `kind` as in `--nodes`."""
         home = self._site.home
         if self._site.record.nodes is None:
             raise PreconditionError(f"cluster {self.id} is a control plane alone; it has no nodes")
         with locked(home.path):
-            spec = new_node(name, capacity, self._site.record.nodes or ())
+            spec = new_node(name, kind, self._site.record.nodes or ())
             record = self._site.record.with_node(spec)
             home.write(record)
             self._site = Site(home, record)
@@ -173,11 +175,11 @@ class Cluster:
         """Import docker-archives into every node, also into those that come (back) later."""
         paths = [Path(archive) for archive in archives]
         with locked(self._site.home.path), self._site.store.adding(paths):
-            running = [node.machine for node in self.nodes if node.is_running()]
-            for machine in running:
-                import_into(machine, paths)
-        for machine in running:
-            self._site.catch_up_images(machine)
+            running = [node for node in self.nodes if node.is_running()]
+            for node in running:
+                node.import_images(paths)
+        for node in running:
+            node.catch_up_images()
 
     def stop_service(self, name: str) -> None:
         """End a program of the control plane (`kube-apiserver`, `versitygw` …) until started."""
@@ -318,10 +320,16 @@ def await_control_plane(site: Site, within: float = 60) -> None:
 
 def start_nodes(site: Site) -> None:
     """Start all nodes and wait until they take pods."""
-    nodes = [Node(site, spec) for spec in site.record.nodes or ()]
+    nodes = [node_of(site, spec) for spec in site.record.nodes or ()]
     for node in nodes:
         node.begin()
-    await_ready(site, {node.name: node.boot_id for node in nodes})
+    limit = max((node.boots_within for node in nodes), default=0)
+    # Each is asked again and again: a kernel of its own tells its boot only once it runs.
+    await_ready(site, {node.name: partial(_boot_of, node) for node in nodes}, limit)
     for node in nodes:
         if node.spec.capacity == "spot":
             node.await_metadata()
+
+
+def _boot_of(node: Node) -> str:
+    return node.boot_id

@@ -1,33 +1,34 @@
-"""One node and what can happen to it."""
+"""One node and what can happen to it, whatever its machine is made of."""
 
 from __future__ import annotations
 
 import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from . import metadata, network
-from .commands import programs, until
 from .errors import PreconditionError
-from .files import write_atomically
-from .machine import WITH_NETWORK, Machine, base_env
-from .node_config import Disk, services, spec
+from .machine import Machine
 from .pools import NodeSpec
 from .readiness import await_ready
 from .site import Site
 
 
-class Node:
+class Node(ABC):
     """A node of a running cluster.
 
     Whatever is done to it can be done from any process: its state is on disk and in the kernel.
     """
 
+    boots_within: float = 90
+    """Seconds after which a start is given up."""
+
     def __init__(self, site: Site, spec: NodeSpec) -> None:
         self.spec = spec
         self._site = site
         self.machine = Machine(site.home.nodes / spec.name)
-        self._disk = Disk(self.machine.directory)
 
     @property
     def name(self) -> str:
@@ -38,9 +39,12 @@ class Node:
         return str(self._site.record.addresses.node(self.spec.index))
 
     @property
+    @abstractmethod
     def boot_id(self) -> str:
-        """Of its newest start; Kubernetes shows it in `status.nodeInfo.bootID`."""
-        return self._disk.boot_id.read_text().strip()
+        """Of its newest start; Kubernetes shows it in `status.nodeInfo.bootID`.
+
+        Empty while a machine with a kernel of its own has not said it yet.
+        """
 
     def is_running(self) -> bool:
         return self.machine.is_running()
@@ -69,19 +73,16 @@ class Node:
     def _announce(self, announced: metadata.Announced) -> None:
         if self.spec.capacity != "spot":
             raise PreconditionError(f"{self.name} is not a spot node; it gets no notices")
-        self.machine.reconfigure(services(self.spec, self._site.record, announced))
+        self._tell_metadata(announced)
         self.await_metadata()
 
+    @abstractmethod
+    def _tell_metadata(self, announced: metadata.Announced) -> None:
+        """Start its metadata service again, with this to say."""
+
+    @abstractmethod
     def await_metadata(self) -> None:
         """Wait until the node's metadata service listens."""
-        table = Path(f"/proc/{self.machine.pid()}/net/tcp")
-        until(
-            f"the metadata service of {self.name}",
-            lambda: metadata.listens(table.read_text()),
-            within=15,
-            every=0.02,
-            explain=lambda: self.machine.log_tail(metadata.SERVICE),
-        )
 
     def kill(self) -> None:
         """Cut its power: everything on it ends at once, in the middle of whatever it did.
@@ -104,8 +105,21 @@ class Node:
             shutil.rmtree(self.machine.directory / "disk")
         self.begin()
         if wait:
-            await_ready(self._site, {self.name: self.boot_id})
-            self._site.catch_up_images(self.machine)
+            self.await_pods()
+
+    def await_pods(self) -> None:
+        """Wait until it takes pods and has the images that came while it was off."""
+        await_ready(self._site, {self.name: lambda: self.boot_id}, self.boots_within)
+        self.catch_up_images()
+
+    def catch_up_images(self) -> None:
+        """Import into the running node what the image store got while it was off."""
+        self.import_images(self._site.images_missing_in(self.machine))
+        self._site.note_images(self.machine)
+
+    @abstractmethod
+    def import_images(self, archives: Sequence[Path]) -> None:
+        """Import docker-archives into the containerd of the running node."""
 
     def partition(self) -> None:
         """Unplug its network: what runs on it goes on, and reaches nobody."""
@@ -115,21 +129,6 @@ class Node:
         """Plug the network in again."""
         network.mend(self.spec, self._site.hub.pid())
 
+    @abstractmethod
     def begin(self) -> None:
         """Start its machine and return at once; the first time, make its disk."""
-        site, disk = self._site, self._disk
-        cgroup = site.cgroups.kubelet_root(self.name)
-        if not disk.etc.exists():
-            disk.lib.mkdir(parents=True, exist_ok=True)
-            site.fill(self.machine, disk)
-            disk.format(self.spec, site.record, site.authority, site.sandbox, cgroup)
-        boot = disk.new_boot()
-        address = site.record.addresses.node(self.spec.index)
-        write_atomically(metadata.config_file(disk.etc), metadata.config(self.spec, address, boot))
-        env = base_env(programs(), disk.etc)
-        joins = site.cgroups.create("system")
-        self.machine.start(
-            spec(self.spec, site.record, disk, env, joins),
-            WITH_NETWORK,
-            lambda pid: network.connect_node(site.record.addresses, self.spec, site.hub.pid(), pid),
-        )

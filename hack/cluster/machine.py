@@ -34,12 +34,17 @@ SUPERVISOR = Path(__file__).resolve().with_name("supervisor.py")
 
 @dataclass(frozen=True)
 class Service:
-    """One program of a machine. `after` is a path that has to exist before it is started."""
+    """One program of a machine.
+
+    `after` is a path that has to exist before it is started. `is_machine`: when it ends, the whole
+    machine is off; other services are started again.
+    """
 
     name: str
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
     after: str = ""
+    is_machine: bool = False
 
 
 @dataclass(frozen=True)

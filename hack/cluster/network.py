@@ -13,6 +13,8 @@ from .pools import NodeSpec
 
 METADATA_ADDRESS = "169.254.169.254"
 BRIDGE = "br0"
+NODE_LINK = "eth0"
+"""A node's end of its link to the hub."""
 
 
 def host_link(cluster_id: str) -> str:
@@ -23,7 +25,7 @@ def hub_setup(addresses: Addresses) -> str:
     """What the hub's machine does in its namespace before anything runs there."""
     return f"""\
 ip link set lo up
-ip link add {BRIDGE} type bridge
+ip link add {BRIDGE} address {_hub_hardware(addresses)} type bridge
 ip link set host0 master {BRIDGE}
 ip link set host0 up
 ip address add {addresses.hub}/{addresses.machines.prefixlen} dev {BRIDGE}
@@ -33,12 +35,18 @@ for each in all default {BRIDGE}; do echo 0 > /proc/sys/net/ipv4/conf/$each/send
 """
 
 
-def node_setup(addresses: Addresses, node: NodeSpec) -> str:
+def _hub_hardware(addresses: Addresses) -> str:
+    """Without one of its own a bridge takes a link's, and another one when that link goes: whoever
+    knew it would find nobody for seconds after a node's end."""
+    return f"02:73:70:6f:74:{addresses.slot:02x}"
+
+
+def node_setup(addresses: Addresses, node: NodeSpec, device: str = NODE_LINK) -> str:
     """What a node's machine does in its namespace before anything runs there."""
     lines = [
         "ip link set lo up",
-        f"ip address add {addresses.node(node.index)}/{addresses.machines.prefixlen} dev eth0",
-        "ip link set eth0 up",
+        f"ip address add {addresses.node(node.index)}/{addresses.machines.prefixlen} dev {device}",
+        f"ip link set {device} up",
         f"ip route add {addresses.network} via {addresses.hub}",
         f"ip route add unreachable {addresses.pods(node.index)}",
         "echo 1 > /proc/sys/net/ipv4/ip_forward",
@@ -67,7 +75,7 @@ def disconnect_hub(cluster_id: str) -> None:
 def connect_node(addresses: Addresses, node: NodeSpec, hub_pid: int, node_pid: int) -> None:
     """Make the link between the hub's bridge and the node."""
     disconnect_node(node, hub_pid)
-    peer = ("type", "veth", "peer", "name", "eth0", "netns", str(node_pid))
+    peer = ("type", "veth", "peer", "name", NODE_LINK, "netns", str(node_pid))
     _in_hub(hub_pid, "link", "add", node.name, *peer)
     _in_hub(hub_pid, "link", "set", node.name, "master", BRIDGE, "up")
     via = ("via", str(addresses.node(node.index)))

@@ -65,28 +65,36 @@ class Disk:
         write_atomically(self.etc / "machine-id", uuid.uuid4().hex + "\n", 0o644)
         for name, value in KERNEL_TUNABLES.items():
             write_atomically(self.etc / "sys" / name, f"{value}\n", 0o644)
-        write_atomically(self.etc / "containerd.toml", containerd_config(sandbox))
-        write_atomically(self.etc / "cni" / "10-pods.conflist", cni_config(node, record))
-        write_atomically(self.etc / "kube-proxy.yaml", proxy_config(record))
-        write_atomically(self.etc / "kubelet.yaml", kubelet_config(node, record, cgroup))
-        self._write_credentials(node, record, authority)
+        write_configuration(self.etc, node, record, authority, sandbox, cgroup)
 
-    def _write_credentials(self, node: NodeSpec, record: Record, authority: Authority) -> None:
-        server = f"https://{record.api_address}:{API_PORT}"
-        address = str(record.addresses.node(node.index))
-        kubelet = authority.issue(
-            f"node-{node.name}",
-            f"system:node:{node.name}",
-            groups=("system:nodes",),
-            hosts=(node.name, address),
-        )
-        proxy = authority.issue("kube-proxy", "system:kube-proxy")
-        for name, pair in {"kubelet": kubelet, "kube-proxy": proxy}.items():
-            text = authority.kubeconfig(server, pair, name)
-            write_atomically(self.etc / f"{name}.kubeconfig", text)
-        copies = {"ca": authority.certificate, "crt": kubelet.certificate, "key": kubelet.key}
-        for name, source in copies.items():
-            write_atomically(self.etc / f"kubelet.{name}", source.read_text())
+
+def write_configuration(
+    etc: Path, node: NodeSpec, record: Record, authority: Authority, sandbox: str, cgroup: str
+) -> None:
+    """What the node finds below `ETC`; `cgroup` is empty where the whole tree is the node's own."""
+    write_atomically(etc / "containerd.toml", containerd_config(sandbox, systemd=not cgroup))
+    write_atomically(etc / "cni" / "10-pods.conflist", cni_config(node, record))
+    write_atomically(etc / "kube-proxy.yaml", proxy_config(node, record))
+    write_atomically(etc / "kubelet.yaml", kubelet_config(node, record, cgroup))
+    _write_credentials(etc, node, record, authority)
+
+
+def _write_credentials(etc: Path, node: NodeSpec, record: Record, authority: Authority) -> None:
+    server = f"https://{record.api_address}:{API_PORT}"
+    address = str(record.addresses.node(node.index))
+    kubelet = authority.issue(
+        f"node-{node.name}",
+        f"system:node:{node.name}",
+        groups=("system:nodes",),
+        hosts=(node.name, address),
+    )
+    proxy = authority.issue("kube-proxy", "system:kube-proxy")
+    for name, pair in {"kubelet": kubelet, "kube-proxy": proxy}.items():
+        text = authority.kubeconfig(server, pair, name)
+        write_atomically(etc / f"{name}.kubeconfig", text)
+    copies = {"ca": authority.certificate, "crt": kubelet.certificate, "key": kubelet.key}
+    for name, source in copies.items():
+        write_atomically(etc / f"kubelet.{name}", source.read_text())
 
 
 def spec(
@@ -138,8 +146,11 @@ def services(
     return (*found, metadata.service(ETC, announced))
 
 
-def containerd_config(sandbox: str) -> str:
-    """`sandbox` is the image that holds a pod's namespaces. The toolchain has no other registry."""
+def containerd_config(sandbox: str, *, systemd: bool = False) -> str:
+    """`sandbox` is the image that holds a pod's namespaces. The toolchain has no other registry.
+
+    `systemd`: it makes the pods' cgroups, as on most production nodes.
+    """
     return f"""\
 version = 3
 root = "/var/lib/containerd"
@@ -163,7 +174,7 @@ conf_dir = "{ETC}/cni"
 runtime_type = "io.containerd.runc.v2"
 
 [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc.options]
-SystemdCgroup = false
+SystemdCgroup = {str(systemd).lower()}
 """
 
 
@@ -182,7 +193,8 @@ def cni_config(node: NodeSpec, record: Record) -> str:
 
 
 def kubelet_config(node: NodeSpec, record: Record, cgroup: str) -> str:
-    """`cgroup` is where this node's pods go; JSON is YAML."""
+    """`cgroup` is where this node's pods go; empty: the tree is its own. JSON is YAML."""
+    cgroups = {"cgroupDriver": "cgroupfs", "cgroupRoot": cgroup, "failCgroupV1": False}
     config = {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -193,8 +205,7 @@ def kubelet_config(node: NodeSpec, record: Record, cgroup: str) -> str:
             "x509": {"clientCAFile": f"{ETC}/kubelet.ca"},
         },
         "authorization": {"mode": "Webhook"},
-        "cgroupDriver": "cgroupfs",
-        "cgroupRoot": cgroup,
+        **(cgroups if cgroup else OWN_KERNEL),
         "clusterDNS": [str(record.addresses.hub)],
         "clusterDomain": DOMAIN,
         "containerRuntimeEndpoint": f"unix://{CONTAINERD_SOCKET}",
@@ -203,7 +214,6 @@ def kubelet_config(node: NodeSpec, record: Record, cgroup: str) -> str:
         "evictionHard": {"memory.available": "100Mi", "nodefs.available": "200Mi"},
         "imageGCHighThresholdPercent": 100,
         "imageGCLowThresholdPercent": 99,
-        "failCgroupV1": False,
         "failSwapOn": False,
         "nodeLeaseDurationSeconds": record.lease_seconds,
         "registerWithTaints": node.taints,
@@ -215,12 +225,23 @@ def kubelet_config(node: NodeSpec, record: Record, cgroup: str) -> str:
     return json.dumps(config, indent=1)
 
 
-def proxy_config(record: Record) -> str:
-    """Conntrack limits stay as they are: some are the whole machine's."""
+OWN_KERNEL = {
+    "cgroupDriver": "systemd",
+    "shutdownGracePeriod": "20s",
+    "shutdownGracePeriodCriticalPods": "5s",
+}
+"""kubelet's settings on a machine that systemd runs and can shut down."""
+
+
+def proxy_config(node: NodeSpec, record: Record) -> str:
+    """Conntrack limits stay as they are: some are the whole machine's.
+
+    user-mode-linux kernels have no nf_tables for IPv4.
+    """
     config = {
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
-        "mode": "nftables",
+        "mode": "iptables" if node.own_kernel else "nftables",
         "clientConnection": {"kubeconfig": f"{ETC}/kube-proxy.kubeconfig"},
         "clusterCIDR": str(record.addresses.network),
         "conntrack": {

@@ -18,6 +18,11 @@ from .errors import PreconditionError
 
 Capacity = Literal["spot", "on-demand"]
 CAPACITIES: tuple[Capacity, ...] = ("spot", "on-demand")
+KINDS: dict[str, tuple[Capacity, bool]] = {
+    **{capacity: (capacity, False) for capacity in CAPACITIES},
+    "uml": ("spot", True),
+}
+"""What can be asked for: how it is paid for, and whether it has a kernel of its own."""
 DEFAULT_NODES = "spot=3,on-demand=1"
 REGION = "eu-west-1"
 INSTANCE_TYPE = "g5.xlarge"
@@ -34,6 +39,8 @@ class NodeSpec:
     index: int
     capacity: Capacity = "spot"
     gpus: int = 1
+    own_kernel: bool = False
+    """A user-mode-linux machine: with its own kernel, clock and cgroups (version 2)."""
 
     @property
     def zone(self) -> str:
@@ -61,22 +68,22 @@ class NodeSpec:
 
 
 def parse_nodes(text: str) -> tuple[NodeSpec, ...]:
-    """`spot=3,on-demand=1` as nodes spot-a, spot-b, spot-c, on-demand-a."""
+    """`spot=3,on-demand=1,uml=1` as nodes spot-a, spot-b, spot-c, on-demand-a, uml-a."""
     nodes: tuple[NodeSpec, ...] = ()
     for part in filter(None, text.split(",")):
-        capacity, _, count = part.partition("=")
+        kind, _, count = part.partition("=")
         if not count.isdigit():
-            raise PreconditionError(f"{part!r}: write <capacity>=<count>, as in {DEFAULT_NODES}")
+            raise PreconditionError(f"{part!r}: write <kind>=<count>, as in {DEFAULT_NODES}")
         for letter in ascii_lowercase[: int(count)]:
-            nodes = (*nodes, new_node(f"{capacity}-{letter}", capacity, nodes))
+            nodes = (*nodes, new_node(f"{kind}-{letter}", kind, nodes))
     return nodes
 
 
-def new_node(name: str, capacity: str, others: Sequence[NodeSpec]) -> NodeSpec:
+def new_node(name: str, kind: str, others: Sequence[NodeSpec]) -> NodeSpec:
     """A node beside `others`; raises `PreconditionError` when there can be none such."""
-    known: dict[str, Capacity] = {each: each for each in CAPACITIES}
-    if capacity not in known:
-        raise PreconditionError(f"capacity {capacity!r} is none of {', '.join(known)}")
+    if kind not in KINDS:
+        raise PreconditionError(f"kind {kind!r} is none of {', '.join(KINDS)}")
+    capacity, own_kernel = KINDS[kind]
     if not _NAME.fullmatch(name):
         raise PreconditionError(
             f"node name {name!r}: use at most 15 of a-z, 0-9 and -, a letter first"
@@ -86,4 +93,4 @@ def new_node(name: str, capacity: str, others: Sequence[NodeSpec]) -> NodeSpec:
     free = set(range(MAX_NODES)) - {other.index for other in others}
     if not free:
         raise PreconditionError(f"a cluster has room for {MAX_NODES} nodes, not for more")
-    return NodeSpec(name=name, index=min(free), capacity=known[capacity])
+    return NodeSpec(name, index=min(free), capacity=capacity, own_kernel=own_kernel)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from .commands import until
-from .errors import CommandError
+from .errors import CommandError, NotReadyError
 from .kubectl import Object
 from .machine import Machine
 from .site import Site
@@ -25,22 +25,28 @@ def takes_pods(node: Object, boot_id: str) -> bool:
     return ready and not tainted and status["nodeInfo"]["bootID"] == boot_id
 
 
-def await_ready(site: Site, boots: Mapping[str, str], within: float = 90) -> None:
-    """Wait until the nodes of these boots take pods; each gets its GPUs as soon as it does."""
+def await_ready(site: Site, boots: Mapping[str, Callable[[], str]], within: float) -> None:
+    """Wait until the nodes take pods in these boots; each gets its GPUs as soon as it does.
+
+    Raises `NotReadyError` at once when the machine of one of them ends.
+    """
     missing = dict(boots)
 
     def all_ready() -> bool:
+        if ended := [name for name in missing if not Machine(site.home.nodes / name).is_running()]:
+            raise NotReadyError(f"{', '.join(ended)}: ended while starting\n{explain()}")
         for node in _nodes(site):
             name = node["metadata"]["name"]
-            if name in missing and takes_pods(node, missing[name]):
+            if name in missing and takes_pods(node, missing[name]()):
                 give_gpus(site, name)
                 del missing[name]
         return not missing
 
     def explain() -> str:
         machines = [Machine(site.home.nodes / name) for name in missing]
-        names = ("supervisor", "containerd", "kubelet")
-        return "\n".join(machine.log_tail(name) for machine in machines for name in names)
+        names = ("supervisor", "linux.uml", "containerd", "kubelet")
+        tails = [machine.log_tail(name) for machine in machines for name in names]
+        return "\n".join(tails)
 
     until("nodes that take pods", all_ready, within=within, explain=explain)
 

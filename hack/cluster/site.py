@@ -10,10 +10,9 @@ from toolchain.layout import cache_from
 
 from .cgroups import Cgroups
 from .files import write_atomically
-from .images import ImageStore, import_into, sandbox_image
+from .images import ImageStore, sandbox_image
 from .kubectl import Kubectl
 from .machine import Machine
-from .node_config import Disk
 from .pki import Authority
 from .records import Home, Record
 
@@ -40,19 +39,13 @@ class Site:
     def store(self) -> ImageStore:
         return ImageStore(self.home.images, self.cgroups.create("system"))
 
-    def fill(self, machine: Machine, disk: Disk) -> None:
-        """Give a node without a disk the images of the store."""
-        self.store.copy_to(disk.containerd)
-        self._note_images(machine)
-
-    def catch_up_images(self, machine: Machine) -> None:
-        """Import into a running node what the store got while the node was off."""
+    def images_missing_in(self, machine: Machine) -> list[Path]:
+        """The archives that the store has and the node's disk does not."""
         had = json.loads(self._images_of(machine).read_text())
-        missing = [Path(path) for path in self.store.archives if path not in had]
-        import_into(machine, missing)
-        self._note_images(machine)
+        return [Path(path) for path in self.store.archives if path not in had]
 
-    def _note_images(self, machine: Machine) -> None:
+    def note_images(self, machine: Machine) -> None:
+        """Remember that the node's disk holds all that the store has."""
         write_atomically(self._images_of(machine), json.dumps(self.store.archives))
 
     def _images_of(self, machine: Machine) -> Path:

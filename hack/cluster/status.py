@@ -7,6 +7,7 @@ import os
 from .errors import CommandError
 from .faults import Node
 from .kubectl import Object
+from .nodes import node_of
 from .records import Home, state_root
 from .site import Site
 
@@ -28,7 +29,7 @@ def status(cluster_id: str) -> str:
         f"  services    {services}",
     ]
     objects = _node_objects(site)
-    return "\n".join(lines + [_line(Node(site, s), objects) for s in record.nodes or ()])
+    return "\n".join(lines + [_line(node_of(site, s), objects) for s in record.nodes or ()])
 
 
 def _node_objects(site: Site) -> dict[str, Object]:

@@ -7,7 +7,8 @@ machine runs that nobody recorded.
 
 `<directory>/machine.json` says what to run (`machine.Spec`). On SIGHUP it is read again: services
 that changed or went are killed, new ones started; then `<directory>/applied` holds its
-generation. Services that end are started again after a second, as an init system does.
+generation. Services that end are started again after a second, as an init system does; with one
+that `is_machine` this program ends, and so do the namespaces.
 """
 
 from __future__ import annotations
@@ -71,6 +72,7 @@ class Supervisor:
         self.directory = directory
         self.spec: dict[str, Any] = {}
         self.services: dict[str, Service] = {}
+        self.is_off = False
 
     def load(self) -> None:
         """Make the set of services the one that the file names."""
@@ -114,20 +116,21 @@ class Supervisor:
                 service.pid = 0
                 service.not_before = time.monotonic() + RESTART_AFTER
                 say(f"{name} ended with status {code}")
+                self.is_off = self.is_off or service.definition["is_machine"]
 
     def run(self) -> None:
-        """Until SIGTERM."""
+        """Until SIGTERM, or until the service ends that is the machine."""
         self.load()
-        while True:
+        while not self.is_off:
             got = signal.sigtimedwait(_SIGNALS, 0.2)
             if got is not None and got.si_signo == signal.SIGTERM:
-                for service in self.services.values():
-                    service.kill()
-                return
+                break
             if got is not None and got.si_signo == signal.SIGHUP:
                 self.load()
             self.reap()
             self.start_due()
+        for service in self.services.values():
+            service.kill()
 
 
 def say(line: str) -> None:

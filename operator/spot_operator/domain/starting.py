@@ -1,11 +1,9 @@
 """The next attempt: its number is taken, and persisted, before its first pod exists."""
 
 from dataclasses import replace
-from datetime import timedelta
 from typing import Final
 
 from spot_operator.api.names import State
-from spot_operator.domain.backoff import wait_left
 from spot_operator.domain.fencing import is_forced
 from spot_operator.domain.ledger import AttemptRecord, Ledger
 from spot_operator.domain.scene import Scene
@@ -43,7 +41,7 @@ def is_held(scene: Scene, ledger: Ledger) -> bool:
     """Whether the user, the policy or the back-off holds the next attempt back."""
     wished = not scene.job.spec.suspend
     allowed = scene.hindrance is None and scene.job.refusal is None
-    due = wait_left(scene, ledger) <= timedelta(0)
+    due = ledger.not_before is None or scene.now >= ledger.not_before
     return not (wished and allowed and due)
 
 

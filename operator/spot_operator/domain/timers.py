@@ -1,19 +1,18 @@
 """When to look again although nothing happened: silence, patience and waits make no events."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from spot_operator.api.names import State
-from spot_operator.domain.acting import expires_in
-from spot_operator.domain.backoff import wait_left
+from spot_operator.domain.acting import expires_at
 from spot_operator.domain.ledger import Ledger, RankRecord
-from spot_operator.domain.overstay import told_in
-from spot_operator.domain.ranks import absence_left
+from spot_operator.domain.overstay import told_at
 from spot_operator.domain.scene import Scene
-from spot_operator.domain.settling import settled_in
+from spot_operator.domain.settling import SETTLED
 from spot_operator.domain.silence import silence_ends_in
-from spot_operator.domain.stopping import stall_deadline, trouble_left
+from spot_operator.domain.start_troubles import deadline
+from spot_operator.domain.stopping import stall_deadline
 
 SOONEST: Final = timedelta(milliseconds=200)
 """A timer that just fired too early must not spin."""
@@ -23,42 +22,40 @@ BLIND: Final = timedelta(seconds=10)
 
 def wake_after(scene: Scene, ledger: Ledger) -> timedelta | None:
     """The time until the next decision may differ; None when only an event can change it."""
-    waits = [*_waits(scene, ledger), *_silences(scene, ledger)]
-    coming = [wait for wait in waits if wait >= timedelta(0)]
+    waits = [
+        *(at - scene.now for at in _instants(scene, ledger)),
+        *_silences(scene, ledger),
+    ]
+    coming = [wait for wait in waits if wait > -SETTLED]
     return max(SOONEST, min(coming)) if coming else None
 
 
-def _waits(scene: Scene, ledger: Ledger) -> Iterator[timedelta]:
+def _instants(scene: Scene, ledger: Ledger) -> Iterator[datetime]:
     if ledger.not_before is not None:
-        yield wait_left(scene, ledger)
-    if scene.patience is not None:
-        yield scene.patience
-    expiry = expires_in(scene, ledger)
+        yield ledger.not_before
+    expiry = expires_at(scene, ledger)
     if expiry is not None:
         yield expiry
     if ledger.stopping is not None:
-        yield settled_in(scene, ledger, ledger.stopping)
+        yield ledger.stopping.since + SETTLED
     for record in ledger.ranks:
         yield from _of_rank(scene, record)
     for pod in scene.present():
-        told = told_in(scene, pod)
-        if told is not None and told > timedelta(0):
-            yield told
+        at = told_at(pod)
+        if at is not None and at > scene.now:
+            yield at
 
 
-def _of_rank(scene: Scene, record: RankRecord) -> Iterator[timedelta]:
+def _of_rank(scene: Scene, record: RankRecord) -> Iterator[datetime]:
     if record.ended is not None:
         return
     if record.trouble is not None:
-        yield trouble_left(scene, record)
-    absence = absence_left(scene, record)
-    if absence is not None:
-        yield absence
+        yield deadline(record.trouble)
+    if record.lost_at is not None:
+        yield record.lost_at + timedelta(seconds=record.grace) + scene.unreachable_after
 
 
 def _silences(scene: Scene, ledger: Ledger) -> Iterator[timedelta]:
-    if not scene.snapshot.sight.fresh:
-        yield BLIND
     if ledger.state is State.FINISHED:
         return
     if ledger.state is State.WAITING and not scene.job.spec.suspend and not scene.hindrance:

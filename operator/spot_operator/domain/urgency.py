@@ -24,8 +24,7 @@ def figures_due(old: Ledger, new: Ledger) -> bool:
     if old == new:
         return False
     before, now = old.progress.at, new.progress.at
-    # Another leader's clock may have dated the former one in the future.
-    if before is None or now is None or abs(now - before) >= FIGURES_EVERY:
+    if before is None or now is None or now - before >= FIGURES_EVERY:
         return True
     return old.checkpoint != new.checkpoint or old.conditions != new.conditions
 

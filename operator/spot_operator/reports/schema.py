@@ -9,8 +9,6 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from spot_operator.domain.timestamps import clipped
-
 __all__ = ["MAX_REPORT_BYTES", "VERSION", "Report", "ReportedEvent", "ReportedNotice"]
 
 VERSION: Final = 1
@@ -26,7 +24,6 @@ Name = Annotated[str, Field(min_length=1, max_length=253)]
 Text = Annotated[str, _at_most(1024)]
 Short = Annotated[str, _at_most(128)]
 Count = Annotated[int, Field(ge=0, lt=2**63)]
-Moment = Annotated[AwareDatetime, AfterValidator(clipped)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -48,9 +45,7 @@ class Trainer(_Part):
     step: Count
     samples: Count = 0
     epoch: Count = 0
-    last_step_at: Moment | None = None
-    stepping_seconds: Seconds | None = None
-    """Since the attempt's own first step; older sidecars do not say."""
+    last_step_at: AwareDatetime | None = None
     busy: Short | None = None
 
 
@@ -70,7 +65,7 @@ class Resume(_Part):
     decision: Literal["fresh", "checkpoint", "completed", "stop"]
     source: Source | None = Field(default=None, alias="from")
     seconds: Seconds = 0.0
-    at: Moment
+    at: AwareDatetime
 
 
 class Commit(_Part):
@@ -80,7 +75,7 @@ class Commit(_Part):
     step: Count
     id: Name
     bytes: Count
-    committed_at: Moment
+    committed_at: AwareDatetime
     write_seconds: Seconds
     stall_seconds: Seconds = 0.0
     reason: Short = ""
@@ -134,11 +129,11 @@ class ReportedNotice(_Part):
     """A warning with a deadline, as the sidecar heard it."""
 
     kind: Literal["Preempt", "Rebalance", "Maintenance", "PodDeletion"]
-    deadline: Moment | None
+    deadline: AwareDatetime | None
     source: Short
-    observed_at: Moment
+    observed_at: AwareDatetime
     raw: Text = ""
-    told_at: Moment | None = None
+    told_at: AwareDatetime | None = None
 
 
 class ReportedWord(_Part):
@@ -146,7 +141,7 @@ class ReportedWord(_Part):
 
     word: Short
     reason: Text = ""
-    at: Moment
+    at: AwareDatetime
 
 
 class ReportedProblem(_Part):
@@ -154,7 +149,7 @@ class ReportedProblem(_Part):
 
     kind: Short
     message: Text
-    since: Moment
+    since: AwareDatetime
 
 
 class Quarantined(_Part):
@@ -170,7 +165,7 @@ class ReportedEvent(_Part):
     type: Literal["Normal", "Warning"]
     reason: Annotated[str, Field(pattern=r"^[A-Z][A-Za-z0-9]{0,127}$")]
     message: Text
-    at: Moment
+    at: AwareDatetime
 
 
 class SourceHealth(_Part):
@@ -191,10 +186,8 @@ class Report(_Part):
     rank: Annotated[int, Field(ge=0, lt=2**31)]
     pod: Name
     pod_uid: Name = Field(alias="podUID")
-    run: Annotated[str, Field(max_length=64)] = ""
-    """One life of the sidecar's process, in which `sequence` grows; older ones do not say."""
     sequence: Count
-    started_at: Moment
+    started_at: AwareDatetime
     state: Literal["Waiting", "Restoring", "Training", "Draining", "Ended"]
     trainer: Trainer
     resume: Resume | None = None

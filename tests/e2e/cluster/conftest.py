@@ -40,8 +40,11 @@ class Pods:
     cluster: Cluster
     until: Callable[..., None]
 
-    def start(self, name: str, node: str, code: str = SERVE) -> None:
-        """A pod that runs the code; returns when it is ready."""
+    def start(
+        self, name: str, node: str, code: str = SERVE, memory: str = "", grace: int = 0
+    ) -> None:
+        """A pod that runs the code; returns when it is ready. `grace` in seconds."""
+        limits = {"nvidia.com/gpu": 1, **({"memory": memory} if memory else {})}
         image = json.loads((IMAGES / "base.json").read_text())["reference"]
         container = {"name": "main", "image": image, "command": ["python3", "-u", "-c", code]}
         manifest = {
@@ -52,12 +55,14 @@ class Pods:
                 "nodeSelector": {"kubernetes.io/hostname": node},
                 "tolerations": [{"operator": "Exists"}],
                 "restartPolicy": "Never",
-                "terminationGracePeriodSeconds": 0,
-                "containers": [{**container, "resources": {"limits": {"nvidia.com/gpu": 1}}}],
+                "terminationGracePeriodSeconds": grace,
+                "containers": [{**container, "resources": {"limits": limits}}],
             },
         }
         self.cluster.kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
-        self.cluster.kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=30s")
+        self.cluster.kubectl(
+            "wait", "--for=condition=Ready", f"pod/{name}", "--timeout=60s", within=90
+        )
 
     def run(self, name: str, code: str) -> str:
         """What the code prints in the pod."""

@@ -97,10 +97,10 @@ def before() -> set[str]:
     return world()
 
 
-def start(base: Path) -> subprocess.Popen[bytes]:
+def start(base: Path, nodes: str = "spot=1") -> subprocess.Popen[bytes]:
     """`hack/cluster up` as a person runs it."""
     return subprocess.Popen(
-        [sys.executable, str(HACK), "up", "--id", ID, "--nodes", "spot=1", "--image", str(base)],
+        [sys.executable, str(HACK), "up", "--id", ID, "--nodes", nodes, "--image", str(base)],
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
     )
@@ -149,6 +149,22 @@ def test_after_everything_was_killed(
     for machine in map(Machine, home().machines()):
         if machine.process is not None:
             power_off(machine.process)
+
+    subprocess.run([sys.executable, str(HACK), "down", "--id", ID], check=True, timeout=60)
+
+    assert not home().path.exists()
+    expect_same_world(before, until)
+
+
+def test_after_a_start_was_killed_amid_the_boot_of_a_kernel(
+    before: set[str], base: Path, until: Callable[..., None]
+) -> None:
+    command = start(base, nodes="uml=1")
+    machine = Machine(home().nodes / "uml-a")
+    booting = machine.directory / "log" / "boot_id"
+    until("its kernel runs", lambda: machine.is_running() and booting.exists(), 60)
+    end(command, signal.SIGKILL)
+    assert any("linux.uml" in each for each in world() - before)
 
     subprocess.run([sys.executable, str(HACK), "down", "--id", ID], check=True, timeout=60)
 

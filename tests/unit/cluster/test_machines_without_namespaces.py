@@ -56,6 +56,23 @@ def test_services_run_and_end_with_the_machine(machine: Machine, tmp_path: Path)
     assert not process.is_alive()
 
 
+def test_a_machine_is_off_when_the_service_ends_that_is_the_machine(
+    machine: Machine, tmp_path: Path
+) -> None:
+    kernel = Service(
+        "kernel", ("sh", "-c", f"echo on >> {tmp_path}/on; sleep 0.5"), is_machine=True
+    )
+    beside = appending("beside", tmp_path / "said", then=f"echo $$ > {tmp_path}/pid; exec sleep 60")
+    machine.start(spec_of(beside, kernel), WITHOUT_NAMESPACES)
+    expect(lambda: bool(lines(tmp_path / "pid")))
+    other = identify(int(lines(tmp_path / "pid")[0]))
+
+    expect(lambda: not machine.is_running())
+
+    assert not other.is_alive()
+    assert lines(tmp_path / "on") == ["on"]
+
+
 def test_setup_comes_first_and_its_failure_ends_the_machine(
     machine: Machine, tmp_path: Path
 ) -> None:

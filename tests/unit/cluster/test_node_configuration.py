@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from cluster import NodeSpec, parse_nodes
+from cluster import NodeSpec, parse_nodes, uml
 from cluster.control_plane import corefile, scheduler_config, services
 from cluster.machine import Service
 from cluster.network import METADATA_ADDRESS, hub_setup, node_setup
@@ -26,6 +26,7 @@ from cluster.node_config import services as node_services
 from cluster.records import Home, Record
 
 SPOT, ON_DEMAND = parse_nodes("spot=1,on-demand=1")
+(OWN,) = parse_nodes("uml=1")
 
 
 def record(nodes: tuple[NodeSpec, ...] | None = (SPOT, ON_DEMAND), **changes: Any) -> Record:
@@ -55,6 +56,39 @@ def test_kubelet_registers_the_taints_and_renews_the_lease_as_asked() -> None:
     assert config["clusterDNS"] == ["198.18.32.1"]
 
 
+def test_a_kernel_of_its_own_has_its_whole_cgroup_tree_and_a_graceful_shutdown() -> None:
+    config = json.loads(kubelet_config(OWN, record((OWN,)), ""))
+    assert config["cgroupDriver"] == "systemd"
+    assert config["shutdownGracePeriod"] == "20s"
+    assert not {"cgroupRoot", "failCgroupV1"} & set(config)
+    assert "SystemdCgroup = true" in containerd_config("pause:1", systemd=True)
+    assert json.loads(proxy_config(OWN, record((OWN,))))["mode"] == "iptables"
+
+
+def test_the_guest_runs_what_every_node_runs_by_the_same_arguments() -> None:
+    scripts = uml.programs(node_services(OWN, record((OWN,))))
+    assert set(scripts) == {"containerd", "kubelet", "kube-proxy", "ec2-metadata-mock"}
+    assert scripts["kubelet"].startswith("exec kubelet --config=/var/lib/node/kubelet.yaml ")
+
+
+def test_the_guest_kernel_has_a_user_and_an_address_of_its_own() -> None:
+    first, second = parse_nodes("uml=2")
+    assert uml.user(first) != uml.user(second)
+    found = [uml.spec(node, record().addresses, Path("/d"), ()) for node in (first, second)]
+    arguments = [" ".join(each.services[0].argv) for each in found]
+    assert "mac=02:75:6d:6c:02:00" in arguments[0]
+    assert "mac=02:75:6d:6c:02:01" in arguments[1]
+    assert all("--bounding-set=-all --no-new-privs -- linux.uml" in text for text in arguments)
+    assert all(each.services[0].is_machine for each in found)
+
+
+@pytest.mark.parametrize(("ahead", "set_to"), [(600, "+ 600"), (-600, "+ -600")])
+def test_a_wrong_clock_is_set_before_anything_runs(ahead: float, set_to: str) -> None:
+    lines = uml.guest_setup(OWN, record().addresses, ahead).splitlines()
+    assert lines[0] == f'date -s "@$(($(date +%s) {set_to}))"'
+    assert "date" not in uml.guest_setup(OWN, record().addresses, 0)
+
+
 def test_kubelet_serves_only_who_may() -> None:
     config = json.loads(kubelet_config(SPOT, record(), "/x"))
     assert config["authentication"]["anonymous"] == {"enabled": False}
@@ -76,7 +110,7 @@ def test_containerd_finds_the_pause_image_and_the_plugins() -> None:
 
 
 def test_kube_proxy_leaves_the_machines_own_limits_alone() -> None:
-    config = json.loads(proxy_config(record()))
+    config = json.loads(proxy_config(SPOT, record()))
     assert config["mode"] == "nftables"
     assert config["conntrack"]["maxPerCore"] == 0
 

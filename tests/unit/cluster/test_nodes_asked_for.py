@@ -33,6 +33,14 @@ def test_on_demand_nodes_take_any_pod() -> None:
     assert node.taints == []
 
 
+def test_a_node_with_its_own_kernel_is_a_spot_node() -> None:
+    spot, own = parse_nodes("spot=1,uml=1")
+    assert (own.name, own.index, own.own_kernel) == ("uml-a", 1, True)
+    assert not spot.own_kernel
+    assert own.taints == spot.taints
+    assert own.labels["karpenter.sh/capacity-type"] == "spot"
+
+
 def test_zones_differ_between_neighbours() -> None:
     assert len({node.zone for node in parse_nodes("spot=3")}) == 3
 
@@ -42,7 +50,7 @@ def test_zones_differ_between_neighbours() -> None:
     [
         ("spot", "spot=3,on-demand=1"),
         ("spot=many", "spot=3,on-demand=1"),
-        ("cheap=1", "spot, on-demand"),
+        ("cheap=1", "spot, on-demand, uml"),
         (f"spot={MAX_NODES + 1}", f"room for {MAX_NODES} nodes"),
     ],
 )

@@ -162,6 +162,8 @@ class Trainer:
     samples: int = 0
     epoch: int = 0
     last_step_at: datetime | None = None
+    stepping_seconds: float | None = None
+    """Since this attempt's own first step was seen; None: none was."""
     stall_seconds: float = 0.0
     busy: str | None = None
 
@@ -174,6 +176,8 @@ class Trainer:
         }
         if self.last_step_at:
             shown["lastStepAt"] = timestamp(self.last_step_at)
+        if self.stepping_seconds is not None:
+            shown["steppingSeconds"] = round(self.stepping_seconds, 3)
         if self.busy:
             shown["busy"] = self.busy
         return shown

@@ -1,6 +1,7 @@
 """Looks at the trainer's progress every second, and gives each second to a bucket."""
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from spot_training.progress import Progress, read_progress
@@ -37,6 +38,8 @@ class Watch:
         self._looked_at = standing.clock.monotonic()
         self._stalled = 0.0
         self._step: int | None = None
+        self._begun_at: int | None = None
+        self._stepping_since: float | None = None
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -64,7 +67,7 @@ class Watch:
     def begins_at(self, step: int) -> None:
         """The attempt trains from this step on."""
         self.turn()
-        self._step = step
+        self._step = self._begun_at = step
         self._standing.trainer.step = max(step, self._standing.trainer.step)
         self._standing.replayed_steps = max(0, self._high_water - step)
 
@@ -77,6 +80,7 @@ class Watch:
         if seen:
             _show(self._standing.trainer, seen)
             self._step, self._stalled = seen.step, seen.stall_seconds
+        self._note_own_steps(now)
         self._standing.seconds = spend(
             self._standing.seconds,
             now - self._looked_at,
@@ -86,6 +90,14 @@ class Watch:
             high_water=self._high_water,
         )
         self._looked_at = now
+
+    def _note_own_steps(self, now: float) -> None:
+        """From the first step beyond the checkpoint's: being there again is no step."""
+        if self._begun_at is None or (self._step or 0) <= self._begun_at:
+            return
+        if self._stepping_since is None:
+            self._stepping_since = now
+        self._standing.trainer.stepping_seconds = now - self._stepping_since
 
     def _read(self, process: int) -> Progress | None:
         try:
@@ -113,4 +125,6 @@ def _show(trainer: Trainer, seen: Progress) -> None:
     trainer.epoch = seen.epoch
     trainer.stall_seconds = seen.stall_seconds
     if seen.at:
-        trainer.last_step_at = datetime.fromtimestamp(seen.at, UTC)
+        # The trainer may have written any bits.
+        with suppress(OverflowError, OSError, ValueError):
+            trainer.last_step_at = datetime.fromtimestamp(seen.at, UTC)

@@ -61,6 +61,8 @@ class Event(StrEnum):
     """The job now follows another policy."""
     INVALID_SPEC = "InvalidSpec"
     """The operator cannot run this spec."""
+    UNREADABLE_STATUS = "UnreadableStatus"
+    """The operator cannot read the job's status and does nothing for it; the message says why."""
     COMPLETED = "Completed"
     """The job completed."""
     FAILED = "Failed"

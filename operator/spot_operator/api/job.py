@@ -25,6 +25,8 @@ MIN_STALL_TIMEOUT: Final = timedelta(seconds=30)
 MIN_SETTLE: Final = timedelta(seconds=1)
 MAX_SETTLE: Final = timedelta(hours=1)
 MIN_STAGING_BYTES: Final = 1024**2
+MAX_PROCESSES: Final = 100_000
+"""Files that are looked for in each checkpoint."""
 MAX_TTL_SECONDS: Final = 31_536_000
 """A year: the sum of a time and this must never overflow."""
 
@@ -147,6 +149,7 @@ class DirectorySource(Model):
     processes: int = Field(
         default=1,
         ge=1,
+        le=MAX_PROCESSES,
         description=(
             "For format HuggingFace: how many processes train, each of which saves its own random "
             "state."
@@ -298,8 +301,9 @@ class JobSpec(Model):
         default=None,
         description=(
             'Time without a step, at least "30s", after which the attempt is ended as '
-            "Stalled; measured from the last step, so not before the first one. Without it a "
-            "trainer may hang for ever. A change takes effect at once."
+            "Stalled; measured from the last step that the attempt made itself, so not before the "
+            "first one after a start or resume, and not while it says that it is busy. Without it "
+            "a trainer may hang for ever. A change takes effect at once."
         ),
     )
     ttl_seconds_after_finished: int | None = Field(

@@ -157,14 +157,16 @@ class PolicySpec(Model):
         json_schema_extra=SET,
         description=(
             "Jobs whose pods have one of these priority classes follow this policy, and may "
-            "name it. A change takes effect with the next decision on each job."
+            "name it. A change takes effect with the next decision on each job; one that only "
+            "the default policy, or none, claims then is held for ten minutes first."
         ),
     )
     default: bool = Field(
         default=False,
         description=(
             "Jobs that no other policy claims follow this one. At most one policy may be the "
-            "default. A change takes effect with the next decision on each job."
+            "default. A change takes effect with the next decision on each job; one that no "
+            "policy claims then is held for ten minutes first."
         ),
     )
     allowed_namespaces: tuple[Namespace, ...] = Field(
@@ -190,7 +192,8 @@ class PolicySpec(Model):
         le=100,
         description=(
             "Attempts in a row that may end without a new checkpoint: one more ends the job with "
-            "reason NoProgress. A change takes effect with the next ending."
+            "reason NoProgress, once the next attempt has told what it resumes from. A change "
+            "takes effect with the next ending."
         ),
     )
     backoff: Backoff = Field(

@@ -221,6 +221,12 @@ class Budgets(Model):
     without_progress: Count = Field(
         default=0, description="Charged endings since the last durable progress."
     )
+    progress_limit: Count | None = Field(
+        default=None,
+        description=(
+            "The policy's maxAttemptsWithoutProgress, once the last charged ending went beyond it."
+        ),
+    )
 
 
 class Committed(CommitRef):
@@ -297,6 +303,13 @@ class PolicyInUse(Model):
     """The policy the job follows."""
 
     name: Name = Field(description="The SpotPolicy's name; `built-in` when no policy applies.")
+    claim: Literal["Name", "PriorityClass", "Default", "None"] | None = Field(
+        default=None,
+        description=(
+            "Why it applies: the job names it, it lists the pods' priority class, or it is the "
+            "default."
+        ),
+    )
 
 
 class Progress(Model):

@@ -5,6 +5,10 @@ from typing import Final
 from spot_operator.api import names
 from spot_operator.api.rules import FORBIDDEN, REQUIRED, Bound, Rule
 
+MIN_GRACE_SECONDS: Final = 10
+MAX_GRACE_SECONDS: Final = 86_400
+"""A pod that is gone from the API may live so long, and nothing is started beside it."""
+
 _POD: Final = "spec.template.spec"
 _CONTAINERS: Final = (f"{_POD}.containers[]", f"{_POD}.initContainers[]")
 
@@ -79,9 +83,12 @@ TEMPLATE: Final[tuple[Rule, ...]] = (
     Rule(
         name="time to save",
         at=_POD,
-        cel="!has(self.terminationGracePeriodSeconds) || self.terminationGracePeriodSeconds >= 10",
-        message="grant 10 seconds or more, or leave it out for 120: 5 are kept back for the "
-        "trainer's end, in the rest the last state is saved",
+        cel="!has(self.terminationGracePeriodSeconds)"
+        f" || (self.terminationGracePeriodSeconds >= {MIN_GRACE_SECONDS}"
+        f" && self.terminationGracePeriodSeconds <= {MAX_GRACE_SECONDS})",
+        message=f"grant {MIN_GRACE_SECONDS} seconds or more and at most {MAX_GRACE_SECONDS}, a "
+        "day, or leave it out for 120: 5 are kept back for the trainer's end, in the rest the "
+        "last state is saved",
         field=".terminationGracePeriodSeconds",
     ),
     Rule(

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from spot_operator.api.job import NoneValid
 from spot_operator.api.names import ANNOTATION_NODE, ANNOTATION_NOTICE, State
 from spot_operator.domain.actions import Action, AnnotatePod, CreatePod, DeleteJob, Grant
 from spot_operator.domain.cleanup import deletions
+from spot_operator.domain.elapsed import finished, left_of_long, span
 from spot_operator.domain.exclusions import excluded_names
 from spot_operator.domain.hazard import hazard, history
 from spot_operator.domain.ledger import Ledger, NodeIdentity, Notice, RankRecord
@@ -30,17 +31,19 @@ def actions(scene: Scene) -> tuple[Action, ...]:
     )
 
 
-def expires_at(scene: Scene, ledger: Ledger) -> datetime | None:
-    """When the finished job is to be deleted; None: never."""
+def expires_in(scene: Scene, ledger: Ledger) -> timedelta | None:
+    """How long until the finished job is to be deleted; None: never, as far as is known."""
     ttl, current = scene.job.spec.ttl_seconds_after_finished, ledger.current
     if ledger.state is not State.FINISHED or ttl is None or current is None:
         return None
-    ended = current.ended_at
-    return ended + timedelta(seconds=ttl) if ended is not None else None
+    if current.ended_at is None or scene.job.unreadable:
+        return None
+    return left_of_long(scene.snapshot, finished(ledger), current.ended_at, span(ttl))
 
 
 def _creations(scene: Scene, ledger: Ledger) -> Iterator[CreatePod]:
-    if ledger.state is not State.CREATING or _unsettled(scene, ledger):
+    held = scene.in_doubt or _unsettled(scene, ledger)
+    if ledger.state is not State.CREATING or held:
         return
     seen = {one.rank for one in ledger.ranks}
     for rank in range(scene.workers):
@@ -104,9 +107,9 @@ def _notice(scene: Scene, pod: PodView) -> dict[str, str]:
 
 
 def _expiry(scene: Scene, ledger: Ledger) -> Iterator[DeleteJob]:
-    due = expires_at(scene, ledger)
-    if due is not None and scene.now >= due:
-        yield DeleteJob(scene.job.uid)
+    due = expires_in(scene, ledger)
+    if due is not None and due <= timedelta(0) and scene.snapshot.sight.fresh:
+        yield DeleteJob(scene.job.uid, scene.job.resource_version)
 
 
 def _node_json(node: NodeIdentity) -> str:

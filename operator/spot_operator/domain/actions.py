@@ -68,9 +68,10 @@ class AnnotatePod:
 
 @dataclass(frozen=True, slots=True)
 class DeleteJob:
-    """DELETE the job with the uid as precondition, its pods in the background."""
+    """DELETE the job as it was observed, and no other, its pods in the background."""
 
     uid: str
+    resource_version: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,9 @@ from typing import Final
 
 from spot_operator.api.names import Ending
 from spot_operator.api.policy import Backoff, Jitter
-from spot_operator.domain.ledger import AttemptRecord, Charge
+from spot_operator.domain.elapsed import left_of_long, waiting
+from spot_operator.domain.ledger import AttemptRecord, Charge, Ledger
+from spot_operator.domain.scene import Scene
 
 AFRESH: Final = frozenset(
     {
@@ -41,6 +43,15 @@ def uncharged_level(attempts: tuple[AttemptRecord, ...], ending: str) -> int:
             break
         row += 1
     return row
+
+
+def wait_left(scene: Scene, ledger: Ledger) -> timedelta:
+    """How long the attempt after the newest one still waits; zero or less: it is due."""
+    if ledger.not_before is None or ledger.current is None:
+        return timedelta(0)
+    since = ledger.current.ended_at or ledger.current.created_at
+    # Both instants were written at once, by one clock.
+    return left_of_long(scene.snapshot, waiting(ledger), since, ledger.not_before - since)
 
 
 def _longest(backoff: Backoff, level: int) -> timedelta:

@@ -6,7 +6,7 @@ that a crash gives neither a free restart nor takes one away.
 """
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from spot_operator.api.names import Ending, Reason
@@ -53,6 +53,8 @@ FINAL: Final = frozenset(
         Reason.CHECKPOINTS_SUSPECT,
     }
 )
+CLOCKS_DIFFER: Final = timedelta(minutes=1)
+"""By so much the clocks of two leaders may differ and be called the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +77,16 @@ def charge(budgets: Budgets, policy: PolicySpec, ending: Ending | Reason, now: d
 
 
 def interruptions_used(budgets: Budgets, policy: PolicySpec, now: datetime) -> int:
-    """How many interruptions count at `now`: those of the window, or of the job's life."""
+    """How many interruptions count at `now`: those of the window, or of the job's life.
+
+    None where one is yet to come: another leader's clock differs from ours, and none can tell which
+    lie in the window. They are charged all the same.
+    """
     window = policy.interruptions.window
     if window is None:
         return budgets.interruptions
+    if any(at - now > CLOCKS_DIFFER for at in budgets.interruption_times):
+        return 0
     return sum(now - at < window for at in budgets.interruption_times)
 
 
@@ -90,20 +98,22 @@ def _interruption(budgets: Budgets, policy: PolicySpec, now: datetime) -> Bill:
         budgets,
         interruptions=budgets.interruptions + 1,
         interruption_times=_recent(times, now),
-        without_progress=budgets.without_progress + 1,
     )
-    return Bill(charged, Charge.INTERRUPTION)
+    return Bill(_without_progress(charged, policy), Charge.INTERRUPTION)
 
 
 def _failure(budgets: Budgets, policy: PolicySpec) -> Bill:
     if budgets.failures >= policy.failures.max:
         return Bill(budgets, None, Reason.FAILURES_EXHAUSTED)
-    charged = replace(
-        budgets,
-        failures=budgets.failures + 1,
-        without_progress=budgets.without_progress + 1,
-    )
-    return Bill(charged, Charge.FAILURE)
+    charged = replace(budgets, failures=budgets.failures + 1)
+    return Bill(_without_progress(charged, policy), Charge.FAILURE)
+
+
+def _without_progress(budgets: Budgets, policy: PolicySpec) -> Budgets:
+    """One more; the limit is that of this ending, whatever the policy says when it is judged."""
+    count, limit = budgets.without_progress + 1, policy.max_attempts_without_progress
+    beyond = limit if count > limit else None
+    return replace(budgets, without_progress=count, progress_limit=beyond)
 
 
 def _recent(times: tuple[datetime, ...], now: datetime) -> tuple[datetime, ...]:

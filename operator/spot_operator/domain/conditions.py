@@ -27,11 +27,13 @@ def explain(scene: Scene, ledger: Ledger) -> Ledger:
     conditions = tuple(
         _condition(scene, ledger, kind, judge(scene, ledger)) for kind, judge in JUDGES.items()
     )
+    ruled = not scene.in_doubt
     return replace(
         ledger,
         conditions=tuple(one for one in conditions if one is not None),
         observed_generation=scene.job.generation,
-        policy=scene.policy_name,
+        policy=scene.policy_name if ruled else ledger.policy,
+        policy_claim=scene.policy_claim if ruled else ledger.policy_claim,
     )
 
 

@@ -14,11 +14,12 @@ def note_checkpoint(scene: Scene, ledger: Ledger, seen: Committed) -> Ledger:
     """`ledger` knowing of a committed checkpoint, of whatever attempt."""
     known = ledger.checkpoint
     newer = known.newest is None or _order(seen.ref) > _order(known.newest.ref)
-    further = seen.ref.step > known.best_step
+    # Whether it gives failures back is the policy's to say: it counts once that is known.
+    further = seen.ref.step > known.best_step and not scene.in_doubt
     checkpoint = replace(
         known,
         newest=seen if newer else known.newest,
-        best_step=max(known.best_step, seen.ref.step),
+        best_step=seen.ref.step if further else known.best_step,
     )
     ledger = replace(ledger, checkpoint=checkpoint)
     return _refunded(scene, ledger) if further else ledger
@@ -39,7 +40,7 @@ def _order(ref: CommitRef) -> tuple[int, int]:
 
 
 def _refunded(scene: Scene, ledger: Ledger) -> Ledger:
-    budgets = replace(ledger.budgets, without_progress=0)
+    budgets = replace(ledger.budgets, without_progress=0, progress_limit=None)
     if scene.policy.failures.refund_after_progress:
         budgets = replace(budgets, failures=0)
     return replace(ledger, budgets=budgets, checkpoint=replace(ledger.checkpoint, suspects=()))

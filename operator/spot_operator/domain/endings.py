@@ -12,6 +12,7 @@ to blame only for what it certainly did itself. docs/endings.md has all that we 
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 from spot_operator.api.job import Completion
@@ -25,7 +26,7 @@ from spot_operator.api.names import (
 )
 from spot_operator.domain.evidence import STATE_LOST
 from spot_operator.domain.ledger import AttemptRecord, Fence, RankEnd, RankRecord, Stopping
-from spot_operator.domain.notices import explains
+from spot_operator.domain.notices import covers, explains
 from spot_operator.domain.start_troubles import is_passing
 
 REJECTED: Final = "Pod was rejected: "
@@ -70,6 +71,8 @@ class Evidence:
     """Another trainer of the job had started: image, command and configuration are right."""
     proved_before: bool = False
     """One of an earlier attempt had."""
+    warned_for: timedelta | None = None
+    """For how long this leader knew of the notice that stands."""
 
     @property
     def word(self) -> str:
@@ -84,7 +87,10 @@ class Evidence:
     @property
     def announced(self) -> bool:
         """Whether a notice explains the ending."""
-        return explains(self.record.notice, self.end.at, self.end.finished_at)
+        notice = self.record.notice
+        if self.warned_for is not None and covers(notice, self.warned_for):
+            return True
+        return explains(notice, self.end.at, self.end.finished_at)
 
 
 @dataclass(frozen=True, slots=True)

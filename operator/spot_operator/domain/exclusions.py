@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 from spot_operator.api.names import Ending
+from spot_operator.domain.elapsed import excluded, left_of_long
 from spot_operator.domain.ledger import ExcludedNode, Ledger, RankRecord
 from spot_operator.domain.node_signals import is_leaving
 from spot_operator.domain.scene import Scene
@@ -63,7 +64,7 @@ def _told(record: RankRecord) -> bool:
 def _holds(snapshot: Snapshot, one: ExcludedNode) -> bool:
     node = snapshot.nodes.get(one.node.name)
     same = node is not None and node.identity == one.node
-    return same and snapshot.now - one.since < LASTS
+    return same and left_of_long(snapshot, excluded(one), one.since, LASTS) > timedelta(0)
 
 
 def _seen(scene: Scene) -> Iterator[str]:

@@ -1,7 +1,9 @@
 """When a process on a node can no longer extend the lineage, whatever it still does."""
 
+from datetime import timedelta
 from typing import Final
 
+from spot_operator.domain.elapsed import deleting, left, span
 from spot_operator.domain.ledger import Fence, Ledger, NodeIdentity
 from spot_operator.domain.policy_choice import BUILT_IN
 from spot_operator.domain.scene import Scene
@@ -65,7 +67,10 @@ def _silent(scene: Scene, node: NodeView, report: ReportView | None) -> Fence | 
 def _long_silent(snapshot: Snapshot, pod: PodView) -> bool:
     """Of a pod that is being deleted and has outlived its grace: its node cannot end it."""
     node = snapshot.nodes.get(pod.node_name or "")
-    if node is None or pod.deletion_at is None or snapshot.now < pod.deletion_at:
+    if node is None or pod.deletion_at is None:
+        return False
+    asked, grace = pod.deletion_at - span(pod.grace_seconds), span(pod.grace_seconds)
+    if left(snapshot, deleting(pod), asked, grace) > timedelta(0):
         return False
     after = BUILT_IN.spec.unreachable.after
     return node_lost(node, snapshot.reports.get(pod.uid), snapshot.sight, after)

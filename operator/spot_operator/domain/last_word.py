@@ -13,6 +13,7 @@ from typing import Any, Final
 from spot_operator.domain.ledger import CommitRef, Notice, Word
 from spot_operator.domain.notices import GRAVITY
 from spot_operator.domain.snapshot import PodView, Problem
+from spot_operator.domain.timestamps import clipped
 
 TEXT_LIMIT: Final = 1024
 
@@ -97,4 +98,4 @@ def _time(value: object) -> datetime | None:
         read = datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
         return None
-    return read if read is not None and read.tzinfo is not None else None
+    return clipped(read) if read is not None and read.tzinfo is not None else None

@@ -21,6 +21,19 @@ class Charge(StrEnum):
     FAILURE = "Failure"
 
 
+class Claim(StrEnum):
+    """By what a policy rules a job."""
+
+    NAME = "Name"
+    """The job names it."""
+    PRIORITY_CLASS = "PriorityClass"
+    """It lists the priority class of the job's pods."""
+    DEFAULT = "Default"
+    """It is the default."""
+    NONE = "None"
+    """There is no default: the built-in one rules."""
+
+
 class Fence(StrEnum):
     """Why a process on a node can no longer extend the lineage."""
 
@@ -130,7 +143,7 @@ class RankRecord:
     rank: int
     uid: str
     grace: int = 30
-    """The pod's grace period in seconds."""
+    """The pod's grace period in seconds, at most `MAX_GRACE_SECONDS`."""
     node: NodeIdentity | None = None
     started: datetime | None = None
     """When the trainer was first seen running."""
@@ -195,6 +208,8 @@ class Budgets:
     """Since the last refund."""
     without_progress: int = 0
     """Charged endings since durable progress: what the breaker and the back-off count."""
+    progress_limit: int | None = None
+    """The limit of attempts without progress that the last charged ending went beyond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,6 +369,9 @@ class Ledger:
     excluded: tuple[ExcludedNode, ...] = ()
     time: TimeLedger = field(default_factory=TimeLedger)
     policy: str | None = None
+    """The name of the policy that rules, or last ruled without a hindrance."""
+    policy_claim: Claim | None = None
+    """By what it rules."""
     progress: Progress = Progress()
     totals: Totals = Totals()
     conditions: tuple[ConditionRecord, ...] = ()

@@ -24,6 +24,8 @@ STANDING: Final[dict[Reason, tuple[Literal["Normal", "Warning"], Event]]] = {
     Reason.POLICY_NOT_FOUND: ("Warning", Event.INVALID_SPEC),
     Reason.POLICY_NOT_ALLOWED: ("Warning", Event.INVALID_SPEC),
     Reason.POLICY_AMBIGUOUS: ("Warning", Event.INVALID_SPEC),
+    Reason.POLICY_UNREADABLE: ("Warning", Event.INVALID_SPEC),
+    Reason.POLICY_GONE: ("Warning", Event.INVALID_SPEC),
 }
 """What the summary may come to say that is worth an event."""
 TOLD: Final = {
@@ -169,7 +171,10 @@ def _standing(old: Ledger, new: Ledger) -> Iterator[Note]:
     before, now = old.condition(Condition.SUCCEEDED), new.condition(Condition.SUCCEEDED)
     if now is None or now.status != "Unknown":
         return
-    if now.reason in STANDING and (before is None or before.reason != now.reason):
+    news = before is None or before.reason != now.reason
+    if before is not None and now.reason == Reason.INVALID_SPEC:
+        news = before.message != now.message
+    if now.reason in STANDING and news:
         kind, reason = STANDING[Reason(now.reason)]
         yield Note(kind, reason, now.message)
 

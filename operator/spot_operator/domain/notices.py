@@ -31,12 +31,23 @@ def explains(notice: Notice | None, seen_at: datetime, finished_at: datetime | N
     """
     if notice is None or notice.kind != "Preempt":
         return False
-    began = notice.observed_at - SLACK
-    until = notice.deadline or notice.observed_at + OPEN_ENDED
-    if until < notice.observed_at:
-        # The deadline is the cloud's, and the clock that dated the notice is ahead.
-        until = notice.observed_at + SHORTEST
+    began, until = notice.observed_at - SLACK, notice.observed_at + _length(notice)
     return any(began <= at <= until + AFTERMATH for at in (seen_at, finished_at) if at is not None)
+
+
+def covers(notice: Notice | None, known_for: timedelta) -> bool:
+    """The same where another clock dated the notice: this leader has known of it for so long."""
+    if notice is None or notice.kind != "Preempt":
+        return False
+    return known_for <= _length(notice) + AFTERMATH
+
+
+def _length(notice: Notice) -> timedelta:
+    if notice.deadline is None:
+        return OPEN_ENDED
+    # The deadline is the cloud's, and the clock that dated the notice may be ahead of it.
+    length = notice.deadline - notice.observed_at
+    return length if length >= timedelta(0) else SHORTEST
 
 
 def _weight(notice: Notice) -> tuple[int, bool, float]:

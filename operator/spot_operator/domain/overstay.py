@@ -5,9 +5,10 @@ alive, so nothing proves that the process is not training: the pod is never dele
 attempt begins beside it. It is named instead, for only a person can end it.
 """
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
+from spot_operator.domain.elapsed import deleting, left, span
 from spot_operator.domain.fencing import is_forced
 from spot_operator.domain.scene import Scene
 from spot_operator.domain.sight import is_stale
@@ -20,15 +21,23 @@ SLACK: Final = timedelta(minutes=1)
 
 def overstaying(scene: Scene) -> PodView | None:
     """The first pod of the job that should have ended and still runs."""
-    found = (pod for pod in scene.present() if (at := told_at(pod)) and scene.now >= at)
+    found = (pod for pod in scene.present() if _is_told(scene, pod))
     return min(found, key=lambda pod: (pod.attempt, pod.rank), default=None)
 
 
-def told_at(pod: PodView) -> datetime | None:
-    """When it is worth telling that `pod` has not ended; None: it is not being ended, or has."""
+def _is_told(scene: Scene, pod: PodView) -> bool:
+    told = told_in(scene, pod)
+    return told is not None and told <= timedelta(0)
+
+
+def told_in(scene: Scene, pod: PodView) -> timedelta | None:
+    """After what time it is worth telling that `pod` has not ended; None: it need not, or has."""
     if pod.deletion_at is None or pod.gone or pod.terminal or is_forced(pod):
         return None
-    return pod.deletion_at + SLACK if pod.node_name is not None else None
+    if pod.node_name is None:
+        return None
+    grace = span(pod.grace_seconds)
+    return left(scene.snapshot, deleting(pod), pod.deletion_at - grace, grace + SLACK)
 
 
 def overstay(scene: Scene, pod: PodView) -> str:

@@ -84,7 +84,8 @@ def _of_one_that_goes(snapshot: Snapshot, job: JobView) -> Plan:
         return Plan(actions=tuple(bury(snapshot)), wake_after=BLIND)
     scene = look(snapshot, job)
     ledger = note_farewell(scene, scene.persisted)
-    if is_transition(scene.persisted, ledger):
+    told = ledger.conditions != scene.persisted.conditions
+    if told or is_transition(scene.persisted, ledger):
         return _persist(scene, ledger, urgent=True)
     return Plan(actions=tuple(farewell(scene)), wake_after=BLIND)
 

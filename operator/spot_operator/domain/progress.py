@@ -151,7 +151,12 @@ def _begun_at(current: AttemptRecord) -> int:
 
 
 def _stepping(report: ReportView) -> float:
-    """Seconds for which the attempt had been making steps when it reported."""
+    """Seconds for which the attempt had been making steps when it reported.
+
+    An older sidecar does not say when it saw the first one: it counts from the loaded state.
+    """
+    if report.stepping is not None:
+        return report.stepping
     return sum(report.seconds.get(one, 0.0) for one in ("productive", "replayed"))
 
 

@@ -17,6 +17,8 @@ from spot_operator.api.job import DeletionPolicy
 from spot_operator.api.names import State
 from spot_operator.domain.actions import Action, CreatePurge, DeletePod, Hold
 from spot_operator.domain.cleanup import end_all
+from spot_operator.domain.conditions import explain
+from spot_operator.domain.elapsed import lasted, purging
 from spot_operator.domain.fencing import is_forced
 from spot_operator.domain.ledger import Ledger, Purge
 from spot_operator.domain.ranks import note_ranks
@@ -31,18 +33,26 @@ STARTS_WITHIN: Final = timedelta(minutes=10)
 WAITS: Final = (timedelta(seconds=10), timedelta(minutes=1), timedelta(minutes=5))
 """After each try that failed; after the last one the checkpoints are left where they are."""
 TRIES: Final = len(WAITS) + 1
+DELETION_POLICY: Final = "spec.checkpoint.deletionPolicy"
 ENDING: Final = timedelta(minutes=1)
 """What the kubelet may need to end a pod at its deadline and to say so."""
 
 
 def hold(job: JobView) -> Hold | None:
-    """What has to be done about the finalizer of a job that is not being deleted."""
+    """What has to be done about the finalizer of a job that is not being deleted.
+
+    Nothing, as long as it cannot be read what the job asks for.
+    """
+    if job.unreadable:
+        return None
     wanted = is_wanted(job)
     return None if wanted == job.held else Hold(wanted)
 
 
 def is_wanted(job: JobView) -> bool:
-    """Whether the job's checkpoints are to be deleted with it."""
+    """Whether the job's checkpoints are to be deleted with it, or may be: it cannot be read."""
+    if DELETION_POLICY in job.unreadable:
+        return True
     return job.spec.checkpoint.deletion_policy is DeletionPolicy.DELETE
 
 
@@ -55,6 +65,8 @@ def note_farewell(scene: Scene, ledger: Ledger) -> Ledger:
         now = ledger.purge or Purge(0, scene.now)
         return replace(ledger, purge=_left(scene, now, why))
     ledger = note_ranks(scene, ledger)
+    if scene.job.unreadable:
+        return explain(scene, ledger)
     if not (all_over(scene, ledger) and scene.snapshot.sight.fresh):
         return ledger
     return replace(ledger, purge=_judged(scene, ledger.purge))
@@ -69,7 +81,10 @@ def farewell(scene: Scene) -> Iterator[Action]:
         return
     yield from end_all(scene, ledger)
     purge = ledger.purge
-    if purge is None or scene.now < purge.since or not all_over(scene, ledger):
+    if scene.job.unreadable:
+        # Where the checkpoints lie, and whether they are to go, would be a guess.
+        return
+    if purge is None or waited(scene, purge) < timedelta(0) or not all_over(scene, ledger):
         return
     yield from _stopped(scene, purge.number)
     if scene.snapshot.sight.fresh and _is_due(scene, purge):
@@ -92,6 +107,12 @@ def all_over(scene: Scene, ledger: Ledger) -> bool:
 def purge_name(job: JobView, number: int) -> str:
     """The one name that the pod of this try can have."""
     return f"{job.name}-purge-{number}"
+
+
+def waited(scene: Scene, purge: Purge) -> timedelta:
+    """Since the try began; below zero: it is to begin so much later."""
+    wait = WAITS[min(purge.number - 1, len(WAITS)) - 1] if purge.number > 1 else timedelta(0)
+    return lasted(scene.snapshot, purging(scene.persisted), purge.since - wait) - wait
 
 
 def place(job: JobView) -> str:
@@ -140,7 +161,7 @@ def _judged(scene: Scene, known: Purge | None) -> Purge:
     """The try under way, the next one, or how it all ended."""
     if known is None:
         return Purge(1, scene.now)
-    if scene.now < known.since:
+    if waited(scene, known) < timedelta(0):
         return known
     pod = _pod_of(scene, known.number)
     if pod is not None and pod.terminal and pod.trainer.exit_code == 0:
@@ -161,19 +182,19 @@ def _judged(scene: Scene, known: Purge | None) -> Purge:
 
 def _failure(scene: Scene, known: Purge, pod: PodView | None) -> str | None:
     """Why the try has failed; None: it has not."""
-    waited = scene.now - known.since
+    passed = waited(scene, known)
     if pod is None:
-        never = "its pod never came to be" if waited >= STARTS_WITHIN else None
+        never = "its pod never came to be" if passed >= STARTS_WITHIN else None
         return _hindrance(scene, purge_name(scene.job, known.number)) or never
     if pod.terminal:
         said = _word(pod).get("problem") or pod.message or pod.reason or pod.trainer.reason
         return str(said or f"exit code {pod.trainer.exit_code}")
     if pod.gone:
         return "its pod was deleted before it had ended"
-    if not pod.trainer.started and waited >= STARTS_WITHIN:
+    if not pod.trainer.started and passed >= STARTS_WITHIN:
         stuck = pod.unschedulable or pod.trainer.message or pod.trainer.reason
         return f"its pod did not start: {stuck or 'nobody says why'}"
-    return f"it did not end within {LIMIT}" if waited >= STARTS_WITHIN + LIMIT + ENDING else None
+    return f"it did not end within {LIMIT}" if passed >= STARTS_WITHIN + LIMIT + ENDING else None
 
 
 def _hindrance(scene: Scene, name: str) -> str | None:

@@ -5,10 +5,11 @@ the pod's uid, its node in its boot, notices, the trainer's word, the way it end
 """
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from spot_operator.api.names import EXIT_STOPPED, State
+from spot_operator.domain.elapsed import lasted, left, lost, placed, span
 from spot_operator.domain.evidence import evidence, vanished
 from spot_operator.domain.fencing import fence_of
 from spot_operator.domain.last_word import LastWord, last_word
@@ -64,8 +65,20 @@ def _begun(scene: Scene, ledger: Ledger, record: RankRecord, pod: PodView | None
     if pod is None:
         return record
     started = scene.now if pod.trainer.started else None
-    trouble = trouble_of(pod, record.trouble, scene.now, started=ledger.has_started)
+    trouble = trouble_of(
+        pod,
+        record.trouble,
+        scene.now,
+        started=ledger.has_started,
+        placed_for=_placed_for(scene, pod),
+    )
     return replace(record, started=record.started or started, trouble=trouble)
+
+
+def _placed_for(scene: Scene, pod: PodView) -> timedelta:
+    scheduled = pod.condition("PodScheduled")
+    since = (scheduled and scheduled.since) or pod.created_at or scene.now
+    return lasted(scene.snapshot, placed(pod), since)
 
 
 def _node(scene: Scene, pod: PodView | None) -> NodeIdentity | None:
@@ -115,7 +128,14 @@ def _ended(scene: Scene, ledger: Ledger, record: RankRecord, pod: PodView | None
     absent = pod is None or pod.gone
     if end is None and not absent:
         return record
-    return replace(record, lost_at=record.lost_at or scene.now, ended=end)
+    return replace(record, lost_at=record.lost_at or _found_lost(scene, ledger), ended=end)
+
+
+def _found_lost(scene: Scene, ledger: Ledger) -> datetime:
+    """Now; but behind the begin of the stop, which another clock may have dated later."""
+    if ledger.stopping is None:
+        return scene.now
+    return max(scene.now, ledger.stopping.since + timedelta(microseconds=1))
 
 
 def _end(scene: Scene, ledger: Ledger, record: RankRecord, pod: PodView | None) -> RankEnd | None:
@@ -141,9 +161,17 @@ def _by_our_stop(ledger: Ledger, record: RankRecord) -> bool:
     return stopping is not None and (lost is None or lost > stopping.since)
 
 
-def _waited_out(scene: Scene, record: RankRecord) -> bool:
-    """An absent pod's process has at most its grace, once the kubelet sees that it is gone."""
+def absence_left(scene: Scene, record: RankRecord) -> timedelta | None:
+    """How long the process of an absent pod may still live; None: it was never found absent.
+
+    It has at most its grace, once the kubelet sees that the pod is gone.
+    """
     if record.lost_at is None:
-        return False
-    patience = timedelta(seconds=record.grace) + scene.unreachable_after
-    return scene.now - record.lost_at >= patience
+        return None
+    patience = span(record.grace) + scene.unreachable_after
+    return left(scene.snapshot, lost(record), record.lost_at, patience)
+
+
+def _waited_out(scene: Scene, record: RankRecord) -> bool:
+    wait = absence_left(scene, record)
+    return wait is not None and wait <= timedelta(0)

@@ -7,9 +7,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from spot_operator.api.policy import PolicySpec
-from spot_operator.domain.ledger import Ledger, RankRecord
-from spot_operator.domain.policy_choice import Hindrance, choose_policy
+from spot_operator.api.names import Reason
+from spot_operator.api.policy import MAX_UNREACHABLE, PolicySpec
+from spot_operator.domain.elapsed import demoted, span
+from spot_operator.domain.ledger import Claim, Ledger, RankRecord
+from spot_operator.domain.policy_choice import (
+    PATIENCE,
+    Choice,
+    Hindrance,
+    awaiting,
+    choose_policy,
+    demoted_from,
+)
 from spot_operator.domain.snapshot import JobView, PodView, ReportView, Snapshot
 
 
@@ -21,8 +30,13 @@ class Scene:
     job: JobView
     policy_name: str
     policy: PolicySpec
+    policy_claim: Claim
     hindrance: Hindrance | None
-    """Why the policy allows no new attempt."""
+    """Why no attempt may start."""
+    in_doubt: bool = False
+    """It is not known which rules hold: no pod is made, nothing is charged or final."""
+    patience: timedelta | None = None
+    """How long the policy that ruled the job is still waited for; None: it is not."""
     workers: int = 1
 
     @property
@@ -32,8 +46,11 @@ class Scene:
 
     @property
     def unreachable_after(self) -> timedelta:
-        """How long a node must be silent to count as lost."""
-        return self.policy.unreachable.after
+        """How long a node must be silent to count as lost.
+
+        The longest where it is not known which policy says so: a loss is not taken back.
+        """
+        return MAX_UNREACHABLE if self.in_doubt else self.policy.unreachable.after
 
     @property
     def max_lost_work(self) -> timedelta | None:
@@ -84,11 +101,33 @@ class Scene:
 
 def look(snapshot: Snapshot, job: JobView) -> Scene:
     """Classify `snapshot` for `job`, which is its job."""
-    choice = choose_policy(job, snapshot.policies)
+    choice, patience = _ruling(snapshot, job)
+    hindrance = _unread(job) or choice.hindrance
     return Scene(
         snapshot=snapshot,
         job=job,
         policy_name=choice.policy.name,
         policy=choice.policy.spec,
-        hindrance=choice.hindrance,
+        policy_claim=choice.claim,
+        hindrance=hindrance,
+        in_doubt=hindrance is not None,
+        patience=patience,
     )
+
+
+def _ruling(snapshot: Snapshot, job: JobView) -> tuple[Choice, timedelta | None]:
+    """The policy that rules, and how long the former one is still waited for."""
+    choice = choose_policy(job, snapshot.policies)
+    former = demoted_from(job, snapshot.ledger, choice)
+    if former is None:
+        return choice, None
+    patience = PATIENCE - span(snapshot.seen.get(demoted(former), 0.0))
+    if patience <= timedelta(0):
+        return choice, None
+    return awaiting(choice, former), patience
+
+
+def _unread(job: JobView) -> Hindrance | None:
+    if not job.unreadable:
+        return None
+    return Hindrance(Reason.INVALID_SPEC, job.refusal or ", ".join(job.unreadable))

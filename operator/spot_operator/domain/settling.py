@@ -10,8 +10,10 @@ from datetime import timedelta
 from typing import Final
 
 from spot_operator.api.names import Condition, Ending, Reason, State
+from spot_operator.domain import elapsed as signs
 from spot_operator.domain.backoff import uncharged_level, wait_after
 from spot_operator.domain.budgets import FINAL, Bill, charge
+from spot_operator.domain.elapsed import lasted, left
 from spot_operator.domain.endings import REGRANT_FRESH, REGRANTS, Evidence, Verdict, judge
 from spot_operator.domain.exclusions import exclude
 from spot_operator.domain.going_on import with_advice
@@ -32,6 +34,10 @@ from spot_operator.domain.text import CONDITION_MESSAGE, STATUS_MESSAGE, shorten
 SETTLED: Final = timedelta(seconds=10)
 """A pod that was asked for and not seen for so long after the stop does not exist: a POST under way
 has failed by then, and what it made would be a pod of an attempt that is over."""
+CLEAR: Final = frozenset({Ending.COMPLETED, Ending.SUSPENDED})
+"""Endings that stand although a part of the spec cannot be read."""
+UNRULED: Final = CLEAR | {Ending.NO_VALID_CHECKPOINT, Ending.TRAINER_REFUSED}
+"""Endings of which no policy says what they cost or what follows."""
 
 
 def record_ending(scene: Scene, ledger: Ledger) -> Ledger:
@@ -42,19 +48,44 @@ def record_ending(scene: Scene, ledger: Ledger) -> Ledger:
     if not _all_over(scene, ledger, stopping):
         return ledger
     verdict = judge(_evidence(scene, ledger, current, stopping), stopping)
-    return _settle(scene, ledger, current, verdict)
+    if not _may_be_judged(scene, verdict):
+        return ledger
+    settled = _settle(scene, ledger, current, verdict)
+    final = settled.state is State.FINISHED and verdict.ending is not Ending.COMPLETED
+    # A stale view may hide what would have changed it.
+    return ledger if final and not scene.snapshot.sight.fresh else settled
+
+
+def is_over(scene: Scene, ledger: Ledger) -> bool:
+    """Whether every rank of a stopping attempt has ended: what it costs is not decided yet."""
+    stopping = ledger.stopping
+    return stopping is not None and _all_over(scene, ledger, stopping)
+
+
+def settled_in(scene: Scene, ledger: Ledger, stopping: Stopping) -> timedelta:
+    """How long until a pod that was asked for and not seen counts as never made."""
+    return left(scene.snapshot, signs.stopping(ledger), stopping.since, SETTLED)
+
+
+def _may_be_judged(scene: Scene, verdict: Verdict) -> bool:
+    """While it is not known which rules hold, only what no rule changes is put on record."""
+    if not scene.in_doubt:
+        return True
+    return verdict.ending in (CLEAR if scene.job.unreadable else UNRULED)
 
 
 def _all_over(scene: Scene, ledger: Ledger, stopping: Stopping) -> bool:
     records = {one.rank: one for one in ledger.ranks}
     return all(
-        records[rank].ended is not None if rank in records else _never_was(scene, stopping)
+        records[rank].ended is not None if rank in records else _never_was(scene, ledger, stopping)
         for rank in range(scene.workers)
     )
 
 
-def _never_was(scene: Scene, stopping: Stopping) -> bool:
-    return stopping.cause is Ending.NOT_PLACED or scene.now - stopping.since >= SETTLED
+def _never_was(scene: Scene, ledger: Ledger, stopping: Stopping) -> bool:
+    if stopping.cause is Ending.NOT_PLACED:
+        return True
+    return settled_in(scene, ledger, stopping) <= timedelta(0)
 
 
 def _evidence(
@@ -72,7 +103,14 @@ def _evidence(
                 stopped=_by_our_stop(record, stopping),
                 proved=before or others,
                 proved_before=before,
+                warned_for=_warned_for(scene, record),
             )
+
+
+def _warned_for(scene: Scene, record: RankRecord) -> timedelta | None:
+    if record.notice is None:
+        return None
+    return lasted(scene.snapshot, signs.noticed(record), record.notice.observed_at)
 
 
 def _by_our_stop(record: RankRecord, stopping: Stopping) -> bool:

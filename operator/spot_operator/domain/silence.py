@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from spot_operator.api.names import Condition, Reason, State
+from spot_operator.domain.elapsed import lasted, span, started
 from spot_operator.domain.ledger import Interval, Ledger, RankRecord, Standstill
 from spot_operator.domain.scene import Scene
 from spot_operator.domain.snapshot import ReportView
@@ -111,8 +112,12 @@ def _unheard(scene: Scene, record: RankRecord) -> timedelta:
     report = scene.report_of(record)
     if report is not None:
         return timedelta(seconds=report.age)
-    leading = timedelta(seconds=scene.snapshot.sight.leading_for)
-    return min(leading, scene.now - (record.started or scene.now))
+    return min(span(scene.snapshot.sight.leading_for), _ran_for(scene, record))
+
+
+def _ran_for(scene: Scene, record: RankRecord) -> timedelta:
+    """How long this leader has seen the trainer run."""
+    return lasted(scene.snapshot, started(record), record.started or scene.now)
 
 
 def _known_still(ledger: Ledger, record: RankRecord) -> Standstill | None:
@@ -131,8 +136,7 @@ def _steps(scene: Scene, ledger: Ledger, record: RankRecord, report: ReportView)
     if report.state == "Training" and report.registered:
         return _Watched(age, _step_limit(ledger, report), report.step)
     if report.state == "Waiting" and not report.registered:
-        runs = scene.now - (record.started or scene.now)
-        return _Watched(min(age, runs), REGISTERS, report.step)
+        return _Watched(min(age, _ran_for(scene, record)), REGISTERS, report.step)
     return None
 
 

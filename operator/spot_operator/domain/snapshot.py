@@ -5,7 +5,7 @@ and in UTC; ages are seconds on this leader's own monotonic clock, counted from 
 so that no other machine's clock can end an attempt.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -14,6 +14,9 @@ from spot_operator.api.job import JobSpec
 from spot_operator.api.names import FINALIZER
 from spot_operator.api.policy import PolicySpec
 from spot_operator.domain.ledger import CommitRef, Interval, Ledger, NodeIdentity, Notice, Word
+
+Sign = tuple[str, Hashable]
+"""What may last, and which of its kind; see `domain.elapsed`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,11 @@ class JobView:
     finalizers: tuple[str, ...] = ()
     refusal: str | None = None
     """Why this spec cannot run, and what to change, for what the API server cannot check."""
+    unreadable: tuple[str, ...] = ()
+    """Fields, as `spec.checkpoint.keep`, that were stored under other rules.
+
+    Something stands in their place in `spec`: nothing may be decided that depends on it.
+    """
 
     @property
     def held(self) -> bool:
@@ -62,6 +70,8 @@ class PolicyView:
 
     name: str
     spec: PolicySpec
+    unreadable: str = ""
+    """Why it cannot be read: it was stored under other rules. `spec` then says whom it claims."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,12 +231,17 @@ class ReportView:
     age: float
     """Seconds since it was received."""
     step_age: float
-    """Seconds since the reported step, state or announced silence was seen to change."""
+    """Seconds since the reported step, state or announced silence was seen to change.
+
+    Counted from this leader's first report of it at the longest.
+    """
     state: str = "Waiting"
     registered: bool = False
     step: int = 0
     samples: int = 0
     epoch: int = 0
+    stepping: float | None = None
+    """Seconds since its first own step when it reported; None: it made none, or does not say."""
     busy: str | None = None
     resume: ResumeReport | None = None
     commit: CommitReport | None = None
@@ -245,6 +260,14 @@ class ReportView:
     problem: Problem | None = None
     quarantined: tuple[tuple[str, str], ...] = ()
     """(checkpoint id, why)."""
+
+    @property
+    def steps_itself(self) -> bool:
+        """Whether this attempt has made a step of its own: where it resumed from is none."""
+        if self.resume is None:
+            return False
+        begun_at = self.resume.source.step if self.resume.source is not None else 0
+        return self.step > begun_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +290,8 @@ class Sight:
     leases: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     """By node: ages of the renewals this leader saw, newest first; the first sight is the last.
 
-    As many as cover the last ten minutes. The initial list is stamped with one instant.
+    As many as cover ten minutes, or twice the longest `unreachable.after` of any policy. The
+    initial list is stamped with one instant.
     """
 
 
@@ -296,3 +320,5 @@ class Snapshot:
     draw: float = 0.0
     """Uniform in [0, 1), drawn once per snapshot, for jitter."""
     namespace_terminating: bool = False
+    seen: Mapping[Sign, float] = field(default_factory=dict)
+    """Seconds since this leader first saw what lasts, on its monotonic clock; see `elapsed`."""

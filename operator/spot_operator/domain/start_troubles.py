@@ -148,15 +148,21 @@ MOUNTS_PATIENCE: Final = timedelta(minutes=30)
 
 
 def trouble_of(
-    pod: PodView, known: Trouble | None, now: datetime, *, started: bool = False
+    pod: PodView,
+    known: Trouble | None,
+    now: datetime,
+    *,
+    started: bool = False,
+    placed_for: timedelta = timedelta(0),
 ) -> Trouble | None:
     """What keeps `pod` from starting at `now`; the `known` trouble as it was while it lasts.
 
-    `started`: an attempt of the job has started before, so its template is right.
+    `started`: an attempt of the job has started before, so its template is right. `placed_for`: how
+    long this leader has seen it on its node.
     """
     if pod.node_name is None or pod.trainer.started or pod.terminal or pod.deletion_at:
         return None
-    found = next(_found(pod, now, started=started), None)
+    found = next(_found(pod, now, started=started, placed_for=placed_for), None)
     if found is None:
         return None
     if known is not None and _same(found, known):
@@ -166,16 +172,6 @@ def trouble_of(
         reason=shorten(found.reason, WORD),
         message=shorten(found.message, STATUS_MESSAGE),
     )
-
-
-def overdue(trouble: Trouble | None, now: datetime) -> bool:
-    """Whether the trouble has lasted longer than its patience."""
-    return trouble is not None and now >= deadline(trouble)
-
-
-def deadline(trouble: Trouble) -> datetime:
-    """When patience with this trouble ends."""
-    return trouble.since + timedelta(seconds=trouble.patience)
 
 
 def is_jobs_own(trouble: Trouble, *, started: bool) -> bool:
@@ -202,13 +198,16 @@ def _same(found: Trouble, known: Trouble) -> bool:
     return known.family == Family.IMAGE and found.family == Family.REGISTRY
 
 
-def _found(pod: PodView, now: datetime, *, started: bool) -> Iterator[Trouble]:
+def _found(
+    pod: PodView, now: datetime, *, started: bool, placed_for: timedelta
+) -> Iterator[Trouble]:
     for container in (*pod.others, pod.trainer):
         if container.state == "waiting":
             yield from _waiting(container, now, started=started)
     yield from _sidecars(pod.sidecar, now)
-    if not any(one.started for one in (pod.sidecar, *pod.others, pod.trainer)):
-        yield from _mounts(pod, now, started=started)
+    begun = any(one.started for one in (pod.sidecar, *pod.others, pod.trainer))
+    if not begun and placed_for >= MOUNTS_PATIENCE:
+        yield _mounts(pod, now, started=started)
 
 
 def _waiting(container: ContainerView, now: datetime, *, started: bool) -> Iterator[Trouble]:
@@ -302,14 +301,11 @@ def _sidecar_fails(sidecar: ContainerView, what: str, now: datetime) -> Trouble:
     )
 
 
-def _mounts(pod: PodView, now: datetime, *, started: bool) -> Iterator[Trouble]:
-    bound = next((one.since for one in pod.conditions if one.type == "PodScheduled"), None)
-    if bound is None or now - bound < MOUNTS_PATIENCE:
-        return
+def _mounts(pod: PodView, now: datetime, *, started: bool) -> Trouble:
     message = (
         f"no container of pod {pod.name} began within {MOUNTS_PATIENCE.seconds // 60} minutes: "
         "`kubectl describe pod` names the volume, image or network it waits for"
     )
     if started:
         message = f"{message}; {_excuse(Family.MOUNTS, started)}"
-    yield Trouble(Family.MOUNTS, "ContainerCreating", message, now, 0)
+    return Trouble(Family.MOUNTS, "ContainerCreating", message, now, 0)

@@ -1,9 +1,11 @@
 """The next attempt: its number is taken, and persisted, before its first pod exists."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Final
 
 from spot_operator.api.names import State
+from spot_operator.domain.backoff import wait_left
 from spot_operator.domain.fencing import is_forced
 from spot_operator.domain.ledger import AttemptRecord, Ledger
 from spot_operator.domain.scene import Scene
@@ -41,7 +43,7 @@ def is_held(scene: Scene, ledger: Ledger) -> bool:
     """Whether the user, the policy or the back-off holds the next attempt back."""
     wished = not scene.job.spec.suspend
     allowed = scene.hindrance is None and scene.job.refusal is None
-    due = ledger.not_before is None or scene.now >= ledger.not_before
+    due = wait_left(scene, ledger) <= timedelta(0)
     return not (wished and allowed and due)
 
 

@@ -37,7 +37,7 @@ def status_of(ledger: own.Ledger) -> dict[str, Any]:
         purge=_shown(api.Purge, ledger.purge),
         excluded_nodes=tuple(_show_excluded(one) for one in ledger.excluded),
         time=_show_time(ledger.time),
-        policy=None if ledger.policy is None else api.PolicyInUse(name=ledger.policy),
+        policy=_show_policy(ledger),
         progress=_shown(api.Progress, ledger.progress),
         totals=_shown(api.Totals, ledger.totals),
         conditions=tuple(_show_condition(one) for one in ledger.conditions),
@@ -66,6 +66,7 @@ def ledger_of(status: Mapping[str, Any] | None) -> own.Ledger:
         excluded=tuple(_read_excluded(one) for one in read.excluded_nodes or ()),
         time=_read_time(read.time),
         policy=None if read.policy is None else read.policy.name,
+        policy_claim=_read_claim(read.policy),
         progress=_flat(own.Progress, read.progress) or own.Progress(),
         totals=_flat(own.Totals, read.totals) or own.Totals(),
         conditions=tuple(
@@ -100,6 +101,7 @@ def _show_budgets(budgets: own.Budgets) -> api.Budgets:
         ),
         failures=api.FailuresUsed(used=budgets.failures),
         without_progress=budgets.without_progress,
+        progress_limit=budgets.progress_limit,
     )
 
 
@@ -111,7 +113,19 @@ def _read_budgets(read: api.Budgets | None) -> own.Budgets:
         interruption_times=read.interruptions.times,
         failures=read.failures.used,
         without_progress=read.without_progress,
+        progress_limit=read.progress_limit,
     )
+
+
+def _show_policy(ledger: own.Ledger) -> api.PolicyInUse | None:
+    if ledger.policy is None:
+        return None
+    claim = None if ledger.policy_claim is None else str(ledger.policy_claim)
+    return api.PolicyInUse.model_validate({"name": ledger.policy, "claim": claim})
+
+
+def _read_claim(read: api.PolicyInUse | None) -> own.Claim | None:
+    return own.Claim(read.claim) if read is not None and read.claim is not None else None
 
 
 def _show_checkpoints(known: own.Checkpoints) -> api.Checkpoints:

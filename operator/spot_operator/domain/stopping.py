@@ -6,10 +6,11 @@ from datetime import timedelta
 from typing import Final
 
 from spot_operator.api.names import Ending, Reason, State
+from spot_operator.domain.elapsed import left, span, troubled
 from spot_operator.domain.ledger import Ledger, RankRecord, Stopping
 from spot_operator.domain.scene import Scene
 from spot_operator.domain.snapshot import ReportView
-from spot_operator.domain.start_troubles import ending_by, overdue
+from spot_operator.domain.start_troubles import ending_by
 from spot_operator.domain.text import STATUS_MESSAGE, shorten
 
 HEARD: Final = 60.0
@@ -39,6 +40,8 @@ def begin_stop(scene: Scene, ledger: Ledger) -> Ledger:
         return ledger
     if any(one.lost_at is not None for one in ledger.ranks):
         return _stopping(ledger, Stopping(scene.now))
+    if scene.job.unreadable:
+        return ledger
     found = next(_causes(scene, ledger), None)
     return ledger if found is None else _stopping(ledger, found)
 
@@ -105,10 +108,18 @@ def _rank_of(pod_name: str) -> int:
 
 def _cannot_start(scene: Scene, ledger: Ledger) -> Stopping | None:
     for record in ledger.ranks:
-        if record.trouble is not None and overdue(record.trouble, scene.now):
+        if record.trouble is not None and trouble_left(scene, record) <= timedelta(0):
             ending = ending_by(record.trouble, started=ledger.has_started)
             return Stopping(scene.now, ending, record.trouble.message)
     return None
+
+
+def trouble_left(scene: Scene, record: RankRecord) -> timedelta:
+    """How long the trouble of the rank, which must have one, is still borne."""
+    trouble = record.trouble
+    if trouble is None:
+        raise ValueError(f"rank {record.rank} has no trouble")
+    return left(scene.snapshot, troubled(record), trouble.since, span(trouble.patience))
 
 
 def _stalled(scene: Scene, ledger: Ledger) -> Stopping | None:
@@ -122,20 +133,20 @@ def _stalled(scene: Scene, ledger: Ledger) -> Stopping | None:
 
 
 def _makes_steps(report: ReportView) -> bool:
-    """Between its first step and its end, not in an announced silence, and heard of."""
-    training = report.state == "Training" and report.registered and report.step > 0
+    """Between its own first step and its end, not in an announced silence, and heard of."""
+    training = report.state == "Training" and report.registered and report.steps_itself
     return training and report.busy is None and report.age < HEARD
 
 
 def _no_progress(scene: Scene, ledger: Ledger) -> Stopping | None:
     """Judged once the attempt has told its choice, which may prove a checkpoint unheard of."""
-    current, limit = ledger.current, scene.policy.max_attempts_without_progress
+    current, limit = ledger.current, ledger.budgets.progress_limit
     chosen = current is not None and current.resumed in {"fresh", "checkpoint"}
-    if not chosen or ledger.budgets.without_progress <= limit:
+    if not chosen or limit is None or scene.in_doubt:
         return None
     message = (
         f"{ledger.budgets.without_progress} attempts in a row ended without a checkpoint of a "
-        f"later step, and SpotPolicy {scene.policy_name} allows {limit}: checkpoint more often "
+        f"later step, and SpotPolicy {scene.policy_name} allowed {limit}: checkpoint more often "
         "(spec.checkpoint.interval), or find what ends the attempts so early"
     )
     return Stopping(scene.now, Reason.NO_PROGRESS, message)

@@ -1,15 +1,21 @@
 """One line on a job that is not over: what it does, or what it waits for and how to help it."""
 
+from datetime import timedelta
+
 from spot_operator.api.names import Ending, Reason, State
+from spot_operator.domain.backoff import wait_left
 from spot_operator.domain.ledger import AttemptRecord, Ledger
 from spot_operator.domain.overstay import overstay, overstaying
 from spot_operator.domain.scene import Scene
+from spot_operator.domain.settling import is_over
 from spot_operator.domain.start_troubles import is_jobs_own, told_as
 from spot_operator.domain.timestamps import timestamp
 
 
 def in_progress(scene: Scene, ledger: Ledger) -> tuple[Reason | Ending, str]:
     """Reason and message of condition Succeeded while it is Unknown."""
+    if scene.hindrance is not None and _is_hindered(scene, ledger):
+        return scene.hindrance.reason, f"{scene.hindrance.message}{_undecided(ledger)}"
     if ledger.state is State.WAITING:
         return _waiting(scene, ledger)
     if ledger.state is State.STOPPING:
@@ -17,6 +23,20 @@ def in_progress(scene: Scene, ledger: Ledger) -> tuple[Reason | Ending, str]:
         why = f": {cause}" if cause is not None else ""
         return Reason.IN_PROGRESS, f"attempt {ledger.attempt} is ending{why}{_held_up(scene)}"
     return _live(scene, ledger)
+
+
+def _is_hindered(scene: Scene, ledger: Ledger) -> bool:
+    """Whether something waits that the hindrance holds back; a running attempt only goes on."""
+    if scene.job.unreadable or ledger.state is State.WAITING:
+        return True
+    if ledger.state is State.STOPPING:
+        return scene.in_doubt and is_over(scene, ledger)
+    return scene.in_doubt and ledger.state is State.CREATING
+
+
+def _undecided(ledger: Ledger) -> str:
+    over = ledger.state is State.STOPPING and bool(ledger.ranks)
+    return f"; attempt {ledger.attempt} has ended, its charge is decided then" if over else ""
 
 
 def _live(scene: Scene, ledger: Ledger) -> tuple[Reason | Ending, str]:
@@ -35,11 +55,9 @@ def _live(scene: Scene, ledger: Ledger) -> tuple[Reason | Ending, str]:
 def _waiting(scene: Scene, ledger: Ledger) -> tuple[Reason | Ending, str]:
     if scene.job.refusal is not None:
         return Reason.INVALID_SPEC, scene.job.refusal
-    if scene.hindrance is not None:
-        return scene.hindrance.reason, scene.hindrance.message
     if scene.job.spec.suspend:
         return Reason.SUSPENDED, "spec.suspend is set"
-    if ledger.not_before is not None and scene.now < ledger.not_before:
+    if ledger.not_before is not None and wait_left(scene, ledger) > timedelta(0):
         at = timestamp(ledger.not_before.replace(microsecond=0))
         return Reason.BACKING_OFF, f"attempt {ledger.attempt + 1} starts at {at}{_after(ledger)}"
     about = f"attempt {ledger.attempt + 1} is about to start"

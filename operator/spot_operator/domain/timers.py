@@ -1,18 +1,19 @@
 """When to look again although nothing happened: silence, patience and waits make no events."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from spot_operator.api.names import State
-from spot_operator.domain.acting import expires_at
+from spot_operator.domain.acting import expires_in
+from spot_operator.domain.backoff import wait_left
 from spot_operator.domain.ledger import Ledger, RankRecord
-from spot_operator.domain.overstay import told_at
+from spot_operator.domain.overstay import told_in
+from spot_operator.domain.ranks import absence_left
 from spot_operator.domain.scene import Scene
-from spot_operator.domain.settling import SETTLED
+from spot_operator.domain.settling import settled_in
 from spot_operator.domain.silence import silence_ends_in
-from spot_operator.domain.start_troubles import deadline
-from spot_operator.domain.stopping import stall_deadline
+from spot_operator.domain.stopping import stall_deadline, trouble_left
 
 SOONEST: Final = timedelta(milliseconds=200)
 """A timer that just fired too early must not spin."""
@@ -22,40 +23,42 @@ BLIND: Final = timedelta(seconds=10)
 
 def wake_after(scene: Scene, ledger: Ledger) -> timedelta | None:
     """The time until the next decision may differ; None when only an event can change it."""
-    waits = [
-        *(at - scene.now for at in _instants(scene, ledger)),
-        *_silences(scene, ledger),
-    ]
-    coming = [wait for wait in waits if wait > -SETTLED]
+    waits = [*_waits(scene, ledger), *_silences(scene, ledger)]
+    coming = [wait for wait in waits if wait >= timedelta(0)]
     return max(SOONEST, min(coming)) if coming else None
 
 
-def _instants(scene: Scene, ledger: Ledger) -> Iterator[datetime]:
+def _waits(scene: Scene, ledger: Ledger) -> Iterator[timedelta]:
     if ledger.not_before is not None:
-        yield ledger.not_before
-    expiry = expires_at(scene, ledger)
+        yield wait_left(scene, ledger)
+    if scene.patience is not None:
+        yield scene.patience
+    expiry = expires_in(scene, ledger)
     if expiry is not None:
         yield expiry
     if ledger.stopping is not None:
-        yield ledger.stopping.since + SETTLED
+        yield settled_in(scene, ledger, ledger.stopping)
     for record in ledger.ranks:
         yield from _of_rank(scene, record)
     for pod in scene.present():
-        at = told_at(pod)
-        if at is not None and at > scene.now:
-            yield at
+        told = told_in(scene, pod)
+        if told is not None and told > timedelta(0):
+            yield told
 
 
-def _of_rank(scene: Scene, record: RankRecord) -> Iterator[datetime]:
+def _of_rank(scene: Scene, record: RankRecord) -> Iterator[timedelta]:
     if record.ended is not None:
         return
     if record.trouble is not None:
-        yield deadline(record.trouble)
-    if record.lost_at is not None:
-        yield record.lost_at + timedelta(seconds=record.grace) + scene.unreachable_after
+        yield trouble_left(scene, record)
+    absence = absence_left(scene, record)
+    if absence is not None:
+        yield absence
 
 
 def _silences(scene: Scene, ledger: Ledger) -> Iterator[timedelta]:
+    if not scene.snapshot.sight.fresh:
+        yield BLIND
     if ledger.state is State.FINISHED:
         return
     if ledger.state is State.WAITING and not scene.job.spec.suspend and not scene.hindrance:

@@ -24,7 +24,8 @@ def figures_due(old: Ledger, new: Ledger) -> bool:
     if old == new:
         return False
     before, now = old.progress.at, new.progress.at
-    if before is None or now is None or now - before >= FIGURES_EVERY:
+    # Another leader's clock may have dated the former one in the future.
+    if before is None or now is None or abs(now - before) >= FIGURES_EVERY:
         return True
     return old.checkpoint != new.checkpoint or old.conditions != new.conditions
 

@@ -156,10 +156,11 @@ class Actor:
                 key.name,
                 namespace=key.namespace,
                 uid=action.uid,
+                resource_version=action.resource_version,
                 propagation="Background",
             )
         except (NotFound, Conflict):
-            log.info("%s was gone already", key)
+            log.info("%s is gone, or is not what it was: its news is waited for", key)
 
     async def _create(self, job: JobView, pod: Json) -> None:
         try:

@@ -14,7 +14,7 @@ from spot_operator.control.store import Change
 __all__ = ["REMEMBERED_SECONDS", "LeaseAges"]
 
 REMEMBERED_SECONDS: Final = 600.0
-"""How far back renewals are known: the longest time over which leases are compared."""
+"""How far back renewals are known at least: the longest time over which leases are compared."""
 
 
 class LeaseAges:
@@ -24,6 +24,11 @@ class LeaseAges:
         self._clock = clock
         self._seen: dict[str, deque[float]] = {}
         self._renewed: dict[str, str | None] = {}
+        self._remembered = REMEMBERED_SECONDS
+
+    def compare_over(self, seconds: float) -> None:
+        """Remember for as long as leases are to be compared, from now on."""
+        self._remembered = max(REMEMBERED_SECONDS, seconds)
 
     def hear(self, change: Change) -> None:
         """Listener of the lease informer."""
@@ -53,7 +58,7 @@ class LeaseAges:
         seen = self._seen.setdefault(name, deque())
         seen.append(now)
         # The newest is kept however old: it is the one that tells the age.
-        while len(seen) > 1 and seen[0] < now - REMEMBERED_SECONDS:
+        while len(seen) > 1 and seen[0] < now - self._remembered:
             seen.popleft()
         self._renewed[name] = renewed
 

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from spot_operator.api.events import Event
+from spot_operator.api.names import FINALIZER
 from spot_operator.control.client import Client
 from spot_operator.control.clock import Clock
 from spot_operator.control.errors import ApiError, NotFound, NotLeader, Unavailable
@@ -20,6 +22,7 @@ from spot_operator.domain.actions import Note, Plan
 from spot_operator.domain.ledger import Ledger
 from spot_operator.domain.plan import plan
 from spot_operator.domain.snapshot import JobKey, JobView, Snapshot
+from spot_operator.domain.text import CONDITION_MESSAGE, shorten
 from spot_operator.observability.ledger_metrics import count
 from spot_operator.observability.metrics import Metrics
 from spot_operator.reconcile.act import Actor, NameTaken
@@ -34,6 +37,12 @@ log = logging.getLogger(__name__)
 
 WORKERS: Final = 8
 """Passes wait for the API server most of their time; the planning itself takes turns."""
+
+UNREADABLE: Final = (
+    "the status of this job cannot be read, so nothing is done for it: upgrade the operator to the "
+    "version that wrote it. Do not remove the status: it holds the number of the attempt. If the "
+    f"job is being deleted, take the finalizer {FINALIZER} off to let it go; its checkpoints stay"
+)
 
 
 @dataclass(slots=True)
@@ -84,6 +93,8 @@ class Reconciler:
                 self.queue.add_after(key, wait)
 
     def _failed(self, key: JobKey, error: Exception) -> None:
+        if isinstance(error, UnreadableStatus):
+            self._tell_unreadable(key, error)
         self.metrics.passes_failed.labels(type(error).__name__).inc()
         wait = self.queue.retry(key)
         expected = isinstance(error, ApiError | UnreadableStatus)
@@ -96,6 +107,13 @@ class Reconciler:
             wait,
             exc_info=None if expected else error,
         )
+
+    def _tell_unreadable(self, key: JobKey, error: UnreadableStatus) -> None:
+        """By an Event: a condition would be a part of the very status."""
+        job = self.observer.job(key)
+        if job is not None:
+            text = shorten(f"{UNREADABLE}: {error}", CONDITION_MESSAGE)
+            self.tell(job, Note("Warning", Event.UNREADABLE_STATUS, text))
 
     async def reconcile(self, key: JobKey) -> float | None:
         """One pass; returns the seconds until the next even if nothing happens, None for none.

@@ -2,25 +2,30 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 
 from spot_operator.control.clock import Clock, Entropy
 from spot_operator.control.informer import Informer
+from spot_operator.domain.elapsed import demoted, signs
 from spot_operator.domain.ledger import Ledger
+from spot_operator.domain.policy_choice import choose_policy, demoted_from
 from spot_operator.domain.snapshot import (
     JobKey,
+    JobView,
     NodeView,
     PodView,
     PolicyView,
     ReportView,
     Sight,
+    Sign,
     Snapshot,
 )
 from spot_operator.domain.status import ledger_of
 from spot_operator.reconcile.caches import Caches
 from spot_operator.reconcile.findings import Findings
+from spot_operator.reconcile.first_sights import FirstSights
 from spot_operator.reconcile.lease_ages import LeaseAges
 from spot_operator.reconcile.parsed import Parsed
 from spot_operator.reconcile.pod_view import pod_view
@@ -31,6 +36,10 @@ from spot_operator.reports.book import ReportBook
 __all__ = ["Observer", "UnreadableStatus"]
 
 Json = dict[str, Any]
+
+
+WITNESSED: Final = 2
+"""A silent node is judged soon after `unreachable.after`; its witnesses were seen before that."""
 
 
 class UnreadableStatus(Exception):  # noqa: N818 - a state of the object, not of the program
@@ -50,9 +59,16 @@ class Observer:
     entropy: Entropy
     leading_since: float | None = None
     _views: "_Views" = field(init=False)
+    _sights: FirstSights = field(init=False)
 
     def __post_init__(self) -> None:
         self._views = _Views(self.caches)
+        self._sights = FirstSights(self.clock)
+
+    def job(self, key: JobKey) -> JobView | None:
+        """The job alone, whatever its status says; None: it is gone."""
+        job = self.caches.jobs.named(key.name, key.namespace)
+        return None if job is None else self._views.jobs.of(job)
 
     def observe(self, key: JobKey) -> Snapshot:
         """The job and all that bears on it, now. To be used before the caches move on.
@@ -61,16 +77,20 @@ class Observer:
             UnreadableStatus: somebody else wrote the job's status.
         """
         job = self.caches.jobs.named(key.name, key.namespace)
+        view = None if job is None else self._views.jobs.of(job)
+        ledger = Ledger() if job is None else self._ledger(job)
+        policies = tuple(self._policies())
+        self.leases.compare_over(WITNESSED * _longest_silence(policies))
         everything = tuple(self._pods(key))
         pods = tuple(pod for pod in everything if pod.purge is None)
         finding = self.findings.about(key)
         return Snapshot(
             key=key,
             now=self.clock.now(),
-            job=None if job is None else self._views.jobs.of(job),
-            ledger=Ledger() if job is None else self._ledger(job),
+            job=view,
+            ledger=ledger,
             sight=self._sight(),
-            policies=tuple(self._policies()),
+            policies=policies,
             pods=pods,
             purges=tuple(pod for pod in everything if pod.purge is not None),
             foreign=frozenset(finding.foreign),
@@ -80,7 +100,24 @@ class Observer:
             refusal=finding.refusal,
             draw=self.entropy.uniform(0.0, 1.0),
             namespace_terminating=finding.namespace_terminating,
+            seen=self._seen(key, view, ledger, (policies, everything)),
         )
+
+    def _seen(
+        self,
+        key: JobKey,
+        job: JobView | None,
+        ledger: Ledger,
+        around: tuple[tuple[PolicyView, ...], tuple[PodView, ...]],
+    ) -> Mapping[Sign, float]:
+        """For how long this leader has seen what lasts."""
+        if job is None:
+            self._sights.forget(key)
+            return {}
+        policies, pods = around
+        former = demoted_from(job, ledger, choose_policy(job, policies))
+        gone = () if former is None else (demoted(former),)
+        return self._sights.ages(key, job.uid, (*signs(ledger, pods), *gone))
 
     def _ledger(self, job: Json) -> Ledger:
         try:
@@ -96,9 +133,7 @@ class Observer:
 
     def _policies(self) -> Iterator[PolicyView]:
         for policy in self.caches.policies.items():
-            view = self._views.policies.of(policy)
-            if view is not None:
-                yield view
+            yield self._views.policies.of(policy)
 
     def _sight(self) -> Sight:
         since = self.leading_since
@@ -123,7 +158,7 @@ class _Views:
     def __init__(self, caches: Caches) -> None:
         self.jobs = Parsed(caches.jobs, job_view)
         self.ledgers = Parsed(caches.jobs, lambda job: ledger_of(job.get("status")))
-        self.policies = Parsed(caches.policies, _policy_or_none)
+        self.policies = Parsed(caches.policies, policy_view)
         self.pods = Parsed(caches.pods, pod_view)
         self.nodes = Parsed(caches.nodes, node_view)
 
@@ -149,12 +184,9 @@ class _Nodes(Mapping[str, NodeView]):
         return len(self._nodes.store)
 
 
-def _policy_or_none(policy: Json) -> PolicyView | None:
-    # One stored under other rules is as good as absent: jobs that need it say so.
-    try:
-        return policy_view(policy)
-    except ValidationError:
-        return None
+def _longest_silence(policies: tuple[PolicyView, ...]) -> float:
+    longest = (one.spec.unreachable.after.total_seconds() for one in policies)
+    return max(longest, default=0.0)
 
 
 def _bound(pod: Json) -> bool:

@@ -9,8 +9,10 @@ from datetime import datetime
 from typing import Any, Final, get_args
 
 from spot_operator.api import names
+from spot_operator.api.template_rules import MAX_GRACE_SECONDS
 from spot_operator.domain.ledger import NodeIdentity, Notice
 from spot_operator.domain.snapshot import ConditionView, ContainerView, PodView
+from spot_operator.domain.timestamps import clipped
 
 __all__ = ["condition_views", "moment", "pod_view"]
 
@@ -71,8 +73,9 @@ def condition_views(status: Mapping[str, Any]) -> tuple[ConditionView, ...]:
 
 
 def moment(text: str | None) -> datetime | None:
-    """A Kubernetes time; None for none."""
-    return datetime.fromisoformat(text) if text else None
+    """A Kubernetes time; None for none. Raises ValueError for what is none."""
+    at = datetime.fromisoformat(text) if text else None
+    return at if at is None or at.tzinfo is None else clipped(at)
 
 
 def _containers(pod: Json) -> Iterator[ContainerView]:
@@ -128,7 +131,10 @@ def _grace(meta: Mapping[str, Any], spec: Mapping[str, Any]) -> int:
     grace = meta.get("deletionGracePeriodSeconds")
     if grace is None:
         grace = spec.get("terminationGracePeriodSeconds")
-    return DEFAULT_GRACE if grace is None else int(grace)
+    # A negative one counts as 1, as the kubelet has it; one beyond the bound was stored before it.
+    return (
+        DEFAULT_GRACE if grace is None else min(int(grace) if grace >= 0 else 1, MAX_GRACE_SECONDS)
+    )
 
 
 def _number(label: str | None) -> int:

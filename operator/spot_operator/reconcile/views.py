@@ -1,36 +1,30 @@
 """Jobs, policies and nodes of the cache as decisions see them."""
 
-from typing import Any, Final
+from typing import Any
 
 from pydantic import ValidationError
 
-from spot_operator.api.job import JobSpec
+from spot_operator.api.names import FINALIZER
 from spot_operator.api.policy import PolicySpec
 from spot_operator.api.validation import problems, refusal, unreadable
 from spot_operator.domain.snapshot import JobView, NodeView, PolicyView, TaintView
+from spot_operator.reconcile.lenient import read_claims, read_spec, unread
 from spot_operator.reconcile.pod_view import condition_views, moment
 
 __all__ = ["job_view", "node_view", "policy_view"]
 
 Json = dict[str, Any]
 
-_UNREADABLE: Final = JobSpec.model_validate(
-    {"template": {}, "checkpoint": {"store": {"s3": {"bucket": "unreadable"}}}}
-)
-"""Stands in for a spec that was stored under other rules; the job gets no pods from it."""
-
 
 def job_view(job: Json) -> JobView:
     """The view of a job; what keeps its spec from running stands in `refusal`."""
     meta = job["metadata"]
-    try:
-        spec = JobSpec.model_validate(job.get("spec") or {})
-        found = problems(spec)
-    except ValidationError as error:
-        spec, found = _UNREADABLE, unreadable(error)
+    spec, lost = read_spec(job.get("spec") or {})
     created = moment(meta["creationTimestamp"])
     if created is None:
         raise ValueError(f"{meta['namespace']}/{meta['name']} has no creationTimestamp")
+    deleting, finalizers = "deletionTimestamp" in meta, tuple(meta.get("finalizers") or ())
+    going = deleting and FINALIZER in finalizers
     return JobView(
         uid=meta["uid"],
         name=meta["name"],
@@ -39,17 +33,21 @@ def job_view(job: Json) -> JobView:
         resource_version=meta["resourceVersion"],
         spec=spec,
         created_at=created,
-        deleting="deletionTimestamp" in meta,
-        finalizers=tuple(meta.get("finalizers") or ()),
-        refusal=refusal(found),
+        deleting=deleting,
+        finalizers=finalizers,
+        refusal=unread(lost, going=going) if lost else refusal(problems(spec)),
+        unreadable=tuple(one.path for one in lost),
     )
 
 
 def policy_view(policy: Json) -> PolicyView:
-    """The view of a policy. Raises ValidationError for one stored under other rules."""
-    return PolicyView(
-        name=policy["metadata"]["name"], spec=PolicySpec.model_validate(policy.get("spec") or {})
-    )
+    """The view of a policy; of one stored under other rules only whom it claims."""
+    name, raw = policy["metadata"]["name"], policy.get("spec") or {}
+    try:
+        return PolicyView(name, PolicySpec.model_validate(raw))
+    except ValidationError as error:
+        claims, why = read_claims(raw), refusal(unreadable(error))
+        return PolicyView(name, claims, unreadable=why or "its spec")
 
 
 def node_view(node: Json) -> NodeView:

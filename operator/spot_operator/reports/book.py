@@ -17,6 +17,10 @@ __all__ = ["MAX_PODS", "ReportBook"]
 
 MAX_PODS: Final = 20_000
 """About 2 KiB each: 40 MiB."""
+LATE: Final = 2
+"""Reports of one run that may come out of order."""
+RUNS_KEPT: Final = 8
+"""Former runs remembered of a pod: reports that are so late are not on the way any more."""
 
 
 @dataclass(slots=True)
@@ -27,6 +31,23 @@ class _Entry:
     """When the step, the state or the announced silence was seen to change."""
     committed: float
     """When the commit, the state or the announced silence was."""
+    former: tuple[str, ...] = ()
+    """Runs of the sidecar that are over: what still comes from one is late."""
+
+    def precedes(self, report: Report) -> bool:
+        """Whether `report` is newer than this one."""
+        mine, its = _run(self.report), _run(report)
+        if its != mine:
+            return its not in self.former
+        if report.sequence > self.report.sequence:
+            return True
+        # An older sidecar remembers its start, and counts anew: one report at most is on the way.
+        return not report.run and report.sequence + LATE < self.report.sequence
+
+    def former_runs(self, report: Report) -> tuple[str, ...]:
+        """What `former` is once `report` is the newest."""
+        mine = _run(self.report)
+        return self.former if _run(report) == mine else (*self.former, mine)[-RUNS_KEPT:]
 
 
 class ReportBook:
@@ -41,11 +62,11 @@ class ReportBook:
     def put(self, report: Report) -> bool:
         """Keep a report unless a newer one of its pod is known; says whether it was kept.
 
-        A sidecar that restarts counts again from the start, so its start time comes first.
+        Newer by its number, never by a clock: a node's may be put back.
         """
         now = self._clock.monotonic()
         known = self._entries.get(report.pod_uid)
-        if known is not None and _order(report) <= _order(known.report):
+        if known is not None and not known.precedes(report):
             return False
         self._entries[report.pod_uid] = _Entry(
             report,
@@ -54,6 +75,7 @@ class ReportBook:
             committed=known.committed
             if known and _saving(known.report) == _saving(report)
             else now,
+            former=() if known is None else known.former_runs(report),
         )
         self._entries.move_to_end(report.pod_uid)
         self._note_preemption(report)
@@ -111,5 +133,6 @@ def _saving(report: Report) -> tuple[object, ...]:
     return report.commit.id if report.commit is not None else None, *_phase(report)
 
 
-def _order(report: Report) -> tuple[float, int]:
-    return report.started_at.timestamp(), report.sequence
+def _run(report: Report) -> str:
+    """One life of the sidecar; by its start, where it does not name it."""
+    return report.run or report.started_at.isoformat()

@@ -9,6 +9,8 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from spot_operator.domain.timestamps import clipped
+
 __all__ = ["MAX_REPORT_BYTES", "VERSION", "Report", "ReportedEvent", "ReportedNotice"]
 
 VERSION: Final = 1
@@ -24,6 +26,7 @@ Name = Annotated[str, Field(min_length=1, max_length=253)]
 Text = Annotated[str, _at_most(1024)]
 Short = Annotated[str, _at_most(128)]
 Count = Annotated[int, Field(ge=0, lt=2**63)]
+Moment = Annotated[AwareDatetime, AfterValidator(clipped)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -45,7 +48,9 @@ class Trainer(_Part):
     step: Count
     samples: Count = 0
     epoch: Count = 0
-    last_step_at: AwareDatetime | None = None
+    last_step_at: Moment | None = None
+    stepping_seconds: Seconds | None = None
+    """Since the attempt's own first step; older sidecars do not say."""
     busy: Short | None = None
 
 
@@ -65,7 +70,7 @@ class Resume(_Part):
     decision: Literal["fresh", "checkpoint", "completed", "stop"]
     source: Source | None = Field(default=None, alias="from")
     seconds: Seconds = 0.0
-    at: AwareDatetime
+    at: Moment
 
 
 class Commit(_Part):
@@ -75,7 +80,7 @@ class Commit(_Part):
     step: Count
     id: Name
     bytes: Count
-    committed_at: AwareDatetime
+    committed_at: Moment
     write_seconds: Seconds
     stall_seconds: Seconds = 0.0
     reason: Short = ""
@@ -129,11 +134,11 @@ class ReportedNotice(_Part):
     """A warning with a deadline, as the sidecar heard it."""
 
     kind: Literal["Preempt", "Rebalance", "Maintenance", "PodDeletion"]
-    deadline: AwareDatetime | None
+    deadline: Moment | None
     source: Short
-    observed_at: AwareDatetime
+    observed_at: Moment
     raw: Text = ""
-    told_at: AwareDatetime | None = None
+    told_at: Moment | None = None
 
 
 class ReportedWord(_Part):
@@ -141,7 +146,7 @@ class ReportedWord(_Part):
 
     word: Short
     reason: Text = ""
-    at: AwareDatetime
+    at: Moment
 
 
 class ReportedProblem(_Part):
@@ -149,7 +154,7 @@ class ReportedProblem(_Part):
 
     kind: Short
     message: Text
-    since: AwareDatetime
+    since: Moment
 
 
 class Quarantined(_Part):
@@ -165,7 +170,7 @@ class ReportedEvent(_Part):
     type: Literal["Normal", "Warning"]
     reason: Annotated[str, Field(pattern=r"^[A-Z][A-Za-z0-9]{0,127}$")]
     message: Text
-    at: AwareDatetime
+    at: Moment
 
 
 class SourceHealth(_Part):
@@ -186,8 +191,10 @@ class Report(_Part):
     rank: Annotated[int, Field(ge=0, lt=2**31)]
     pod: Name
     pod_uid: Name = Field(alias="podUID")
+    run: Annotated[str, Field(max_length=64)] = ""
+    """One life of the sidecar's process, in which `sequence` grows; older ones do not say."""
     sequence: Count
-    started_at: AwareDatetime
+    started_at: Moment
     state: Literal["Waiting", "Restoring", "Training", "Draining", "Ended"]
     trainer: Trainer
     resume: Resume | None = None

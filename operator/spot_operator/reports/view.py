@@ -33,6 +33,7 @@ def view_of(report: Report, *, age: float, step_age: float, commit_age: float = 
         step=trainer.step,
         samples=trainer.samples,
         epoch=trainer.epoch,
+        stepping=trainer.stepping_seconds,
         busy=trainer.busy,
         resume=None if report.resume is None else _resume(report.resume),
         commit=None if report.commit is None else _commit(report.commit),

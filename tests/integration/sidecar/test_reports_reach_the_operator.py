@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 
 from kit.operator_fake import make_authority
 from kit.sidecar import PodFolder, a_pod
+from spot_operator.reports.book import ReportBook
+from spot_operator.reports.schema import Report
 from spot_sidecar.clock import SystemClock
+from spot_sidecar.recollection import recall, remember
 from spot_sidecar.reports.client import Reporter
 from spot_sidecar.standing import Standing
 
@@ -140,3 +144,22 @@ async def test_an_operator_that_comes_back_is_found_again(tmp_path: Path) -> Non
             pod.operator.answers.append((503, {"error": "this one does not lead"}))
             assert not await reporter.send()
             assert await reporter.send()
+
+
+async def test_a_restarted_sidecar_is_heard_whatever_its_clock_says(tmp_path: Path) -> None:
+    book, bodies = ReportBook(SystemClock()), []
+    with a_pod(tmp_path) as pod:
+        assert pod.operator is not None
+        async with a_reporter(pod) as (first, standing):
+            for _ in range(5):
+                assert await first.send()
+            memory = remember(standing)
+        async with a_reporter(pod) as (second, again):
+            recall(again, memory)
+            assert await second.send()
+            again.started_at -= timedelta(days=1)
+            assert await second.send()
+        bodies = pod.operator.reports
+    kept = [book.put(Report.model_validate(body)) for body in bodies]
+    assert kept == [True] * 7
+    assert not book.put(Report.model_validate(bodies[0]))

@@ -65,7 +65,7 @@ JOBS: Final[tuple[Changes, ...]] = (
     *_each(f"{_POD}.shareProcessNamespace", False),
     *_each(f"{_POD}.hostNetwork", False),
     *_each(f"{_POD}.os", {"name": "linux"}),
-    *_each(f"{_POD}.terminationGracePeriodSeconds", 10, 3600),
+    *_each(f"{_POD}.terminationGracePeriodSeconds", 10, 3600, 86_400),
     *_each(f"{_POD}.nodeSelector", {"zone": "a"}),
     *_each(f"{_POD}.priorityClassName", "batch-high"),
     *_each(f"{_POD}.containers", [{"name": "any-name", "image": "a"}]),

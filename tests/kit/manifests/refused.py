@@ -221,7 +221,7 @@ JOBS: Final[tuple[Refused, ...]] = (
     Refused("Linux only", f"{POD}.os", {"name": "windows"}, "write linux"),
     *(
         Refused("time to save", f"{POD}.terminationGracePeriodSeconds", value, "10 seconds or more")
-        for value in (0, 9)
+        for value in (-1, 0, 9, 86_401, 999_999_999_999)
     ),
     Refused(
         "one trainer",

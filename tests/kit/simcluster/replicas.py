@@ -29,6 +29,8 @@ class Replica:
         self.on_start: Callable[[Replica], None] = lambda _: None
         """Called with each new process, before it runs."""
         self.wanted = True
+        self.skew = 0.0
+        """Seconds by which the wall clock of its next process is wrong."""
         self._name = f"operator-{number}"
         self._server = server
         self._clock = clock
@@ -42,7 +44,8 @@ class Replica:
         while True:
             while not self.wanted:
                 await self._clock.sleep(RESTART_SECONDS)
-            self.process = Process(f"{self._name}.{next(self._lives)}", self._server)
+            name = f"{self._name}.{next(self._lives)}"
+            self.process = Process(name, self._server, skew=self.skew)
             self.on_start(self)
             self.operator = Operator(
                 self.process.client, self.process.clock, self.process.entropy, self._settings()
@@ -57,6 +60,10 @@ class Replica:
         """SIGTERM: its program is cancelled, and may still speak."""
         assert self.life is not None
         self.life.cancel()
+
+    def set_clock(self, skew: float) -> None:
+        """Put the wall clock of its machine wrong by `skew` seconds, from now on."""
+        self.skew = self.process.clock.skew = skew
 
     def leads(self) -> bool:
         """Whether it does now."""

@@ -227,7 +227,7 @@ def test_the_breaker_waits_for_the_choice_that_may_prove_progress() -> None:
     expect_ending(over, "NoProgress")
     verdict = the_condition(over, Condition.SUCCEEDED)
     assert (verdict.status, verdict.reason) == ("False", "NoProgress")
-    assert "allows 1" in verdict.message
+    assert "allowed 1" in verdict.message
 
 
 def test_two_failures_from_one_checkpoint_make_it_suspect_and_two_suspects_end_the_job() -> None:

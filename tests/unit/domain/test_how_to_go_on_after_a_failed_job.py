@@ -127,7 +127,7 @@ def test_the_advice_is_whole_however_long_the_evidence_is() -> None:
 
 def test_attempts_without_progress_end_with_the_lineage_as_well() -> None:
     seen = at_work(report=SAVED, policies=(a_default_policy(maxAttemptsWithoutProgress=1),))
-    budgets = replace(seen.ledger.budgets, without_progress=9)
+    budgets = replace(seen.ledger.budgets, without_progress=9, progress_limit=1)
     tripped = persisted(replace(seen, ledger=replace(seen.ledger, budgets=budgets)))
     verdict = the_condition(exit_of(143)(tripped), Condition.SUCCEEDED)
     assert verdict.reason == "NoProgress"

@@ -1,7 +1,7 @@
 """Pods that do not come up: told at once, given up when patience ends, and by which cause."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 from kit.builders import (
@@ -29,10 +29,10 @@ from spot_operator.domain.ledger import Charge, Trouble
 from spot_operator.domain.snapshot import ContainerView, PodView, Snapshot
 from spot_operator.domain.start_troubles import (
     ELSEWHERE_PATIENCE,
+    MOUNTS_PATIENCE,
     PLATFORM_PATIENCE,
     SIDECAR_RESTARTS,
     ending_by,
-    overdue,
     told_as,
     trouble_of,
 )
@@ -72,8 +72,6 @@ def test_what_the_template_is_to_blame_for_ends_the_first_attempt(
     assert (trouble.family, trouble.reason, trouble.patience) == (family, reason, patience)
     assert "container trainer" in trouble.message
     assert ending_by(trouble, started=False) is Ending.START_FAILED
-    assert overdue(trouble, after(patience))
-    assert not patience or not overdue(trouble, after(patience - 1))
 
 
 @pytest.mark.parametrize(
@@ -197,13 +195,16 @@ def test_a_sidecar_that_runs_again_is_no_trouble() -> None:
 
 def test_a_sidecar_that_comes_and_goes_has_its_time_too() -> None:
     trouble = found(replace(STUCK, sidecar=crashing(SIDECAR_RESTARTS)), None, NOW)
-    assert overdue(trouble, NOW)
+    assert trouble.patience == 0
 
 
 def test_mounts_that_never_come_are_a_trouble_after_half_an_hour() -> None:
     stuck = waiting(STUCK, "ContainerCreating")
-    assert trouble_of(stuck, None, after(1799)) is None
-    assert overdue(found(stuck, None, after(1800)), after(1800))
+    short = MOUNTS_PATIENCE - timedelta(seconds=1)
+    assert trouble_of(stuck, None, NOW, placed_for=short) is None
+    trouble = trouble_of(stuck, None, NOW, placed_for=MOUNTS_PATIENCE)
+    assert trouble is not None
+    assert (trouble.family, trouble.patience) == ("Mounts", 0)
 
 
 def begun(pod: PodView) -> Snapshot:

@@ -147,7 +147,7 @@ def test_a_finished_job_expires() -> None:
     over = finished(ttlSecondsAfterFinished=60)
     rest = expect_rest(later(over, 59))
     assert rest.wake_after == timedelta(seconds=1)
-    assert expect_actions(later(over, 60)) == (DeleteJob("uid-of-digits"),)
+    assert expect_actions(later(over, 60)) == (DeleteJob("uid-of-digits", "7"),)
     expect_rest(later(finished(), 999_999))
 
 

@@ -254,10 +254,11 @@ def test_news_that_never_comes_is_waited_for_a_minute_at_most() -> None:
 
 def test_the_job_is_deleted_only_if_it_is_the_one_meant() -> None:
     async def play(rig: Rig) -> None:
-        await rig.act(DeleteJob("another uid"))
+        await rig.act(DeleteJob("another uid", rig.job.resource_version))
+        await rig.act(DeleteJob(rig.job.uid, "0"))
         assert len(rig.server.objects(JOBS)) == 1
-        await rig.act(DeleteJob(rig.job.uid))
-        await rig.act(DeleteJob(rig.job.uid))
+        await rig.act(DeleteJob(rig.job.uid, rig.job.resource_version))
+        await rig.act(DeleteJob(rig.job.uid, rig.job.resource_version))
         assert rig.server.objects(JOBS) == []
 
     in_a_rig(play)

@@ -12,7 +12,7 @@ from kit.simcluster.replicas import Replica
 from kit.simcluster.world import World
 from spot_operator.app import Operator
 from spot_operator.control.errors import Unavailable
-from spot_operator.control.resource import NODES, PODS
+from spot_operator.control.resource import EVENTS, NODES, PODS
 from spot_operator.domain.plan import plan
 from spot_operator.domain.snapshot import JobKey, Snapshot
 from spot_operator.reconcile import loop
@@ -145,6 +145,11 @@ def test_a_status_that_somebody_else_wrote_is_not_acted_on() -> None:
         await world.clock.sleep(60)
         assert world.status()["state"] == "Dancing"
         assert list(world.pods_seen) == ["digits-1-0"]
+        failures = the_operator(world).metrics.passes_failed.labels("UnreadableStatus")
+        assert failures._value.get() > 0
+        told = [one for one in world.server.objects(EVENTS) if one["reason"] == "UnreadableStatus"]
+        assert len(told) == 1
+        assert "Do not remove the status" in told[0]["note"]
         world.server.replace_status(JOBS, {**world.job(), "status": job["status"]})
         await world.until_finished()
         assert world.condition("Succeeded")["reason"] == "Completed"
@@ -233,6 +238,7 @@ def test_nothing_is_kept_of_jobs_that_are_gone() -> None:
         assert observer.tombstones._by_job == {}
         assert observer.findings._known == {}
         assert operator._reconciler.actor.expecting._expectations._open == {}
+        assert observer._sights._known == {}
         assert observer._views.jobs._known == {}
         assert observer._views.pods._known == {}
 

@@ -1,7 +1,7 @@
 """What a report may say, and how it looks to decisions."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -151,3 +151,13 @@ EVENT = {"type": "Normal", "reason": "Saved", "message": "m", "at": "2026-01-01T
 def test_nonsense_is_refused(fields: Json) -> None:
     with pytest.raises(ValidationError):
         a_report(**fields)
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_instants_beyond_all_reckoning_are_clipped(at: str) -> None:
+    notice = {"kind": "Preempt", "deadline": at, "source": "imds", "observedAt": at}
+    read = Report.model_validate(a_report_body(notice=notice, startedAt=at)).notice
+    assert read is not None
+    assert read.deadline is not None
+    for one in (read.observed_at, read.deadline):
+        assert one.astimezone(UTC) - timedelta(days=1) < one + timedelta(days=1)

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
+import pytest
 from kit.clock import FakeClock, in_fake_time
 from kit.reports import a_notice, a_report
 from spot_operator.reports.book import ReportBook
@@ -96,6 +97,50 @@ def test_a_restarted_sidecar_counts_from_the_start_and_is_believed() -> None:
         book.put(a_report(sequence=50))
         assert book.put(a_report(sequence=1, startedAt="2026-01-01T00:09:00Z", state="Waiting"))
         assert not book.put(a_report(sequence=51))
+
+    in_fake_time(scenario)
+
+
+T0, T1 = "2026-01-01T00:09:00Z", "2026-01-01T00:00:00Z"
+"""Starts by the node's clock; it was put back between them."""
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kept"),
+    [
+        pytest.param(
+            ("a", 50, T0), ("b", 1, T1), True, id="restarted after the clock was put back"
+        ),
+        pytest.param(("a", 50, T0), ("b", 1, T0), True, id="restarted, its start remembered"),
+        pytest.param(("a", 50, T0), ("a", 51, T1), True, id="put back amid a run"),
+        pytest.param(("a", 50, T0), ("a", 50, T0), False, id="the same again"),
+        pytest.param(("a", 50, T0), ("a", 49, T0), False, id="the one before, late"),
+        pytest.param(("a", 50, T0), ("a", 1, T0), False, id="the first, late"),
+        pytest.param(("", 50, T0), ("", 1, T1), True, id="older: restarted, clock put back"),
+        pytest.param(("", 50, T0), ("", 1, T0), True, id="older: restarted, its start remembered"),
+        pytest.param(("", 50, T0), ("", 49, T0), False, id="older: the one before, late"),
+        pytest.param(("", 50, T0), ("b", 1, T1), True, id="another sidecar image by now"),
+    ],
+)
+def test_reports_are_ordered_by_their_number(
+    first: tuple[str, int, str], second: tuple[str, int, str], kept: bool
+) -> None:
+    async def scenario(clock: FakeClock) -> None:
+        book = ReportBook(clock)
+        for (run, number, began), new in ((first, True), (second, kept)):
+            named = {"run": run} if run else {}
+            assert book.put(a_report(sequence=number, startedAt=began, **named)) is new
+
+    in_fake_time(scenario)
+
+
+def test_what_comes_late_from_a_run_that_is_over_is_refused() -> None:
+    async def scenario(clock: FakeClock) -> None:
+        book = ReportBook(clock)
+        assert book.put(a_report(run="a", sequence=7))
+        assert book.put(a_report(run="b", sequence=1))
+        assert not book.put(a_report(run="a", sequence=8))
+        assert book.put(a_report(run="b", sequence=2))
 
     in_fake_time(scenario)
 

@@ -106,3 +106,41 @@ def test_looks_account_for_all_the_time_between_them(tmp_path: Path) -> None:
     )
     assert standing.replayed_steps == 2
     assert standing.trainer.step == 8
+
+
+@pytest.mark.parametrize(
+    ("begun_at", "steps", "stepping"),
+    [
+        (0, (0, 0, 0), None),
+        (0, (0, 3, 6), 10.0),
+        (100, (100, 100, 100), None),
+        (100, (100, 101, 140), 10.0),
+        (100, (100, 100, 101), 0.0),
+        (100, (20, 40, 60), None),
+    ],
+)
+def test_own_steps_are_counted_from_the_first_beyond_the_checkpoint(
+    tmp_path: Path, begun_at: int, steps: tuple[int, int, int], stepping: float | None
+) -> None:
+    async def scenario(clock: FakeClock) -> Standing:
+        paths, standing = Paths(shared=tmp_path), Standing(clock, 2, clock.now())
+        watch = Watch(
+            standing,
+            paths,
+            high_water=0,
+            phase=lambda: Phase.TRAINING,
+            processes=lambda: (0,),
+            works=lambda _: None,
+        )
+        watch.begins_at(begun_at)
+        writer = ProgressWriter(paths.progress(0))
+        for step in steps:
+            await clock.sleep(10)
+            writer.write(Progress(step, 0, 0, 1.0, 0.0))
+            watch.look()
+        writer.close()
+        return standing
+
+    standing = in_fake_time(scenario)
+    assert standing.trainer.stepping_seconds == stepping
+    assert standing.trainer.to_json().get("steppingSeconds") == stepping

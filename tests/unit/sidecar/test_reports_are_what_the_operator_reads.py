@@ -24,7 +24,7 @@ from spot_sidecar.interval import costs
 from spot_sidecar.interval.pacing import Pacing
 from spot_sidecar.notices.imds import Health
 from spot_sidecar.notices.notice import Kind, Notice
-from spot_sidecar.reports.report import build_report
+from spot_sidecar.reports.report import Turn, build_report
 from spot_sidecar.seconds import Seconds
 from spot_sidecar.standing import CommitSeen, Origin, Resumed, Standing
 
@@ -36,7 +36,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def as_read(standing: Standing, settings: Settings) -> Report:
-    body = json.dumps(build_report(standing, settings.config, settings.pod, 5))
+    body = json.dumps(build_report(standing, settings.config, settings.pod, Turn("run-1", 5)))
     assert len(body) < MAX_REPORT_BYTES
     return Report.model_validate_json(body)
 

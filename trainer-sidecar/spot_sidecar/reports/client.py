@@ -6,14 +6,16 @@ again. Events wait until a report that carried them was acknowledged.
 
 import json
 import logging
+import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
 
 from spot_sidecar.config import Config, Pod
 from spot_sidecar.pulse import Pulse
-from spot_sidecar.reports.report import build_report
+from spot_sidecar.reports.report import Turn, build_report
 from spot_sidecar.reports.trust import BundleError, trust_only
 from spot_sidecar.standing import Event, Standing, Word
 
@@ -52,7 +54,7 @@ class Reporter:
         self._session: aiohttp.ClientSession | None = None
         self._bundle: str | None = None
         self._stale = False
-        self._sequence = 0
+        self._turn = Turn(secrets.token_hex(8), 0)
         self._failures = 0
         self._outcome = ""
         self._heard: Word | None = None
@@ -103,9 +105,9 @@ class Reporter:
 
     async def _post(self) -> tuple[str, bool]:
         """What happened, in words, and whether the report was acknowledged."""
-        self._sequence += 1
+        self._turn = replace(self._turn, number=self._turn.number + 1)
         standing = self._standing
-        report = build_report(standing, self._config, self._pod, self._sequence)
+        report = build_report(standing, self._config, self._pod, self._turn)
         word, events = standing.word, list(standing.events)
         session = await self._connection()
         url = f"{self._config.reports.url.rstrip('/')}/v1/reports"

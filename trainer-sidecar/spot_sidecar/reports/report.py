@@ -1,21 +1,33 @@
 """The report: one JSON document with the whole picture, so that a lost one costs nothing. Pure."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from spot_sidecar.clock import timestamp
 from spot_sidecar.config import Config, Pod
 from spot_sidecar.standing import Standing
 
-__all__ = ["build_report"]
+__all__ = ["Turn", "build_report"]
 
 VERSION = 1
 
 
-def build_report(standing: Standing, config: Config, pod: Pod, sequence: int) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Which report it is: `number` grows by one within a `run`, one life of this process.
+
+    No clock is asked: a node's may be put back.
+    """
+
+    run: str
+    number: int
+
+
+def build_report(standing: Standing, config: Config, pod: Pod, turn: Turn) -> dict[str, Any]:
     """The body of POST /v1/reports."""
     return (
         _identity(config, pod)
-        | {"sequence": sequence, "startedAt": timestamp(standing.started_at)}
+        | {"run": turn.run, "sequence": turn.number, "startedAt": timestamp(standing.started_at)}
         | _progress(standing)
         | _troubles(standing)
     )

@@ -3,6 +3,10 @@
 Shared memory is charged to whoever fills it, so the sidecar fills it (under its own limit, which
 the scheduler knows) and never beyond the staging size: too small is an answer, not a kill. An arena
 only ever grows, because the trainer has it mapped.
+
+What a killed run of this container left stays charged to the pod until its file goes. So it is
+taken over, or deleted where nobody can have it mapped, before anything is allocated: two sets are
+never charged at once.
 """
 
 import asyncio
@@ -18,6 +22,7 @@ from spot_sidecar.pulse import Pulse
 __all__ = ["ArenaSlot", "Arenas", "ArenasInUseError", "StagingTooSmallError"]
 
 NAME = re.compile(r"arena-p(\d+)-([01])")
+RESTORED = re.compile(r"restored-p(\d+)(\.part)?")
 COUNT = 2
 """One is uploaded while the trainer fills the other."""
 
@@ -56,6 +61,8 @@ class Arenas:
         self._lent: set[tuple[int, int]] = set()
         self._kept: set[tuple[int, int]] = set()
         self._restored: dict[int, int] = {}
+        self._tried: set[int] = set()
+        """Processes that have what fits; an earlier run may have been killed between two arenas."""
         self._allocating = asyncio.Lock()
         self.changes = Pulse()
         self._adopt()
@@ -69,11 +76,16 @@ class Arenas:
         """
         async with self._allocating:
             present = self._slots.get(process, ())
-            if present and present[0].bytes >= payload:
+            enough = bool(present) and min(slot.bytes for slot in present) >= payload
+            in_use = any(process == user for user, _ in self._kept)
+            if enough and (process in self._tried or len(present) == COUNT or in_use):
                 return present
-            if any(process == user for user, _ in self._kept):
+            if in_use:
                 raise ArenasInUseError("a snapshot is being uploaded; ask again for larger arenas")
-            self._slots[process] = await self._allocate(process, payload)
+            largest = max(payload, *(slot.bytes for slot in present), 0)
+            if not enough or self.room(process) >= arena.arena_bytes(largest):
+                self._slots[process] = await self._allocate(process, largest)
+            self._tried.add(process)
             return self._slots[process]
 
     def lend(self, process: int) -> int | None:
@@ -123,6 +135,11 @@ class Arenas:
         """Count `size` bytes of shared memory as taken by a restored checkpoint; 0: given back."""
         self._restored[process] = size
 
+    @property
+    def restored(self) -> tuple[int, ...]:
+        """The processes for which a restored checkpoint lies there."""
+        return tuple(process for process, size in self._restored.items() if size)
+
     def room(self, process: int) -> int:
         """Bytes of shared memory that this process's arenas may take in all."""
         others = sum(
@@ -134,12 +151,21 @@ class Arenas:
         return self._staging - others - sum(self._restored.values())
 
     def _adopt(self) -> None:
-        """Take over the arenas of an earlier run of this container: the trainer has them mapped."""
+        """Take over what an earlier run of this container left: the trainer may have it mapped."""
         found: dict[int, list[ArenaSlot]] = {}
-        for path in sorted(self._paths.shared.glob("arena-p*")):
+        for path in sorted(self._paths.shared.iterdir()):
+            size = path.stat().st_size
             if match := NAME.fullmatch(path.name):
-                slot = ArenaSlot(int(match[2]), path, path.stat().st_size - arena.PAGE)
-                found.setdefault(int(match[1]), []).append(slot)
+                slot = ArenaSlot(int(match[2]), path, size - arena.PAGE)
+                if slot.bytes > 0:
+                    found.setdefault(int(match[1]), []).append(slot)
+                else:
+                    path.unlink()  # killed before it had a page for a snapshot: nobody was told
+            elif match := RESTORED.fullmatch(path.name):
+                if match[2]:
+                    path.unlink()  # half a download
+                else:
+                    self._restored[int(match[1])] = arena.arena_bytes(size)
         self._slots = {process: tuple(slots) for process, slots in found.items()}
 
     async def _allocate(self, process: int, payload: int) -> tuple[ArenaSlot, ...]:

@@ -38,7 +38,7 @@ class Fetch:
         self._arenas = arenas
         self._paths = paths
         self._metrics = metrics
-        self._present: set[int] = set()
+        self._present = set(arenas.restored)
         self._cancel = threading.Event()
 
     async def fetch(

@@ -153,10 +153,10 @@ class Arenas:
     def _adopt(self) -> None:
         """Take over what an earlier run of this container left: the trainer may have it mapped."""
         found: dict[int, list[ArenaSlot]] = {}
+        # By their names alone: the trainer's own files come and go while this looks.
         for path in sorted(self._paths.shared.iterdir()):
-            size = path.stat().st_size
             if match := NAME.fullmatch(path.name):
-                slot = ArenaSlot(int(match[2]), path, size - arena.PAGE)
+                slot = ArenaSlot(int(match[2]), path, path.stat().st_size - arena.PAGE)
                 if slot.bytes > 0:
                     found.setdefault(int(match[1]), []).append(slot)
                 else:
@@ -165,7 +165,7 @@ class Arenas:
                 if match[2]:
                     path.unlink()  # half a download
                 else:
-                    self._restored[int(match[1])] = arena.arena_bytes(size)
+                    self._restored[int(match[1])] = arena.arena_bytes(path.stat().st_size)
         self._slots = {process: tuple(slots) for process, slots in found.items()}
 
     async def _allocate(self, process: int, payload: int) -> tuple[ArenaSlot, ...]:

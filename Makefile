@@ -60,8 +60,9 @@ fmt: env ## format and fix what can be fixed
 	$(BIN)/ruff check --fix .
 
 .PHONY: gen
-gen: env ## write the generated files (CRDs)
+gen: env ## write the generated files (CRDs, docs/endings.md)
 	$(BIN)/python hack/gen_crds.py
+	$(BIN)/python hack/gen_endings.py
 
 .PHONY: lock
 lock: env ## resolve the dependencies again into requirements/

@@ -1,0 +1,178 @@
+"""Every row of the table of what kubelets, runtimes and controllers write, as they write it.
+
+The raw status goes through the operator's own trimming and reading, and the plan decides.
+"""
+
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from endings.row import End, Row
+from endings.written import CHAPTERS, ROWS
+from gen_endings import DOCUMENT, main, rendered
+from kit.builders import (
+    NOW,
+    a_default_policy,
+    a_node,
+    a_pod,
+    a_snapshot,
+    at_work,
+    bound,
+    gone,
+    later,
+    persisted,
+)
+from spot_operator.api import names
+from spot_operator.api.names import Ending, State
+from spot_operator.domain.budgets import FAILURES, INTERRUPTIONS
+from spot_operator.domain.ledger import AttemptRecord
+from spot_operator.domain.snapshot import PodView, Sight, Snapshot
+from spot_operator.reconcile.pod_view import pod_view
+from spot_operator.reconcile.trim import trim_pod
+
+NAMES = [f"{number}: {row.written}" for number, row in enumerate(ROWS)]
+NOT_BEGUN = [(row, name) for row, name in zip(ROWS, NAMES, strict=True) if not row.begun]
+LONG = 3 * 3600
+
+
+def as_stored(row: Row, snapshot: Snapshot) -> PodView:
+    """The pod of the current attempt with the row's status, read as the operator reads it."""
+    attempt = snapshot.ledger.attempt
+    ours, bound_to = a_pod(attempt), "" if "No node" in chapter_of(row) else "node-1"
+    metadata: dict[str, Any] = {
+        "name": ours.name,
+        "namespace": "research",
+        "uid": ours.uid,
+        "creationTimestamp": NOW.isoformat(),
+        "labels": {names.LABEL_ATTEMPT: str(attempt), names.LABEL_RANK: "0"},
+        "ownerReferences": [
+            {"kind": names.JOB_KIND, "name": "digits", "uid": ours.owner_uid, "controller": True}
+        ],
+    }
+    if row.deleted:
+        metadata |= {
+            "deletionTimestamp": snapshot.now.isoformat(),
+            "deletionGracePeriodSeconds": 120,
+        }
+    spec = {
+        "containers": [{"name": "trainer"}],
+        "initContainers": [{"name": names.SIDECAR_CONTAINER}, {"name": "prepare"}],
+        "terminationGracePeriodSeconds": 120,
+        **({"nodeName": bound_to} if bound_to else {}),
+    }
+    view = pod_view(trim_pod({"metadata": metadata, "spec": spec, "status": row.status}))
+    return replace(view, node_identity=bound(ours).node_identity if bound_to else None)
+
+
+def chapter_of(row: Row) -> str:
+    return next(chapter.title for chapter in CHAPTERS if row in chapter.rows)
+
+
+def before(row: Row, *, first: bool) -> Snapshot:
+    """The job before the status is written; `first`: no trainer of it has ever started."""
+    policy = a_default_policy(failures={"max": 5}, interruptions={"max": 5})
+    if first:
+        return persisted(a_snapshot(policies=(policy,)))
+    work = at_work(policies=(policy,))
+    if row.begun:
+        return work
+    elsewhere = {name: node for name, node in work.nodes.items() if name != "node-1"}
+    return replace(persisted(replace(work, pods=(), nodes=elsewhere)), nodes=work.nodes)
+
+
+def world(row: Row, snapshot: Snapshot) -> Snapshot:
+    nodes = dict(snapshot.nodes)
+    if row.world == "node gone":
+        del nodes["node-1"]
+    if row.world == "node rebooted":
+        nodes["node-1"] = a_node(boot_id="boot-2")
+    if row.world == "node silent before":
+        leases = {**snapshot.sight.leases, "node-1": (2.0, 50.0, 60.0)}
+        return replace(snapshot, sight=Sight(True, 3600.0, leases))
+    return replace(snapshot, nodes=nodes)
+
+
+def ends(row: Row, snapshot: Snapshot) -> AttemptRecord | None:
+    """The record of the attempt once its pod has this status; None: it goes on."""
+    pod, attempt = as_stored(row, snapshot), snapshot.ledger.attempt
+    seen = persisted(world(row, replace(snapshot, pods=(pod,), reports={})))
+    if seen.ledger.state is State.CREATED:
+        seen = persisted(later(seen, LONG))
+    if seen.ledger.state is State.STOPPING:
+        over = gone(replace(pod, phase=pod.phase if pod.terminal else "Failed"))
+        seen = persisted(later(seen, 5, pods=(over,)))
+    record = next(one for one in seen.ledger.attempts if one.number == attempt)
+    if record.ending is not None:
+        return record
+    assert (seen.ledger.attempt, seen.ledger.state) == (attempt, State.CREATED)
+    return None
+
+
+def expect_end(record: AttemptRecord | None, end: End | None) -> None:
+    found = None
+    if record is not None:
+        found = End(record.ending or "", charge_of(record))
+    said = record.message if record is not None else ""
+    assert found == end, said
+    assert end is None or said
+
+
+def charge_of(record: AttemptRecord) -> Any:
+    return str(record.charged).lower() if record.charged is not None else "nothing"
+
+
+@pytest.mark.parametrize("row", ROWS, ids=NAMES)
+def test_what_is_written_under_a_job_that_has_started(row: Row) -> None:
+    expect_end(ends(row, before(row, first=False)), row.end)
+
+
+@pytest.mark.parametrize("row", [row for row, _ in NOT_BEGUN], ids=[name for _, name in NOT_BEGUN])
+def test_what_is_written_before_any_trainer_has_started(row: Row) -> None:
+    expect_end(ends(row, before(row, first=True)), row.first or row.end)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=NAMES)
+def test_no_row_charges_against_the_rules(row: Row) -> None:
+    for end in (row.end, row.first):
+        if end is not None:
+            ending = Ending(end.ending)
+            failure, interruption = ending in FAILURES, ending in INTERRUPTIONS
+            charge = "failure" if failure else "interruption" if interruption else "nothing"
+            assert end.charge == charge
+    # What keeps a pod from starting is no failure once the template is proved.
+    assert row.begun or row.end is None or row.end.charge != "failure"
+
+
+def test_the_rows_differ() -> None:
+    keys = [(row.written, row.begun) for row in ROWS]
+    assert len(set(keys)) == len(keys)
+    assert len(ROWS) > 120
+    assert all(chapter.rows for chapter in CHAPTERS)
+    assert all(first.title != second.title for first, second in pairwise(CHAPTERS))
+
+
+def test_the_document_is_current() -> None:
+    assert DOCUMENT.read_text() == rendered(), "run `make gen`"
+    assert main(["--check"]) == 0
+
+
+def test_a_stale_document_is_noticed(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stale = tmp_path / "endings.md"
+    stale.write_text("old")
+    monkeypatch.setattr("gen_endings.DOCUMENT", stale)
+    assert main(["--check"]) == 1
+    assert "make gen" in capsys.readouterr().out
+    assert main([]) == 0
+    assert main(["--check"]) == 0
+
+
+def test_every_ending_that_evidence_leads_to_has_a_row() -> None:
+    shown = {end.ending for row in ROWS for end in (row.end, row.first) if end is not None}
+    own_words = {
+        *("Completed", "Paused", "Resurrected", "Regranted", "BadNode", "NoValidCheckpoint"),
+        *("Suspended", "NotPlaced", "Stalled"),
+    }
+    assert shown | own_words == {str(one) for one in Ending}

@@ -49,6 +49,36 @@ def test_a_trainer_that_always_crashes_uses_up_its_budget_with_growing_waits() -
     in_a_world(play)
 
 
+def test_a_registry_that_is_down_for_an_hour_costs_a_trained_job_time_alone() -> None:
+    async def play(world: World) -> None:
+        world.apply(a_job_manifest())
+        await world.until(lambda: world.step() >= 12, "step 12")
+        for node in world.nodes.values():
+            node.pull_error = "dial tcp: lookup registry: i/o timeout"
+        world.node_of(1).remove()
+        await world.until(
+            lambda: world.condition("Succeeded").get("reason") == "RegistryTrouble", "a word of it"
+        )
+        assert "a registry is at fault" in world.condition("Succeeded")["message"]
+        await world.clock.sleep(3600)
+        assert world.condition("Succeeded")["status"] == "Unknown"
+        for node in world.nodes.values():
+            node.pull_error = None
+        await world.until_finished()
+        await settle_down(world)
+        expect_invariants(world)
+        ended = endings(world)
+        assert ended[0] == "Preempted"
+        assert set(ended[1:-1]) == {"PlatformTrouble"}
+        assert ended[-1] == "Completed"
+        assert world.status()["budgets"]["failures"]["used"] == 0
+        assert world.status()["budgets"]["interruptions"]["used"] == 1
+        assert len(ended) < 10
+        assert "PlatformTrouble" in world.events()
+
+    in_a_world(play, policy={"failures": {"max": 0}})
+
+
 def seconds_of(time: str) -> float:
     return datetime.fromisoformat(time).timestamp()
 

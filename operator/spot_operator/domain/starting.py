@@ -11,6 +11,8 @@ from spot_operator.domain.ledger import AttemptRecord, Ledger
 from spot_operator.domain.scene import Scene
 
 ATTEMPTS_KEPT: Final = 20
+NEWEST_KEPT: Final = 10
+"""Of these, whatever they were: the back-off counts how many ended alike in a row."""
 
 
 def start_attempt(scene: Scene, ledger: Ledger) -> Ledger:
@@ -27,9 +29,18 @@ def start_attempt(scene: Scene, ledger: Ledger) -> Ledger:
         state=State.CREATING,
         not_before=None,
         ranks=(),
-        attempts=(*ledger.attempts, record)[-ATTEMPTS_KEPT:],
+        attempts=_kept((*ledger.attempts, record)),
         checkpoint=replace(ledger.checkpoint, attempt_commits=0),
     )
+
+
+def _kept(attempts: tuple[AttemptRecord, ...]) -> tuple[AttemptRecord, ...]:
+    """The newest records; an outage of hours must not drive out those of attempts that trained."""
+    if len(attempts) <= ATTEMPTS_KEPT:
+        return attempts
+    older = enumerate(attempts[:-NEWEST_KEPT])
+    idle = next((k for k, one in older if one.running_at is None and one.charged is None), 0)
+    return attempts[:idle] + attempts[idle + 1 :]
 
 
 def seal_creation(scene: Scene, ledger: Ledger) -> Ledger:

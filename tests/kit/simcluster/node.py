@@ -66,6 +66,8 @@ class Node:
     """Whether it cannot reach the API server; what runs on it goes on."""
     notice: Json | None = None
     """What the node's metadata service says."""
+    pull_error: str | None = None
+    """What the registry answers; None: images are there."""
     _tasks: "list[asyncio.Task[Any]]" = field(default_factory=list)
     _running: dict[str, _Running] = field(default_factory=dict)
     _ended: set[str] = field(default_factory=set)
@@ -157,7 +159,13 @@ class Node:
         elif deleting:
             self._let_go(pod)
         elif phase not in {"Succeeded", "Failed"} and uid not in self._ended:
-            self._run(pod)
+            self._pull(pod) if self.pull_error else self._run(pod)
+
+    def _pull(self, pod: Json) -> None:
+        stuck = {"waiting": {"reason": "ErrImagePull", "message": self.pull_error}}
+        known = [one.get("state") for one in pod["status"].get("containerStatuses", ())]
+        if known != [stuck]:
+            self._write(pod, "Pending", stuck, self._running_now())
 
     def _run(self, pod: Json) -> None:
         orders = Orders()

@@ -26,7 +26,7 @@ from kit.builders import (
     waiting,
 )
 from spot_operator.api.names import Condition, State
-from spot_operator.domain.ledger import Charge
+from spot_operator.domain.ledger import AttemptRecord, Charge
 from spot_operator.domain.plan import plan
 from spot_operator.domain.snapshot import ContainerView, PodView, Refusal, Snapshot
 from spot_operator.domain.status import ledger_of, status_of
@@ -208,12 +208,20 @@ def test_one_rank_that_started_proves_the_template_for_all() -> None:
     assert ledger.first_started == 1
 
 
-def test_that_a_trainer_started_is_remembered_for_ever() -> None:
+def test_a_long_outage_does_not_drive_out_what_trained() -> None:
     snapshot = trained()
     for _ in range(25):
         snapshot = given_up(next_attempt(snapshot, rate_limited))
-    assert len(snapshot.ledger.attempts) <= 20
+    numbers = [one.number for one in snapshot.ledger.attempts]
+    assert numbers == [1, *range(9, 28)]
     assert ledger_of(status_of(snapshot.ledger)).first_started == 1
+
+
+def test_without_an_idle_record_the_oldest_goes() -> None:
+    ran = [AttemptRecord(number, NOW, NOW, charged=Charge.INTERRUPTION) for number in range(1, 21)]
+    ledger = replace(trained().ledger, attempts=tuple(ran), attempt=20, state=State.WAITING)
+    after = persisted(a_snapshot(ledger=ledger)).ledger
+    assert [one.number for one in after.attempts] == list(range(2, 22))
 
 
 def test_the_status_of_an_older_operator_shows_that_it_started() -> None:

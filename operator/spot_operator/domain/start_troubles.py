@@ -120,8 +120,11 @@ COMMAND: Final = re.compile(
 
 JOBS_OWN: Final = frozenset({Family.IMAGE, Family.CONFIG, Family.CONTAINER, Family.MOUNTS})
 """The job's, as long as no attempt has ever started."""
-PULLING: Final = frozenset({Family.IMAGE, Family.REGISTRY})
-"""One trouble: a kubelet that backs off does not always repeat what the registry said."""
+VAGUER: Final[dict[str, frozenset[Family]]] = {
+    Family.REGISTRY: frozenset({Family.IMAGE}),
+    Family.NODE: frozenset({Family.CONFIG, Family.CONTAINER}),
+}
+"""What says less than these of the same trouble: it must not begin anew with every retry."""
 TOLD: Final = {
     Family.IMAGE: (Reason.REGISTRY_TROUBLE, "a registry"),
     Family.REGISTRY: (Reason.REGISTRY_TROUBLE, "a registry"),
@@ -193,9 +196,7 @@ def told_as(trouble: Trouble) -> Reason:
 
 def _same(found: Trouble, known: Trouble) -> bool:
     """What is definite by now is news; a mere back-off after a definite answer is not."""
-    if found.family == known.family:
-        return True
-    return known.family == Family.IMAGE and found.family == Family.REGISTRY
+    return found.family == known.family or known.family in VAGUER.get(found.family, ())
 
 
 def _found(
@@ -218,7 +219,9 @@ def _waiting(container: ContainerView, now: datetime, *, started: bool) -> Itera
     said = f"container {container.name}: {_quoted(container.message or container.reason)}"
     trouble = Trouble(family, container.reason, said, now, PLATFORM_PATIENCE)
     if rule is not None and is_jobs_own(trouble, started=started):
-        patience = min(rule.patience, DEFINITE_PATIENCE) if family in PULLING else rule.patience
+        patience = (
+            min(rule.patience, DEFINITE_PATIENCE) if family is Family.IMAGE else rule.patience
+        )
         yield replace(trouble, message=f"{said}; {rule.remedy}", patience=patience)
         return
     patience = ELSEWHERE_PATIENCE if family is Family.IMAGE else PLATFORM_PATIENCE

@@ -178,6 +178,12 @@ def test_a_definite_answer_is_not_forgotten_while_the_kubelet_backs_off() -> Non
     assert found(backing_off, definite, after(25)) == definite
 
 
+def test_a_missing_secret_stays_one_trouble_while_the_kubelets_cache_stumbles() -> None:
+    missing = found(waiting(STUCK, "CreateContainerConfigError", "x not found"), None, NOW)
+    stumbling = waiting(STUCK, "CreateContainerConfigError", "failed to sync secret cache")
+    assert found(stumbling, missing, after(30)) == missing
+
+
 def crashing(restarts: int) -> ContainerView:
     return ContainerView("spot-sidecar", "waiting", restarts=restarts, last_message="bad config")
 

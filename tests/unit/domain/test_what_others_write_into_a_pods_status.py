@@ -8,7 +8,8 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from endings.row import End, Row
+from endings.placing import PLACING
+from endings.row import End, Json, Row, running
 from endings.written import CHAPTERS, ROWS
 from gen_endings import DOCUMENT, main, rendered
 from kit.builders import (
@@ -39,7 +40,7 @@ LONG = 3 * 3600
 def as_stored(row: Row, snapshot: Snapshot) -> PodView:
     """The pod of the current attempt with the row's status, read as the operator reads it."""
     attempt = snapshot.ledger.attempt
-    ours, bound_to = a_pod(attempt), "" if "No node" in chapter_of(row) else "node-1"
+    ours, bound_to = a_pod(attempt), "" if row in PLACING.rows else "node-1"
     metadata: dict[str, Any] = {
         "name": ours.name,
         "namespace": "research",
@@ -63,10 +64,6 @@ def as_stored(row: Row, snapshot: Snapshot) -> PodView:
     }
     view = pod_view(trim_pod({"metadata": metadata, "spec": spec, "status": row.status}))
     return replace(view, node_identity=bound(ours).node_identity if bound_to else None)
-
-
-def chapter_of(row: Row) -> str:
-    return next(chapter.title for chapter in CHAPTERS if row in chapter.rows)
 
 
 def before(row: Row, *, first: bool) -> Snapshot:
@@ -130,6 +127,39 @@ def test_what_is_written_under_a_job_that_has_started(row: Row) -> None:
 @pytest.mark.parametrize("row", [row for row, _ in NOT_BEGUN], ids=[name for _, name in NOT_BEGUN])
 def test_what_is_written_before_any_trainer_has_started(row: Row) -> None:
     expect_end(ends(row, before(row, first=True)), row.first or row.end)
+
+
+def ended_first(row: Row) -> bool:
+    """Whether the status tells how the trainer ended, and that the pod is over."""
+    trainer: Json = next(iter(row.status.get("containerStatuses", ())), {"state": {}})
+    return row.begun and row.status["phase"] != "Running" and "terminated" in trainer["state"]
+
+
+def while_the_sidecar_ends(row: Row) -> Row:
+    """What a kubelet shows before the pod is over: not yet why it ends it (`mergePodStatus`)."""
+    kept = {key: value for key, value in row.status.items() if key not in {"reason", "message"}}
+    conditions = [
+        one for one in kept.get("conditions", ()) if one.get("reason") != "TerminationByKubelet"
+    ]
+    sidecar = running(names.SIDECAR_CONTAINER)
+    early = {"phase": "Running", "conditions": conditions, "initContainerStatuses": [sidecar]}
+    return replace(row, status={**kept, **early})
+
+
+TOLD_LATER = [(row, name) for row, name in zip(ROWS, NAMES, strict=True) if ended_first(row)]
+
+
+@pytest.mark.parametrize(
+    "row", [row for row, _ in TOLD_LATER], ids=[name for _, name in TOLD_LATER]
+)
+def test_that_the_trainers_end_is_seen_before_the_pods_changes_nothing(row: Row) -> None:
+    snapshot = before(row, first=False)
+    early = as_stored(while_the_sidecar_ends(row), snapshot)
+    seen = persisted(world(row, replace(snapshot, pods=(early,), reports={})))
+    over = persisted(later(seen, 3, pods=(as_stored(row, snapshot),)))
+    record = next(one for one in over.ledger.attempts if one.number == snapshot.ledger.attempt)
+    assert record.ending is not None
+    expect_end(record, row.end)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=NAMES)

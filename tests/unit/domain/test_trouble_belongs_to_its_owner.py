@@ -220,7 +220,7 @@ def test_a_long_outage_does_not_drive_out_what_trained() -> None:
 def test_without_an_idle_record_the_oldest_goes() -> None:
     ran = [AttemptRecord(number, NOW, NOW, charged=Charge.INTERRUPTION) for number in range(1, 21)]
     ledger = replace(trained().ledger, attempts=tuple(ran), attempt=20, state=State.WAITING)
-    after = persisted(a_snapshot(ledger=ledger)).ledger
+    after = persisted(a_snapshot(ledger=ledger, policies=(POLICY,))).ledger
     assert [one.number for one in after.attempts] == list(range(2, 22))
 
 

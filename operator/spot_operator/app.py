@@ -14,7 +14,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from spot_operator.api import names
-from spot_operator.api.events import Event
 from spot_operator.control import events as control_events
 from spot_operator.control.client import Client
 from spot_operator.control.clock import Clock, Entropy, within
@@ -223,7 +222,7 @@ class Operator:
         self.caches.leases.subscribe(leases.hear)
         self.caches.pods.subscribe(tombstones.hear)
         return Observer(
-            self.caches, self.book, leases, tombstones, Findings(), self._clock, entropy
+            self.caches, self.book, leases, tombstones, Findings(self._clock), self._clock, entropy
         )
 
     def _make_reconciler(self, entropy: Entropy) -> Reconciler:
@@ -234,7 +233,7 @@ class Operator:
             self._observer.findings,
             entropy,
             self._render_settings,
-            lambda job, text: self._tell(job, Note("Warning", Event.POD_WARNING, text)),
+            self._tell,
         )
         figures = RateBudget(self._clock, self.settings.figures_per_second, FIGURES_BURST)
         return Reconciler(

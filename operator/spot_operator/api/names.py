@@ -305,6 +305,11 @@ class Reason(StrEnum):
     """Unknown: the policy that ruled the job claims it no more; it is waited for. No pods."""
     PODS_REFUSED = "PodsRefused"
     """Unknown: the API server refuses the pod (quota, admission); the message quotes it."""
+    WRITES_REFUSED = "WritesRefused"
+    """Unknown: the API server refuses another write that the job needs (the deletion of a pod, an
+    annotation, the finalizer, its status); the message says which and quotes it."""
+    NAMESPACE_TERMINATING = "NamespaceTerminating"
+    """Unknown: the namespace is being deleted, and no pod can be created in it."""
     INTERRUPTIONS_EXHAUSTED = "InterruptionsExhausted"
     """False: more interruptions than the policy allows."""
     FAILURES_EXHAUSTED = "FailuresExhausted"

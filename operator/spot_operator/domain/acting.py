@@ -24,8 +24,8 @@ def actions(scene: Scene) -> tuple[Action, ...]:
     """The actions that the persisted ledger asks for, the most pressing first."""
     ledger = scene.persisted
     return (
-        *_annotations(scene, ledger),
         *deletions(scene, ledger),
+        *_annotations(scene, ledger),
         *_creations(scene, ledger),
         *_expiry(scene, ledger),
     )
@@ -42,7 +42,7 @@ def expires_in(scene: Scene, ledger: Ledger) -> timedelta | None:
 
 
 def _creations(scene: Scene, ledger: Ledger) -> Iterator[CreatePod]:
-    held = scene.in_doubt or _unsettled(scene, ledger)
+    held = scene.in_doubt or scene.barred or _unsettled(scene, ledger)
     if ledger.state is not State.CREATING or held:
         return
     seen = {one.rank for one in ledger.ranks}

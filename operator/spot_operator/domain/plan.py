@@ -52,9 +52,9 @@ def plan(snapshot: Snapshot) -> Plan:
     job = snapshot.job
     if job is None:
         return _without_job(snapshot)
-    if job.deleting or snapshot.namespace_terminating:
+    if job.deleting:
         return _of_one_that_goes(snapshot, job)
-    if (change := hold(job)) is not None:
+    if (change := hold(job)) is not None and not snapshot.namespace_terminating:
         # Before anything of the job is stored, or is said to be.
         return Plan(actions=(change,), wake_after=BLIND)
     return _of_one_that_stays(look(snapshot, job))
@@ -79,7 +79,7 @@ def _without_job(snapshot: Snapshot) -> Plan:
 
 
 def _of_one_that_goes(snapshot: Snapshot, job: JobView) -> Plan:
-    if not (job.deleting and job.held):
+    if not job.held:
         # Nothing is written or created any more; owner references take the pods along.
         return Plan(actions=tuple(bury(snapshot)), wake_after=BLIND)
     scene = look(snapshot, job)

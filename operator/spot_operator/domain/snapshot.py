@@ -272,11 +272,26 @@ class ReportView:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What the API server answered to our last POST of a pod of this job; cleared by a success."""
+    """What the API server answered to our last try of a write that the job needs.
+
+    Cleared by a success, or when the write is needed no more.
+    """
 
     pod: str
+    """Name of the pod that was to be created; empty for every other write."""
     code: int
     message: str
+    what: str = ""
+    """What was asked for, as in "refuses to …"."""
+    tries: int = 1
+    told: bool = True
+    """Whether people are told: at once of a definite answer, after some tries of one that may
+    pass."""
+
+    @property
+    def by_webhook(self) -> bool:
+        """Whether an admission webhook answered, which knows other rules than the server's."""
+        return "admission webhook" in self.message or "failed calling webhook" in self.message
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,8 +332,12 @@ class Snapshot:
     noticed_nodes: frozenset[str] = frozenset()
     """Nodes for which any job's sidecar now reports a Preempt notice: it taints nothing."""
     refusal: Refusal | None = None
+    """Of the last POST of a pod."""
+    refusals: tuple[Refusal, ...] = ()
+    """Of every other write, those that people are told of."""
     draw: float = 0.0
     """Uniform in [0, 1), drawn once per snapshot, for jitter."""
     namespace_terminating: bool = False
+    """The API server said within the last minute that nothing new can be created there."""
     seen: Mapping[Sign, float] = field(default_factory=dict)
     """Seconds since this leader first saw what lasts, on its monotonic clock; see `elapsed`."""

@@ -89,6 +89,9 @@ def _refused(scene: Scene, ledger: Ledger) -> Stopping | None:
     refusal = scene.snapshot.refusal
     if ledger.state is not State.CREATING or refusal is None or refusal.code not in UNPROCESSABLE:
         return None
+    if refusal.by_webhook:
+        # Its rules may change, or it may have stumbled itself: the template is not at fault for it.
+        return None
     if refusal.pod != scene.pod_name(ledger.attempt, _rank_of(refusal.pod)):
         return None
     if ledger.has_started:

@@ -7,6 +7,7 @@ from typing import Final
 from spot_operator.api.names import State
 from spot_operator.domain.acting import expires_in
 from spot_operator.domain.backoff import wait_left
+from spot_operator.domain.fencing import is_forced
 from spot_operator.domain.ledger import Ledger, RankRecord
 from spot_operator.domain.overstay import told_in
 from spot_operator.domain.ranks import absence_left
@@ -57,7 +58,7 @@ def _of_rank(scene: Scene, record: RankRecord) -> Iterator[timedelta]:
 
 
 def _silences(scene: Scene, ledger: Ledger) -> Iterator[timedelta]:
-    if not scene.snapshot.sight.fresh:
+    if not scene.snapshot.sight.fresh or scene.barred or _is_going(scene):
         yield BLIND
     if ledger.state is State.FINISHED:
         return
@@ -67,6 +68,12 @@ def _silences(scene: Scene, ledger: Ledger) -> Iterator[timedelta]:
         if record.ended is None:
             yield from silence_ends_in(scene, ledger, record)
             yield from _of_silent(scene, record)
+
+
+def _is_going(scene: Scene) -> bool:
+    """Whether a pod is being deleted: its node may die first, whatever the job's state is."""
+    pods = (*scene.present(), *scene.former())
+    return any(pod.deletion_at is not None and not is_forced(pod) for pod in pods)
 
 
 def _of_silent(scene: Scene, record: RankRecord) -> Iterator[timedelta]:

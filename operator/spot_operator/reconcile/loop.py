@@ -16,7 +16,7 @@ from spot_operator.api.events import Event
 from spot_operator.api.names import FINALIZER
 from spot_operator.control.client import Client
 from spot_operator.control.clock import Clock
-from spot_operator.control.errors import ApiError, NotFound, NotLeader, Unavailable
+from spot_operator.control.errors import ApiError, Conflict, NotFound, NotLeader, Unavailable
 from spot_operator.control.workqueue import WorkQueue
 from spot_operator.domain.actions import Note, Plan
 from spot_operator.domain.ledger import Ledger
@@ -25,7 +25,7 @@ from spot_operator.domain.snapshot import JobKey, JobView, Snapshot
 from spot_operator.domain.text import CONDITION_MESSAGE, shorten
 from spot_operator.observability.ledger_metrics import count
 from spot_operator.observability.metrics import Metrics
-from spot_operator.reconcile.act import Actor, NameTaken
+from spot_operator.reconcile.act import Actor, told_of
 from spot_operator.reconcile.kinds import JOBS
 from spot_operator.reconcile.observe import Observer, UnreadableStatus
 from spot_operator.reconcile.persist import persist
@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 
 WORKERS: Final = 8
 """Passes wait for the API server most of their time; the planning itself takes turns."""
+WRITE: Final = "write the status of the job"
+"""What a pass that persists asks for."""
 
 UNREADABLE: Final = (
     "the status of this job cannot be read, so nothing is done for it: upgrade the operator to the "
@@ -82,9 +84,6 @@ class Reconciler:
             wait = await self.reconcile(key)
         except NotLeader:
             raise
-        except NameTaken as taken:
-            log.info("%s: pod name %s is somebody else's", key, taken)
-            self.queue.add(key)
         except Exception as error:  # noqa: BLE001 - whatever it is, the other jobs go on
             self._failed(key, error)
         else:
@@ -119,8 +118,8 @@ class Reconciler:
         """One pass; returns the seconds until the next even if nothing happens, None for none.
 
         Raises:
-            NameTaken, UnreadableStatus, ApiError, NotLeader: see those; all but the last are for
-                the queue's back-off.
+            UnreadableStatus, ApiError, NotLeader: see those; all but the last are for the queue's
+                back-off.
         """
         await self._make_sure(key)
         unseen = self.actor.expecting.expires_in(key)
@@ -132,8 +131,8 @@ class Reconciler:
         made = plan(snapshot)
         if made.ledger is not None and snapshot.job is not None:
             return await self._persist(snapshot, snapshot.job, made, made.ledger)
-        await self.actor.act(key, snapshot.job, made.actions)
-        return _seconds(made)
+        again = await self.actor.act(key, snapshot.job, made.actions)
+        return 0.0 if again else _seconds(made)
 
     async def _persist(
         self, snapshot: Snapshot, job: JobView, made: Plan, ledger: Ledger
@@ -142,14 +141,25 @@ class Reconciler:
             return wait
         try:
             stored = await persist(self.client, job, ledger)
-        except Unavailable:
-            self._unsure.add(snapshot.key)
+        except ApiError as error:
+            self._not_stored(snapshot.key, job, error)
             raise
+        self.actor.findings.about(snapshot.key, job.uid).succeeded(WRITE)
         self.actor.expecting.change(snapshot.key, self.observer.caches.jobs, stored)
         count(self.metrics, snapshot.ledger, ledger)
         for note in made.events:
             self.tell(job, note)
         return _seconds(made)
+
+    def _not_stored(self, key: JobKey, job: JobView, error: ApiError) -> None:
+        if isinstance(error, Unavailable):
+            self._unsure.add(key)
+        if isinstance(error, Conflict | NotFound):
+            # The job has changed, or is gone: the next look will know.
+            return
+        refusal = self.actor.findings.note(key, job.uid).refused(WRITE, error)
+        if refusal is not None:
+            self.tell(job, told_of(refusal))
 
     async def _make_sure(self, key: JobKey) -> None:
         """After a status write of unknown outcome: wait until the cache is as new as the server."""

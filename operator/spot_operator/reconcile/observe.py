@@ -83,7 +83,8 @@ class Observer:
         self.leases.compare_over(WITNESSED * _longest_silence(policies))
         everything = tuple(self._pods(key))
         pods = tuple(pod for pod in everything if pod.purge is None)
-        finding = self.findings.about(key)
+        uid = "" if job is None else job["metadata"]["uid"]
+        finding = self.findings.about(key, uid)
         return Snapshot(
             key=key,
             now=self.clock.now(),
@@ -97,9 +98,10 @@ class Observer:
             nodes=_Nodes(self.caches.nodes, self._views.nodes, self.leases),
             reports=self._reports(pods),
             noticed_nodes=self._noticed_nodes(),
-            refusal=finding.refusal,
+            refusal=finding.creation,
+            refusals=finding.others,
             draw=self.entropy.uniform(0.0, 1.0),
-            namespace_terminating=finding.namespace_terminating,
+            namespace_terminating=self.findings.namespace_terminating(key, uid),
             seen=self._seen(key, view, ledger, (policies, everything)),
         )
 

@@ -175,6 +175,35 @@ def test_a_pod_that_can_never_be_created_is_a_failure() -> None:
     assert "spec.containers: Required value" in expect_ending(ledger, "StartFailed").message
 
 
+@pytest.mark.parametrize("code", [400, 403, 409, 413, 422, 429, 500])
+def test_what_a_webhook_refuses_is_not_the_templates_fault(code: int) -> None:
+    denied = 'admission webhook "policy.example" denied the request: no'
+    refused = persisted(created(refusal=Refusal("digits-1-0", code, denied)))
+    assert refused.ledger.state is State.CREATING
+    summary = the_condition(refused.ledger, Condition.SUCCEEDED)
+    assert summary.reason == "PodsRefused"
+    assert denied in summary.message
+
+
+@pytest.mark.parametrize("state", ["live", "stopping", "waiting"])
+def test_a_write_that_is_refused_is_said_whatever_the_attempt_does(state: str) -> None:
+    refusals = (Refusal("", 403, "webhook says no", "delete pod digits-1-0"),)
+    if state == "live":
+        before = at_work()
+    elif state == "stopping":
+        before = persisted(replace(at_work(), job=a_job(suspend=True, generation=2)))
+    else:
+        ended = replace(at_work(), pods=(exited(POD, 1),), policies=(a_default_policy(),))
+        before = persisted(ended)
+    told = persisted(replace(before, refusals=refusals))
+    summary = the_condition(told.ledger, Condition.SUCCEEDED)
+    assert (summary.status, summary.reason) == ("Unknown", "WritesRefused")
+    assert "refuses to delete pod digits-1-0" in summary.message
+    assert "webhook says no" in summary.message
+    over = persisted(replace(told, refusals=()))
+    assert the_condition(over.ledger, Condition.SUCCEEDED).reason != "WritesRefused"
+
+
 def test_a_pod_refused_for_quota_is_asked_for_again_and_says_so() -> None:
     refused = persisted(created(refusal=Refusal("digits-1-0", 403, "exceeded quota: gpus")))
     assert refused.ledger.state is State.CREATING

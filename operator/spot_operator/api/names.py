@@ -57,6 +57,9 @@ ANNOTATION_NOTICE: Final = "spottraining.dev/notice"
 """A warning with a deadline that the operator saw on the pod's node (JSON)."""
 ANNOTATION_NODE: Final = "spottraining.dev/node"
 """Name, uid and boot id of the node when the pod was first seen bound: a change is a lost node."""
+ANNOTATION_AVOIDS: Final = "spottraining.dev/avoids"
+"""Names of the nodes that the pod must not be bound to, with commas: its affinity says the same,
+and can never be changed; when one of them would take the pod again, the attempt is given up."""
 ANNOTATION_CA: Final = "spottraining.dev/ca"
 """The certificate bundle (PEM) by which the sidecar knows the operator's reports server."""
 

@@ -9,7 +9,7 @@ from spot_operator.api.names import ANNOTATION_NODE, ANNOTATION_NOTICE, State
 from spot_operator.domain.actions import Action, AnnotatePod, CreatePod, DeleteJob, Grant
 from spot_operator.domain.cleanup import deletions
 from spot_operator.domain.elapsed import finished, left_of_long, span
-from spot_operator.domain.exclusions import excluded_names
+from spot_operator.domain.exclusions import barred_names, last_resort_names
 from spot_operator.domain.hazard import hazard, history
 from spot_operator.domain.ledger import Ledger, NodeIdentity, Notice, RankRecord
 from spot_operator.domain.node_signals import notice_from
@@ -52,7 +52,8 @@ def _creations(scene: Scene, ledger: Ledger) -> Iterator[CreatePod]:
                 attempt=ledger.attempt,
                 rank=rank,
                 grant=_grant(scene, ledger),
-                excluded_nodes=excluded_names(scene, ledger),
+                barred_nodes=barred_names(scene, ledger),
+                last_resort_nodes=last_resort_names(scene, ledger),
                 high_water=ledger.progress.step,
                 hazard=hazard(history(ledger), scene.now),
                 interval=ledger.checkpoint.interval,

@@ -54,6 +54,17 @@ def was_away(node: NodeView, sight: Sight) -> bool:
     return any(older - newer > AWAY for newer, older in pairwise(ages) if newer <= LATELY)
 
 
+def is_seen_alive(node: NodeView, sight: Sight, unreachable_after: timedelta) -> bool:
+    """Whether this leader saw `node` renew its lease of late; the first sight proves nothing.
+
+    A node without a lease is one that nothing else is known of: its Ready condition must do.
+    """
+    ages = sight.leases.get(node.name, ())
+    if node.lease_age is None:
+        return True
+    return len(ages) > 1 and node.lease_age <= unreachable_after.total_seconds()
+
+
 def _silence(report: ReportView | None, sight: Sight) -> float:
     return sight.leading_for if report is None else report.age
 

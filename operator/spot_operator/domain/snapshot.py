@@ -146,6 +146,8 @@ class PodView:
     created_at: datetime | None = None
     unschedulable: str | None = None
     """What the scheduler says, while it finds no node."""
+    avoids: tuple[str, ...] = ()
+    """Names of the nodes that it can never be bound to, because they were to be avoided."""
     grant: str | None = None
     """The grant annotation, raw."""
     notice: Notice | None = None

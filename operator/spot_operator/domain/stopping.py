@@ -7,6 +7,7 @@ from typing import Final
 
 from spot_operator.api.names import Ending, Reason, State
 from spot_operator.domain.elapsed import left, span, troubled
+from spot_operator.domain.exclusions import freed
 from spot_operator.domain.ledger import Ledger, RankRecord, Stopping
 from spot_operator.domain.scene import Scene
 from spot_operator.domain.snapshot import ReportView
@@ -83,6 +84,20 @@ def _name_taken(scene: Scene, ledger: Ledger) -> Stopping | None:
         return None
     message = f"the name {foreign} is taken by a pod that is not ours"
     return Stopping(scene.now, Ending.NOT_PLACED, message)
+
+
+def _freed(scene: Scene, ledger: Ledger) -> Stopping | None:
+    """What a pod requires cannot be changed: one that waits for less than there is starts anew."""
+    for record in ledger.ranks:
+        pod = scene.pod_of(record)
+        nodes = freed(scene, ledger, pod) if pod is not None and not pod.gone else ()
+        if pod is not None and nodes:
+            message = (
+                f"pod {pod.name} found no node and had to avoid {', '.join(nodes)}, which would "
+                "take it by now"
+            )
+            return Stopping(scene.now, Ending.NOT_PLACED, message)
+    return None
 
 
 def _refused(scene: Scene, ledger: Ledger) -> Stopping | None:
@@ -184,6 +199,7 @@ def _told_to_end(scene: Scene, ledger: Ledger) -> Stopping | None:
 CAUSES: Final[tuple[Cause, ...]] = (
     _name_taken,
     _suspended,
+    _freed,
     _never_to_start,
     _told_to_end,
     _refused,

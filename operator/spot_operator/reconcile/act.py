@@ -289,7 +289,7 @@ def _creates(action: Action, key: JobKey) -> str:
 
 def _said(action: Action) -> str:
     if isinstance(action, CreatePod):
-        avoiding = f", avoiding {', '.join(action.excluded_nodes)}" if action.excluded_nodes else ""
+        avoiding = f", avoiding {', '.join(action.barred_nodes)}" if action.barred_nodes else ""
         return f"create the pod of attempt {action.attempt}, rank {action.rank}{avoiding}"
     if isinstance(action, DeletePod):
         how = "by force" if action.grace_seconds == 0 else "gracefully"

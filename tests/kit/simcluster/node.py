@@ -68,6 +68,8 @@ class Node:
     """What the node's metadata service says."""
     pull_error: str | None = None
     """What the registry answers; None: images are there."""
+    rejects: int = 0
+    """Pods that the kubelet is yet to refuse."""
     _tasks: "list[asyncio.Task[Any]]" = field(default_factory=list)
     _running: dict[str, _Running] = field(default_factory=dict)
     _ended: set[str] = field(default_factory=set)
@@ -159,7 +161,22 @@ class Node:
         elif deleting:
             self._let_go(pod)
         elif phase not in {"Succeeded", "Failed"} and uid not in self._ended:
+            self._admit(pod)
+
+    def _admit(self, pod: Json) -> None:
+        if not self.rejects:
             self._pull(pod) if self.pull_error else self._run(pod)
+            return
+        self.rejects -= 1
+        meta, message = pod["metadata"], "Node didn't have enough resource: cpu"
+        status = {**pod["status"], "phase": "Failed", "reason": "OutOfcpu", "message": message}
+        self.server.patch(
+            PODS,
+            meta["name"],
+            {"status": status},
+            namespace=meta["namespace"],
+            subresource="status",
+        )
 
     def _pull(self, pod: Json) -> None:
         stuck = {"waiting": {"reason": "ErrImagePull", "message": self.pull_error}}

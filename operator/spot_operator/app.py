@@ -3,7 +3,7 @@
 `Operator` is one replica on any client, clock and entropy: the simulation runs it as it is, and
 `program` gives it a network and a process.
 
-    stand by -> lead: lists -> certificate -> work ─┐
+    stand by -> lead: lists -> work ────────────────┐
        ^                                            ├─ the lease is lost: the process ends
        └── certificate (read only)                  └─ SIGTERM: the lease is handed back
 """
@@ -44,6 +44,7 @@ from spot_operator.reconcile.waking import Waking
 from spot_operator.render.settings import RenderSettings
 from spot_operator.reports.authority import AuthorityError
 from spot_operator.reports.book import ReportBook
+from spot_operator.reports.hearing import ADDRESS, CERTIFICATE, Hearing
 from spot_operator.reports.identity import TokenReviewer
 from spot_operator.reports.receiver import Answer, Receiver
 from spot_operator.reports.schema import Report
@@ -56,6 +57,10 @@ log = logging.getLogger(__name__)
 
 RETRY_SECONDS: Final = 5.0
 """Between two tries of what the whole operator waits for."""
+LOOK_SECONDS: Final = 10.0
+"""Between two looks at what others may change beside us: the slice of the reports Service."""
+CERTIFICATE_SECONDS: Final = 10.0
+"""What a new leader waits for the certificate before it looks at jobs without one."""
 FIGURES_BURST: Final = 10
 """Status writes of mere figures that may come at once."""
 FAREWELL_SECONDS: Final = 3.0
@@ -77,6 +82,7 @@ class Operator:
         self.queue: WorkQueue[JobKey] = WorkQueue(clock, entropy)
         self.book = ReportBook(clock)
         self.tls = self._make_tls()
+        self._hearing = Hearing(clock)
         self._address = _address(settings)
         self._recorder = EventRecorder(
             self._client,
@@ -128,22 +134,50 @@ class Operator:
 
     async def _work(self) -> None:
         await self.caches.wait_synced()
-        await self._until_done("the reports server's certificate", self.tls.refresh)
+        await self._try_certificate()
         self._observer.leading_since = self._clock.monotonic()
         log.info("leading, with %d jobs", len(self.caches.jobs.store))
         async with asyncio.TaskGroup() as work:
             work.create_task(self._reconciler.run(), name="reconciler")
             work.create_task(self._recorder.run(), name="events")
             work.create_task(self._keep_certificate(), name="certificate")
-            work.create_task(self._publish(), name="endpoints")
+            work.create_task(self._keep_published(), name="endpoints")
 
-    async def _publish(self) -> None:
-        await self._until_done("the reports endpoint", lambda: publish(self._client, self._address))
+    async def _keep_published(self) -> None:
+        """Lead the reports Service here, whoever changes or removes the slice, until cancelled."""
+        while True:
+            try:
+                was_away = await publish(self._client, self._address)
+            except ApiError as error:
+                self._hearing.found(ADDRESS, well=False)
+                log.warning("%s: %s; again in %.0f s", ADDRESS, error, RETRY_SECONDS)
+                await self._clock.sleep(RETRY_SECONDS)
+                continue
+            if was_away:
+                log.info("the reports Service leads to %s now", self._address.address)
+                self._hearing.found(ADDRESS, well=False)
+            self._hearing.found(ADDRESS, well=True)
+            await self._clock.sleep(LOOK_SECONDS)
+
+    async def _try_certificate(self) -> None:
+        """So that the first pods are told whom to trust; jobs wait for it no longer than that."""
+        try:
+            await within(self._clock, CERTIFICATE_SECONDS, self._refresh_certificate())
+        except (ApiError, AuthorityError, TimeoutError) as error:
+            log.warning("%s: %s; the jobs go on without reports", CERTIFICATE, error)
 
     async def _keep_certificate(self) -> None:
         while True:
-            await self._until_done("the reports server's certificate", self.tls.refresh)
+            await self._until_done("the reports server's certificate", self._refresh_certificate)
             await self._clock.sleep(CHECK_SECONDS if self.tls.ready else RETRY_SECONDS)
+
+    async def _refresh_certificate(self) -> None:
+        before = self.tls.bundle
+        await self.tls.refresh()
+        self._hearing.found(CERTIFICATE, well=self.tls.ready)
+        if self.tls.bundle != before:
+            # Running pods are told whom to trust from now on.
+            self._waking.every_job()
 
     async def _until_done(self, what: str, act: Callable[[], Awaitable[Any]]) -> None:
         """Try until it works; what comes in the way is for people to mend."""
@@ -184,6 +218,7 @@ class Operator:
         return Facts(
             leading=True,
             synced=since is not None,
+            lacks=self._hearing.lacks,
             leading_for=0.0 if since is None else self._clock.monotonic() - since,
             silences={kind: one.silence() for kind, one in self.caches.all.items()},
             queue_age=self.queue.oldest_age(),
@@ -193,6 +228,7 @@ class Operator:
         """The metrics as text, the gauges as of now."""
         metrics = self.metrics
         metrics.leader.set(self.lease.is_leader())
+        metrics.hears_reports.set(not self._hearing.lacks)
         metrics.queue_depth.set(len(self.queue))
         metrics.queue_age.set(self.queue.oldest_age())
         metrics.events_dropped.set(self._recorder.dropped)
@@ -222,7 +258,15 @@ class Operator:
         self.caches.leases.subscribe(leases.hear)
         self.caches.pods.subscribe(tombstones.hear)
         return Observer(
-            self.caches, self.book, leases, tombstones, Findings(self._clock), self._clock, entropy
+            self.caches,
+            self.book,
+            leases,
+            tombstones,
+            Findings(self._clock),
+            self._clock,
+            entropy,
+            hearing=self._hearing.seconds,
+            trusted=lambda: self.tls.bundle,
         )
 
     def _make_reconciler(self, entropy: Entropy) -> Reconciler:

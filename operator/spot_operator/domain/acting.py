@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from spot_operator.api.job import NoneValid
-from spot_operator.api.names import ANNOTATION_NODE, ANNOTATION_NOTICE, State
+from spot_operator.api.names import ANNOTATION_CA, ANNOTATION_NODE, ANNOTATION_NOTICE, State
 from spot_operator.domain.actions import Action, AnnotatePod, CreatePod, DeleteJob, Grant
 from spot_operator.domain.cleanup import deletions
 from spot_operator.domain.elapsed import finished, left_of_long, span
@@ -86,7 +86,7 @@ def _annotations(scene: Scene, ledger: Ledger) -> Iterator[AnnotatePod]:
     for record in ledger.ranks:
         pod = scene.pod_of(record)
         if pod is not None and not pod.gone and record.ended is None:
-            wanted = {**_node(record, pod), **_notice(scene, pod)}
+            wanted = {**_node(record, pod), **_notice(scene, pod), **_trust(scene, pod)}
             if wanted:
                 yield AnnotatePod(pod.name, pod.uid, wanted)
 
@@ -105,6 +105,12 @@ def _notice(scene: Scene, pod: PodView) -> dict[str, str]:
     if told or found is None or graver(pod.notice, found) is not found:
         return {}
     return {ANNOTATION_NOTICE: _notice_json(found)}
+
+
+def _trust(scene: Scene, pod: PodView) -> dict[str, str]:
+    """After a rotation, or where nothing was known when the pod was made: whom to trust now."""
+    trusted = scene.snapshot.trusted
+    return {ANNOTATION_CA: trusted} if trusted and pod.trusts != trusted else {}
 
 
 def _expiry(scene: Scene, ledger: Ledger) -> Iterator[DeleteJob]:

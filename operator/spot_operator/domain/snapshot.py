@@ -5,6 +5,7 @@ and in UTC; ages are seconds on this leader's own monotonic clock, counted from 
 so that no other machine's clock can end an attempt.
 """
 
+import math
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -152,6 +153,8 @@ class PodView:
     """The grant annotation, raw."""
     notice: Notice | None = None
     """What our notice annotation says."""
+    trusts: str = ""
+    """The certificates that it was told to trust for reports."""
 
     @property
     def terminal(self) -> bool:
@@ -310,6 +313,8 @@ class Sight:
     As many as cover ten minutes, or twice the longest `unreachable.after` of any policy. The
     initial list is stamped with one instant.
     """
+    hearing_for: float = math.inf
+    """Seconds for which reports have been able to reach this leader, as far as lies with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,6 +336,8 @@ class Snapshot:
     nodes: Mapping[str, NodeView] = field(default_factory=dict)
     reports: Mapping[str, ReportView] = field(default_factory=dict)
     """By pod uid."""
+    trusted: str = ""
+    """The certificates that pods are to trust for reports; empty: nothing is known of any."""
     noticed_nodes: frozenset[str] = frozenset()
     """Nodes for which any job's sidecar now reports a Preempt notice: it taints nothing."""
     refusal: Refusal | None = None

@@ -13,6 +13,7 @@ from spot_operator.domain.overstay import told_in
 from spot_operator.domain.ranks import absence_left
 from spot_operator.domain.scene import Scene
 from spot_operator.domain.settling import settled_in
+from spot_operator.domain.sight import silence
 from spot_operator.domain.silence import silence_ends_in
 from spot_operator.domain.stopping import stall_deadline, trouble_left
 
@@ -85,7 +86,7 @@ def _of_silent(scene: Scene, record: RankRecord) -> Iterator[timedelta]:
         yield BLIND
         return
     report = scene.report_of(record)
-    silent = min(node.lease_age, scene.snapshot.sight.leading_for if report is None else report.age)
+    silent = min(node.lease_age, silence(report, scene.snapshot.sight))
     left = scene.unreachable_after - timedelta(seconds=silent)
     # Once it has been silent long enough, what is missing is other nodes' word: no event brings it.
     yield left if left >= timedelta(0) else BLIND

@@ -2,7 +2,8 @@
 
 `alive`: the process does what it is there for; if not, a restart may help. kopf's own endpoint
 knows nothing of our watches, and a watch that is silent or a queue that stands still is exactly
-what a restart mends. `ready`: it leads with synced caches, or it stands by to lead.
+what a restart mends. `ready`: it leads with synced caches and reports can reach it, or it stands by
+to lead. Jobs go on while it is not; the Service of the reports does not ask for readiness.
 """
 
 from collections.abc import Mapping
@@ -31,7 +32,9 @@ class Facts:
     leading: bool
     """Whether this process leads: only then it watches and works."""
     synced: bool = False
-    """Whether every first list is in, and the reports server has its certificate."""
+    """Whether every first list is in."""
+    lacks: str = ""
+    """What keeps reports from reaching the leader; empty when nothing does."""
     leading_for: float = 0.0
     silences: Mapping[str, float] = field(default_factory=dict)
     """Time since each watch was heard of, by kind; infinite before the first list."""
@@ -55,4 +58,6 @@ def ready(facts: Facts) -> Verdict:
     """Whether the process does its part."""
     if facts.leading and not facts.synced:
         return Verdict(good=False, why="leading, the first lists are not in yet")
+    if facts.leading and facts.lacks:
+        return Verdict(good=False, why=f"leading, but no report is heard: {facts.lacks}")
     return Verdict(good=True, why="leading" if facts.leading else "standing by")

@@ -90,6 +90,10 @@ class Metrics:
         self.events_dropped = self._gauge(
             "events_dropped", "Kubernetes Events that could not be written."
         )
+        self.hears_reports = self._gauge(
+            "hears_reports",
+            "1 while reports of sidecars can reach this replica: certificate and Service stand.",
+        )
         self.leader = self._gauge("leader", "1 while this replica leads, else 0.")
 
     def text(self) -> bytes:

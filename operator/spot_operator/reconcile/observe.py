@@ -1,6 +1,6 @@
 """From caches, report book and clock to a snapshot of one job. Reads only; waits for nothing."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -58,6 +58,10 @@ class Observer:
     clock: Clock
     entropy: Entropy
     leading_since: float | None = None
+    hearing: Callable[[], float] = lambda: float("inf")
+    """Seconds for which reports have been able to reach us."""
+    trusted: Callable[[], str] = str
+    """The certificates that pods are to trust for reports (PEM); empty while there is none."""
     _views: "_Views" = field(init=False)
     _sights: FirstSights = field(init=False)
 
@@ -97,6 +101,7 @@ class Observer:
             foreign=frozenset(finding.foreign),
             nodes=_Nodes(self.caches.nodes, self._views.nodes, self.leases),
             reports=self._reports(pods),
+            trusted=self.trusted(),
             noticed_nodes=self._noticed_nodes(),
             refusal=finding.creation,
             refusals=finding.others,
@@ -143,6 +148,7 @@ class Observer:
             fresh=since is not None and self.caches.fresh(),
             leading_for=0.0 if since is None else self.clock.monotonic() - since,
             leases=self.leases.all_now(),
+            hearing_for=self.hearing(),
         )
 
     def _reports(self, pods: tuple[PodView, ...]) -> Mapping[str, ReportView]:

@@ -56,6 +56,7 @@ def pod_view(pod: Json, *, gone: bool = False) -> PodView:
         avoids=_listed(annotations.get(names.ANNOTATION_AVOIDS)),
         grant=annotations.get(names.ANNOTATION_GRANT),
         notice=_notice(annotations.get(names.ANNOTATION_NOTICE)),
+        trusts=annotations.get(names.ANNOTATION_CA) or "",
     )
 
 

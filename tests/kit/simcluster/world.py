@@ -252,7 +252,16 @@ class World:
 
     async def report(self, token: str, body: bytes) -> int | None:
         """What a sidecar tells the operator."""
-        return None if self.mute else await self.replicas.report(token, body)
+        return None if self.mute else await self.replicas.report(token, body, self._trusted(token))
+
+    def _trusted(self, token: str) -> str:
+        """The certificates by which the pod with that token knows the operator, as of now."""
+        uid = token.removeprefix("token-of-")
+        pods = (
+            pod["metadata"] for pod in self.server.objects(PODS) if pod["metadata"]["uid"] == uid
+        )
+        notes = next((meta.get("annotations") or {} for meta in pods), {})
+        return str(notes.get(names.ANNOTATION_CA, ""))
 
     async def _census(self) -> None:
         """Note every pod there ever is."""

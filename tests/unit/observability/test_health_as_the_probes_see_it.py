@@ -38,6 +38,13 @@ def test_who_lives(facts: Facts, lives: bool) -> None:
             Facts(leading=True, synced=False),
             Verdict(good=False, why="leading, the first lists are not in yet"),
         ),
+        (
+            Facts(leading=True, synced=True, lacks="the reports server has no certificate"),
+            Verdict(
+                good=False,
+                why="leading, but no report is heard: the reports server has no certificate",
+            ),
+        ),
     ],
 )
 def test_who_is_ready(facts: Facts, expected: Verdict) -> None:

@@ -228,6 +228,7 @@ class Operator:
         """The metrics as text, the gauges as of now."""
         metrics = self.metrics
         metrics.leader.set(self.lease.is_leader())
+        metrics.fields_not_kept.set(len(self._observer.unkept.paths))
         metrics.hears_reports.set(not self._hearing.lacks)
         metrics.queue_depth.set(len(self.queue))
         metrics.queue_age.set(self.queue.oldest_age())

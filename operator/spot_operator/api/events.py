@@ -55,6 +55,8 @@ class Event(StrEnum):
     """The API server refused to create a pod."""
     WRITES_REFUSED = "WritesRefused"
     """The API server refuses another write that the job needs; the message says which."""
+    CRDS_OUTDATED = "CRDsOutdated"
+    """The CRDs are older than the operator: the message says what is lost and how to upgrade."""
     NAMESPACE_TERMINATING = "NamespaceTerminating"
     """The namespace of the job is being deleted, and no pod can be created in it."""
     POD_WARNING = "PodWarning"

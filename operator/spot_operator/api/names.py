@@ -311,6 +311,9 @@ class Reason(StrEnum):
     WRITES_REFUSED = "WritesRefused"
     """Unknown: the API server refuses another write that the job needs (the deletion of a pod, an
     annotation, the finalizer, its status); the message says which and quotes it."""
+    CRDS_OUTDATED = "CRDsOutdated"
+    """Unknown: the API server does not keep what the operator must remember of the job, for its
+    CRDs are older than the operator. What runs goes on, no attempt starts."""
     NAMESPACE_TERMINATING = "NamespaceTerminating"
     """Unknown: the namespace is being deleted, and no pod can be created in it."""
     INTERRUPTIONS_EXHAUSTED = "InterruptionsExhausted"

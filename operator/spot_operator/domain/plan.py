@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from spot_operator.domain.acting import actions
-from spot_operator.domain.actions import Plan
+from spot_operator.domain.actions import DeletePod, Plan
 from spot_operator.domain.cleanup import bury, orphans
 from spot_operator.domain.conditions import explain
 from spot_operator.domain.exclusions import prune
@@ -25,6 +25,7 @@ from spot_operator.domain.silence import note_silence
 from spot_operator.domain.snapshot import JobView, Snapshot
 from spot_operator.domain.starting import seal_creation, start_attempt
 from spot_operator.domain.stopping import begin_stop
+from spot_operator.domain.storable import decisive, storable, unkept, until_upgraded
 from spot_operator.domain.timekeeping import keep_time
 from spot_operator.domain.timers import BLIND, wake_after
 from spot_operator.domain.urgency import figures_due, is_transition
@@ -61,7 +62,9 @@ def plan(snapshot: Snapshot) -> Plan:
 
 
 def _of_one_that_stays(scene: Scene) -> Plan:
-    ledger = _advance(scene)
+    if lost := decisive(scene.snapshot.unkept):
+        scene = until_upgraded(scene, lost)
+    ledger = storable(_advance(scene), scene.snapshot.unkept) or scene.persisted
     if is_transition(scene.persisted, ledger):
         return _persist(scene, ledger, urgent=True)
     todo = actions(scene)
@@ -84,6 +87,10 @@ def _of_one_that_goes(snapshot: Snapshot, job: JobView) -> Plan:
         return Plan(actions=tuple(bury(snapshot)), wake_after=BLIND)
     scene = look(snapshot, job)
     ledger = note_farewell(scene, scene.persisted)
+    if unkept(ledger, snapshot.unkept):
+        # What cannot be remembered is neither begun nor given up.
+        ended = (one for one in farewell(scene) if isinstance(one, DeletePod))
+        return Plan(actions=tuple(ended), wake_after=BLIND)
     told = ledger.conditions != scene.persisted.conditions
     if told or is_transition(scene.persisted, ledger):
         return _persist(scene, ledger, urgent=True)
@@ -91,14 +98,23 @@ def _of_one_that_goes(snapshot: Snapshot, job: JobView) -> Plan:
 
 
 def _advance(scene: Scene) -> Ledger:
-    ledger = scene.persisted
+    """The ledger after every step that can be persisted.
+
+    A step is taken whole or not at all: half of one would be taken again, and counted twice.
+    """
+    ledger, paths = scene.persisted, scene.snapshot.unkept
     for step in STEPS:
-        ledger = step(scene, ledger)
+        stepped = step(scene, ledger)
+        if not paths or step is explain or stepped == ledger or not unkept(stepped, paths):
+            ledger = stepped
     return ledger
 
 
 def _persist(scene: Scene, ledger: Ledger, *, urgent: bool) -> Plan:
-    written = prune(scene, replace(ledger, time=keep_time(scene, ledger)))
+    timed = replace(ledger, time=keep_time(scene, ledger))
+    written = storable(prune(scene, timed), scene.snapshot.unkept)
+    if written is None:
+        return Plan(wake_after=BLIND)
     return Plan(
         ledger=written,
         urgent=urgent,

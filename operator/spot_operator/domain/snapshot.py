@@ -344,6 +344,8 @@ class Snapshot:
     """Of the last POST of a pod."""
     refusals: tuple[Refusal, ...] = ()
     """Of every other write, those that people are told of."""
+    unkept: frozenset[str] = frozenset()
+    """Paths of the status that the API server does not keep, of whatever job."""
     draw: float = 0.0
     """Uniform in [0, 1), drawn once per snapshot, for jitter."""
     namespace_terminating: bool = False

@@ -18,6 +18,8 @@ def in_progress(scene: Scene, ledger: Ledger) -> tuple[Reason | Ending, str]:
         return scene.hindrance.reason, f"{scene.hindrance.message}{_undecided(scene, ledger)}"
     if ledger.state is State.WAITING:
         return _waiting(scene, ledger)
+    if scene.barred and scene.hindrance is not None:
+        return scene.hindrance.reason, scene.hindrance.message
     if ledger.state is State.STOPPING:
         cause = ledger.stopping.cause if ledger.stopping is not None else None
         why = f": {cause}" if cause is not None else ""

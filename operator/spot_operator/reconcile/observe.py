@@ -30,6 +30,7 @@ from spot_operator.reconcile.lease_ages import LeaseAges
 from spot_operator.reconcile.parsed import Parsed
 from spot_operator.reconcile.pod_view import pod_view
 from spot_operator.reconcile.tombstones import Tombstones
+from spot_operator.reconcile.unkept import Unkept
 from spot_operator.reconcile.views import job_view, node_view, policy_view
 from spot_operator.reports.book import ReportBook
 
@@ -62,10 +63,12 @@ class Observer:
     """Seconds for which reports have been able to reach us."""
     trusted: Callable[[], str] = str
     """The certificates that pods are to trust for reports (PEM); empty while there is none."""
+    unkept: Unkept = field(init=False)
     _views: "_Views" = field(init=False)
     _sights: FirstSights = field(init=False)
 
     def __post_init__(self) -> None:
+        self.unkept = Unkept(self.clock)
         self._views = _Views(self.caches)
         self._sights = FirstSights(self.clock)
 
@@ -105,6 +108,7 @@ class Observer:
             noticed_nodes=self._noticed_nodes(),
             refusal=finding.creation,
             refusals=finding.others,
+            unkept=self.unkept.paths,
             draw=self.entropy.uniform(0.0, 1.0),
             namespace_terminating=self.findings.namespace_terminating(key, uid),
             seen=self._seen(key, view, ledger, (policies, everything)),

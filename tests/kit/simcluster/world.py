@@ -53,6 +53,9 @@ class World:
         self.plan = Plan()
         self.mute = False
         """Whether reports are lost on their way to the operator."""
+        self.not_kept: tuple[str, ...] = ()
+        """Fields of the job's status that the installed CRD does not know, as `ranks[].trouble`."""
+        self.server.admission[JOBS] = [self._drop_unknown]
         self.purges_fail = 0
         """Tries to delete a lineage that are yet to fail."""
         self.purges: list[tuple[str, list[Program]]] = []
@@ -263,6 +266,11 @@ class World:
         notes = next((meta.get("annotations") or {} for meta in pods), {})
         return str(notes.get(names.ANNOTATION_CA, ""))
 
+    def _drop_unknown(self, _old: Json | None, new: Json) -> tuple[str, ...]:
+        for path in self.not_kept:
+            drop(new.get("status") or {}, path.split("."))
+        return ()
+
     async def _census(self) -> None:
         """Note every pod there ever is."""
         feed = self.server.open_watch(PODS, resource_version=str(self.server.storage.number))
@@ -284,3 +292,17 @@ class World:
             "user": {"extra": extra},
         }
         return {**review, "status": status}
+
+
+def drop(value: Json, steps: list[str]) -> None:
+    """Remove the field from `value`, in place, as an API server does that does not know it."""
+    first, rest = steps[0], steps[1:]
+    name = first.removesuffix("[]")
+    if not rest:
+        value.pop(name, None)
+        return
+    inside = value.get(name) or ()
+    for each in inside if first.endswith("[]") else (inside,):
+        if not each:
+            continue
+        drop(each, rest)

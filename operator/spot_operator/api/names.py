@@ -57,6 +57,8 @@ ANNOTATION_NOTICE: Final = "spottraining.dev/notice"
 """A warning with a deadline that the operator saw on the pod's node (JSON)."""
 ANNOTATION_NODE: Final = "spottraining.dev/node"
 """Name, uid and boot id of the node when the pod was first seen bound: a change is a lost node."""
+ANNOTATION_TRAINER: Final = "spottraining.dev/trainer"
+"""The name of the container that trains: a webhook may add others to the pod."""
 ANNOTATION_CA: Final = "spottraining.dev/ca"
 """The certificate bundle (PEM) by which the sidecar knows the operator's reports server."""
 

@@ -144,7 +144,11 @@ class Rank(Model):
     word: TrainerWord | None = Field(default=None, description="What the trainer last said.")
     trouble: Trouble | None = Field(default=None, description="What keeps the pod from starting.")
     lost_at: datetime | None = Field(
-        default=None, description="When it was first found ended, fenced or missing."
+        default=None,
+        description="When its trainer was first found over, or the pod fenced or missing.",
+    )
+    trainer_end: RankEnd | None = Field(
+        default=None, description="How its trainer ended, while its pod has not."
     )
     ended: RankEnd | None = Field(default=None, description="How it ended.")
     silent_since: datetime | None = Field(

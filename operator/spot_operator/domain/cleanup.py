@@ -4,12 +4,14 @@ Terminal pods of the newest attempt stay until the next one is created, for `kub
 """
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from spot_operator.api.job import PodCleanup
 from spot_operator.api.names import Condition, State
 from spot_operator.domain.actions import DeletePod
 from spot_operator.domain.fencing import is_forced, may_be_forced
 from spot_operator.domain.ledger import Ledger
+from spot_operator.domain.parting import pod_stays_for
 from spot_operator.domain.scene import Scene
 from spot_operator.domain.snapshot import PodView, Snapshot
 
@@ -70,10 +72,17 @@ def _why(scene: Scene, ledger: Ledger, pod: PodView) -> str:
     if pod.uid not in {one.uid for one in ledger.ranks}:
         return "" if _awaited(scene, ledger, pod) else "its rank was given another pod"
     if ledger.state is State.STOPPING:
-        return "" if pod.terminal else f"attempt {pod.attempt} is being ended"
+        stays = pod.terminal or _stays(scene, ledger, pod)
+        return "" if stays else f"attempt {pod.attempt} is being ended"
     if ledger.state is State.WAITING:
         return "" if pod.terminal else f"attempt {pod.attempt} is over"
     return _finished(scene, ledger, pod) if ledger.state is State.FINISHED else ""
+
+
+def _stays(scene: Scene, ledger: Ledger, pod: PodView) -> bool:
+    """Whether the trainer is over and the pod may go on for a while without it."""
+    record = next(one for one in ledger.ranks if one.uid == pod.uid)
+    return record.ended is None and pod_stays_for(scene, record, pod) > timedelta(0)
 
 
 def _awaited(scene: Scene, ledger: Ledger, pod: PodView) -> bool:

@@ -151,8 +151,11 @@ class RankRecord:
     word: Word | None = None
     trouble: Trouble | None = None
     lost_at: datetime | None = None
-    """When the rank was first found ended, fenced or missing."""
+    """When its trainer was first found to be over, or its pod to be fenced or missing."""
+    trainer_end: RankEnd | None = None
+    """How its trainer ended, while its pod has not; None again once `ended` says it."""
     ended: RankEnd | None = None
+    """How it ended: no container of its pod runs any more, or they are fenced."""
     silent_since: datetime | None = None
     """When its last report came, once none has come for long."""
     still: Standstill | None = None

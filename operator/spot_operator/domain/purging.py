@@ -164,7 +164,7 @@ def _judged(scene: Scene, known: Purge | None) -> Purge:
     if waited(scene, known) < timedelta(0):
         return known
     pod = _pod_of(scene, known.number)
-    if pod is not None and pod.terminal and pod.trainer.exit_code == 0:
+    if pod is not None and _is_over(pod) and pod.trainer.exit_code == 0:
         message = shorten(_deleted(scene.job, _word(pod)), CONDITION_MESSAGE)
         return replace(known, outcome="Deleted", message=message)
     why = _failure(scene, known, pod)
@@ -180,13 +180,18 @@ def _judged(scene: Scene, known: Purge | None) -> Purge:
     return Purge(known.number + 1, since, message=shorten(message, CONDITION_MESSAGE))
 
 
+def _is_over(pod: PodView) -> bool:
+    """Whether nothing deletes any more: a proxy that a webhook added may run for ever."""
+    return pod.terminal or pod.trainer.ended
+
+
 def _failure(scene: Scene, known: Purge, pod: PodView | None) -> str | None:
     """Why the try has failed; None: it has not."""
     passed = waited(scene, known)
     if pod is None:
         never = "its pod never came to be" if passed >= STARTS_WITHIN else None
         return _hindrance(scene, purge_name(scene.job, known.number)) or never
-    if pod.terminal:
+    if _is_over(pod):
         said = _word(pod).get("problem") or pod.message or pod.reason or pod.trainer.reason
         return str(said or f"exit code {pod.trainer.exit_code}")
     if pod.gone:

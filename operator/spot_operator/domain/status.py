@@ -194,6 +194,7 @@ def _read_rank(read: api.Rank) -> own.RankRecord:
         word=_flat(own.Word, read.word),
         trouble=_flat(own.Trouble, read.trouble),
         lost_at=read.lost_at,
+        trainer_end=_read_end(read.trainer_end),
         ended=_read_end(read.ended),
         silent_since=read.silent_since,
         still=_flat(own.Standstill, read.still),

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from spot_operator.api import names
 from spot_operator.control.clock import Clock, Entropy
 from spot_operator.control.informer import Informer
 from spot_operator.domain.elapsed import demoted, signs
@@ -81,7 +82,7 @@ class Observer:
         ledger = Ledger() if job is None else self._ledger(job)
         policies = tuple(self._policies())
         self.leases.compare_over(WITNESSED * _longest_silence(policies))
-        everything = tuple(self._pods(key))
+        everything = tuple(self._pods(key, "" if view is None else view.trainer))
         pods = tuple(pod for pod in everything if pod.purge is None)
         finding = self.findings.about(key)
         return Snapshot(
@@ -125,11 +126,13 @@ class Observer:
         except (ValidationError, ValueError) as error:
             raise UnreadableStatus(str(error)) from error
 
-    def _pods(self, key: JobKey) -> Iterator[PodView]:
+    def _pods(self, key: JobKey, trainer: str) -> Iterator[PodView]:
         for pod in self.caches.pods_of(key):
-            yield self._views.pods.of(pod)
+            # The view of a pod that does not name its trainer depends on its job as well.
+            named = names.ANNOTATION_TRAINER in pod["metadata"]["annotations"]
+            yield self._views.pods.of(pod) if named else pod_view(pod, trainer=trainer)
         for pod in self.tombstones.of(key.namespace, key.name):
-            yield pod_view(pod, gone=True)
+            yield pod_view(pod, gone=True, trainer=trainer)
 
     def _policies(self) -> Iterator[PolicyView]:
         for policy in self.caches.policies.items():

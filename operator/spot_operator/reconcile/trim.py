@@ -21,7 +21,12 @@ _METADATA: Final = (
     "labels",
     "ownerReferences",
 )
-_POD_ANNOTATIONS: Final = (names.ANNOTATION_GRANT, names.ANNOTATION_NOTICE, names.ANNOTATION_NODE)
+_POD_ANNOTATIONS: Final = (
+    names.ANNOTATION_GRANT,
+    names.ANNOTATION_NOTICE,
+    names.ANNOTATION_NODE,
+    names.ANNOTATION_TRAINER,
+)
 _CONDITION: Final = ("type", "status", "reason", "message", "lastTransitionTime")
 """Without `lastHeartbeatTime`: a heartbeat is no news."""
 

@@ -11,7 +11,6 @@ from spot_operator.domain.snapshot import JobView
 from spot_operator.render.pacing import pacing, start_interval
 from spot_operator.render.script import directory_config, sidecar_user
 from spot_operator.render.settings import RenderSettings
-from spot_operator.render.trainer import is_trainer
 from spot_operator.render.volumes import SIDECAR_EXTRA_BYTES, sidecar_mounts
 
 __all__ = [
@@ -94,8 +93,7 @@ def sidecar_container(
 def security(job: JobView) -> Json:
     """The security context of whoever has the store's credentials: as whom it may do what."""
     pod = job.spec.template["spec"]
-    containers = pod["containers"]
-    trainer: Json = next((one for one in containers if is_trainer(one, containers)), {})
+    trainer: Json = next((one for one in pod["containers"] if one["name"] == job.trainer), {})
     return sidecar_user(pod, trainer, _SECURITY, job.spec.checkpoint.source.directory)
 
 

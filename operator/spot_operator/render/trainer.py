@@ -9,14 +9,9 @@ from spot_operator.domain.snapshot import JobView
 from spot_operator.render.script import resume_args
 from spot_operator.render.volumes import trainer_mounts
 
-__all__ = ["is_trainer", "trainer_container"]
+__all__ = ["trainer_container"]
 
 Json = dict[str, Any]
-
-
-def is_trainer(container: Mapping[str, Any], containers: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether `container` is the one that trains: the one named so, or the only one."""
-    return container["name"] == names.TRAINER_CONTAINER or len(containers) == 1
 
 
 def trainer_container(

@@ -9,7 +9,6 @@ async def scenario(clock):
 """
 
 import asyncio
-import json
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
@@ -23,7 +22,7 @@ from kit.simcluster.replicas import NAMESPACE, Replicas
 from kit.simcluster.scheduler import Scheduler
 from kit.simcluster.script import ScriptPod
 from kit.simcluster.store import Lineage
-from kit.simcluster.trainer import Orders, Plan, TrainerPod
+from kit.simcluster.trainer import Orders, Plan, TrainerPod, config_of
 from spot_operator.api import names
 from spot_operator.control.clock import timestamp
 from spot_operator.control.resource import EVENTS, NODES, PODS, SECRETS, TOKENREVIEWS
@@ -109,6 +108,16 @@ class World:
         job = self.server.create(JOBS, manifest).object
         self.lineages[job["metadata"]["uid"]] = Lineage()
 
+    def webhook(self, change: Callable[[Json], None]) -> None:
+        """Have every pod changed before it is stored, as a mutating webhook does."""
+
+        def admit(old: Json | None, new: Json) -> tuple[str, ...]:
+            if old is None:
+                change(new)
+            return ()
+
+        self.server.admission.setdefault(PODS, []).append(admit)
+
     def edit(self, name: str = "digits", **spec: Any) -> None:
         """Change fields of a job's spec."""
         self.server.patch(JOBS, name, {"spec": spec}, namespace="research")
@@ -171,6 +180,11 @@ class World:
         """Every pod."""
         return self.server.objects(PODS, "research")
 
+    def pods_named(self, name: str, phase: str = "") -> list[Json]:
+        """The pod of that name, if it is there, and in that phase where one is asked for."""
+        named = (pod for pod in self.pods() if pod["metadata"]["name"] == name)
+        return [pod for pod in named if phase in {"", pod["status"].get("phase")}]
+
     def step(self) -> int:
         """The last step that any trainer made."""
         return self.steps[-1][2] if self.steps else 0
@@ -228,8 +242,7 @@ class World:
         uid = pod["metadata"]["labels"][names.LABEL_JOB_UID]
         if names.LABEL_PURGE in pod["metadata"]["labels"]:
             return PurgePod(self.lineages[uid], self.clock, partial(self._purge_begins, uid))
-        config = pod["spec"]["initContainers"][0]["env"][0]["value"]
-        program = ScriptPod if json.loads(config).get("directory") else TrainerPod
+        program = ScriptPod if config_of(pod).get("directory") else TrainerPod
         return program(
             pod=pod,
             lineage=self.lineages[uid],

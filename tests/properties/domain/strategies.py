@@ -62,6 +62,7 @@ ranks = st.builds(
     word=st.none() | st.builds(own.Word, words, messages),
     trouble=st.none() | st.builds(own.Trouble, words, words, messages, times, st.integers(0, 1800)),
     lost_at=st.none() | times,
+    trainer_end=st.none() | ends,
     ended=st.none() | ends,
 )
 attempts = st.builds(

@@ -131,6 +131,31 @@ def test_the_whole_pod_is_as_written_down(name: str, pod: Json) -> None:
     assert pod == yaml.safe_load((GOLDEN / f"{name}.yaml").read_text())
 
 
+@pytest.mark.parametrize(
+    ("there", "trains"),
+    [(["main"], "main"), (["trainer"], "trainer"), (["logs", "trainer"], "trainer")],
+)
+def test_the_pod_says_which_container_trains(there: list[str], trains: str) -> None:
+    template = {"spec": {"containers": [{"name": name, "image": "a"} for name in there]}}
+    pod = rendered(template=template)
+    annotations = pod["metadata"]["annotations"]
+    assert annotations[names.ANNOTATION_TRAINER] == trains
+    assert annotations["kubectl.kubernetes.io/default-container"] == trains
+    hooked = [one["name"] for one in pod["spec"]["containers"] if "lifecycle" in one]
+    assert hooked == [trains]
+
+
+def test_which_container_trains_is_not_for_the_template_to_say_in_an_annotation() -> None:
+    theirs = {
+        names.ANNOTATION_TRAINER: "logs",
+        "kubectl.kubernetes.io/default-container": "logs",
+    }
+    template = {**RICH_TEMPLATE, "metadata": {"annotations": theirs}}
+    annotations = rendered(template=template)["metadata"]["annotations"]
+    assert annotations[names.ANNOTATION_TRAINER] == "trainer"
+    assert annotations["kubectl.kubernetes.io/default-container"] == "logs", "theirs to choose"
+
+
 def test_the_template_is_not_changed() -> None:
     before = json.dumps(RICH_TEMPLATE)
     rendered(THIRD, template=RICH_TEMPLATE)

@@ -113,6 +113,20 @@ def test_the_upload_under_way_when_the_trainer_crashed_is_not_lost(stays: str) -
     in_a_world(play)
 
 
+@pytest.mark.parametrize("stays", ["beside/proxy", "beside/stubborn"])
+def test_the_last_set_of_a_script_is_taken_before_its_pod_is_ended(stays: str) -> None:
+    """Its sidecar cannot see that the script has ended: the operator tells it."""
+
+    async def play(world: World) -> None:
+        world.webhook(lambda pod: inject(pod, PROXY | {"image": stays}))
+        world.plan.uploading = 60.0
+        await to_the_end(world, **a_script_job())
+        assert endings(world) == ["Completed"]
+        assert [model.step for model in world.lineage().complete.values()] == [world.plan.steps]
+
+    in_a_world(play)
+
+
 def test_the_upload_under_way_is_not_lost_where_nothing_else_runs() -> None:
     async def play(world: World) -> None:
         world.plan.crashes, world.plan.uploading = {1: 15}, 60.0

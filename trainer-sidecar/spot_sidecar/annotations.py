@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping
 from spot_sidecar.notices.notice import Notice, read_notice
 from spot_sidecar.resume import grant
 
-__all__ = ["BUNDLE", "GRANT", "NOTICE", "AnnotationReader"]
+__all__ = ["BUNDLE", "ENDED", "GRANT", "NOTICE", "AnnotationReader"]
 
 log = logging.getLogger(__name__)
 
 GRANT = grant.ANNOTATION
 NOTICE = "spottraining.dev/notice"
 BUNDLE = "spottraining.dev/ca"
+ENDED = "spottraining.dev/trainer-ended"
 
 
 class AnnotationReader:
@@ -25,15 +26,20 @@ class AnnotationReader:
         desk: grant.GrantDesk,
         tell: Callable[[Notice], object],
         trust: Callable[[str | None], object],
+        ended: Callable[[], object],
     ) -> None:
+        """`ended` is called, perhaps often, once the operator has seen the trainer's end."""
         self._desk = desk
         self._tell = tell
         self._trust = trust
+        self._ended = ended
 
     def read(self, annotations: Mapping[str, str]) -> None:
         """Take the pod's annotations as they are now."""
         self._trust(annotations.get(BUNDLE))
         self._desk.read(annotations)
+        if ENDED in annotations:
+            self._ended()
         notice = annotations.get(NOTICE)
         if notice is None:
             return

@@ -59,6 +59,9 @@ ANNOTATION_NODE: Final = "spottraining.dev/node"
 """Name, uid and boot id of the node when the pod was first seen bound: a change is a lost node."""
 ANNOTATION_TRAINER: Final = "spottraining.dev/trainer"
 """The name of the container that trains: a webhook may add others to the pod."""
+ANNOTATION_ENDED: Final = "spottraining.dev/trainer-ended"
+"""When the operator saw that the trainer has ended while others run on in its pod, by which the
+kubelet does not tell the sidecar: it brings in what is left, and says so."""
 ANNOTATION_CA: Final = "spottraining.dev/ca"
 """The certificate bundle (PEM) by which the sidecar knows the operator's reports server."""
 

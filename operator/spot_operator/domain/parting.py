@@ -2,8 +2,9 @@
 
 The trainer decides when an attempt is over, but a proxy, TensorBoard or a log shipper beside it
 would keep the pod, and its GPU, for ever. Where nothing else runs the kubelet ends the pod itself,
-and its logs stay; else we delete it, after the sidecar's last upload: a container that does not
-heed SIGTERM uses up the whole grace, of which the kubelet lets the sidecar have the rest.
+and its logs stay; else the sidecar is told, brings in what is left, and we delete the pod then: of
+one that is deleted at once a container that does not heed SIGTERM would use up the grace, of which
+the kubelet lets the sidecar have the rest.
 
 Every wait is counted from what this leader saw itself: another one begins again.
 """
@@ -39,10 +40,24 @@ def pod_stays_for(scene: Scene, record: RankRecord, pod: PodView) -> timedelta:
     grace = span(record.grace)
     if pod.ends_by_itself:
         return grace + KUBELET - _over_since(scene, record)
-    stored = record.word is not None and record.word.word == DURABLE
-    if stored or pod.sidecar.state in {None, "terminated"}:
+    if _is_settled(scene, record, pod):
         return timedelta(0)
     return grace - _over_since(scene, record)
+
+
+def is_to_settle(scene: Scene, record: RankRecord, pod: PodView) -> bool:
+    """Whether the sidecar must be told that the trainer has ended, for the kubelet does not."""
+    over = record.trainer_end is not None and pod.trainer.ended and pod.deletion_at is None
+    told = pod.ends_by_itself or pod.told_of_end
+    return over and not told and not _is_settled(scene, record, pod)
+
+
+def _is_settled(scene: Scene, record: RankRecord, pod: PodView) -> bool:
+    """Whether the sidecar has nothing to store any more, by its report or as it does not run."""
+    report = scene.report_of(record)
+    stored = record.word is not None and record.word.word == DURABLE
+    settled = stored or (report is not None and report.settled)
+    return settled or pod.sidecar.state in {None, "terminated"}
 
 
 def _runs(pod: PodView) -> bool:

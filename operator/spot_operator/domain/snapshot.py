@@ -172,6 +172,8 @@ class PodView:
     """The grant annotation, raw."""
     notice: Notice | None = None
     """What our notice annotation says."""
+    told_of_end: bool = False
+    """Whether our annotation tells its sidecar that the trainer has ended."""
 
     @property
     def terminal(self) -> bool:
@@ -288,6 +290,8 @@ class ReportView:
     notice: Notice | None = None
     word: Word | None = None
     problem: Problem | None = None
+    settled: bool = False
+    """The trainer has ended, and nothing waits to be stored any more."""
     quarantined: tuple[tuple[str, str], ...] = ()
     """(checkpoint id, why)."""
 

@@ -59,6 +59,7 @@ def pod_view(pod: Json, *, gone: bool = False, trainer: str = "") -> PodView:
         unschedulable=_unschedulable(conditions),
         grant=annotations.get(names.ANNOTATION_GRANT),
         notice=_notice(annotations.get(names.ANNOTATION_NOTICE)),
+        told_of_end=names.ANNOTATION_ENDED in annotations,
     )
 
 

@@ -26,6 +26,7 @@ _POD_ANNOTATIONS: Final = (
     names.ANNOTATION_NOTICE,
     names.ANNOTATION_NODE,
     names.ANNOTATION_TRAINER,
+    names.ANNOTATION_ENDED,
 )
 _CONDITION: Final = ("type", "status", "reason", "message", "lastTransitionTime")
 """Without `lastHeartbeatTime`: a heartbeat is no news."""

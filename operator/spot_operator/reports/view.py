@@ -47,6 +47,7 @@ def view_of(
         commit=None if report.commit is None else _commit(report.commit),
         found=None if report.found is None or report.found.lineage else _ref(report.found),
         commits=report.commits,
+        settled=report.settled,
         commit_age=commit_age,
         interval=None if report.interval is None else _interval(report.interval),
         seconds=report.seconds.model_dump(by_alias=True),

@@ -230,16 +230,18 @@ class Node:
         now = self.clock.monotonic()
         if running.ended_at is None:
             running.ended_at = now
-            if ended.last_work is not None:
-                work = ended.last_work()
-                running.last_work = asyncio.get_running_loop().create_task(work)
-            if running.beside or running.last_work is not None:
+            if running.beside or ended.last_work is not None:
                 up = self._running_now()
                 self._write(pod, "Running", self._trainer_ended(ended), up)
         if deleting and running.kill_at is None:
             running.kill_at = now + pod["metadata"]["deletionGracePeriodSeconds"]
         told = self._told_to_end(pod, running)
-        if told is None or now < told:
+        ends = told is not None and now >= told
+        hears = ends or names.ANNOTATION_ENDED in pod["metadata"].get("annotations", {})
+        if ended.last_work is not None and running.last_work is None and (hears or not ended.waits):
+            work = ended.last_work()
+            running.last_work = asyncio.get_running_loop().create_task(work)
+        if told is None or not ends:
             return
         if running.last_work is not None and not running.last_work.done():
             grace = pod["spec"]["terminationGracePeriodSeconds"]

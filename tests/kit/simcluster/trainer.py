@@ -72,7 +72,9 @@ class Exit:
     """None: it was never started."""
     last_word: Json
     last_work: Callable[[], Coroutine[Any, Any, None]] | None = None
-    """What the sidecar still has to do; it then says nothing new."""
+    """What the sidecar still has to do."""
+    waits: bool = False
+    """It begins with that only when it is told of the trainer's end, or to end itself."""
 
 
 @dataclass(slots=True)
@@ -103,6 +105,7 @@ class TrainerPod:
     commit: Json | None = None
     commits: int = 0
     word: Json | None = None
+    settled: bool = False
     found: Json | None = None
     """A checkpoint that the operator did not know of."""
     quarantined: list[Json] = field(default_factory=list)
@@ -204,6 +207,8 @@ class TrainerPod:
     async def _upload(self) -> None:
         await self.clock.sleep(self.plan.uploading)
         self.lineage.commit(Checkpoint(self.attempt, self.model, self.nonce))
+        self.settled = True
+        await self._report()
 
     async def _spend(self, kind: str, seconds: float) -> None:
         await self.clock.sleep(seconds)
@@ -339,6 +344,7 @@ class TrainerPod:
             "resume": self.resume,
             "commit": self.commit,
             "commits": self.commits,
+            "settled": self.settled,
             "interval": self.pacing and self.pacing.to_json(),
             "seconds": self.seconds,
             "notice": self._heard_notice(),

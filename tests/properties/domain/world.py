@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from kit.builders import NOW, a_job
-from spot_operator.api.names import ANNOTATION_NODE, ANNOTATION_NOTICE, State
+from spot_operator.api.names import ANNOTATION_ENDED, ANNOTATION_NODE, ANNOTATION_NOTICE, State
 from spot_operator.domain.actions import Action, AnnotatePod, CreatePod, DeleteJob, DeletePod, Plan
 from spot_operator.domain.ledger import CommitRef, Ledger, NodeIdentity, Notice, Word
 from spot_operator.domain.plan import plan
@@ -238,6 +238,8 @@ class World:
                 body = json.loads(action.annotations[ANNOTATION_NODE])
                 identity = NodeIdentity(body["name"], body["uid"], body["bootID"])
                 process.view = replace(process.view, node_identity=identity)
+            if ANNOTATION_ENDED in action.annotations:
+                process.view = replace(process.view, told_of_end=True)
             assert ANNOTATION_NOTICE not in action.annotations
 
     # --- what kubelets, users and platforms do ----------------------------------------------

@@ -23,6 +23,7 @@ def test_which_annotations_the_sidecar_reads() -> None:
     assert grant.ANNOTATION == names.ANNOTATION_GRANT
     assert annotations.NOTICE == names.ANNOTATION_NOTICE
     assert annotations.BUNDLE == names.ANNOTATION_CA
+    assert annotations.ENDED == names.ANNOTATION_ENDED
 
 
 def test_what_the_drain_hook_calls() -> None:

@@ -30,8 +30,8 @@ from kit.builders import (
     the_current,
     the_rank,
 )
-from spot_operator.api.names import EXIT_REFUSED, State
-from spot_operator.domain.actions import DeletePod
+from spot_operator.api.names import ANNOTATION_ENDED, EXIT_REFUSED, State
+from spot_operator.domain.actions import AnnotatePod, DeletePod
 from spot_operator.domain.ledger import Word
 from spot_operator.domain.parting import KUBELET, LINGERS
 from spot_operator.domain.plan import plan
@@ -67,9 +67,18 @@ def with_pod(snapshot: Snapshot, pod: PodView, **changes: Any) -> Snapshot:
 
 
 def over(code: int, *others: ContainerView, work: Snapshot | None = None) -> Snapshot:
-    """The trainer of an attempt at work has exited; the others in its pod have not."""
+    """The trainer of an attempt at work has exited; the others in its pod have not, and the
+    sidecar knows, where it is to be told."""
     snapshot = work or at_work()
-    return with_pod(snapshot, beside(exited(snapshot.pods[0], code), *others))
+    return told(with_pod(snapshot, beside(exited(snapshot.pods[0], code), *others)))
+
+
+def told(snapshot: Snapshot) -> Snapshot:
+    """After the annotation that the pass asks for, if it does."""
+    wanted = [one for one in plan(snapshot).actions if isinstance(one, AnnotatePod)]
+    assert all(list(one.annotations) == [ANNOTATION_ENDED] for one in wanted)
+    (pod,) = snapshot.pods
+    return with_pod(snapshot, replace(pod, told_of_end=True)) if wanted else snapshot
 
 
 def deleted(snapshot: Snapshot) -> Snapshot:
@@ -153,7 +162,7 @@ def test_a_trainer_that_was_started_again_is_ended_by_us() -> None:
     work = at_work()
     again = exited(work.pods[0], 1)
     again = beside(replace(again, trainer=replace(again.trainer, restarts=1)))
-    deleted(persisted(later(with_pod(work, again), GRACE)))
+    deleted(persisted(later(told(with_pod(work, again)), GRACE)))
 
 
 @pytest.mark.parametrize(
@@ -167,8 +176,33 @@ def test_without_a_sidecar_that_runs_there_is_nothing_to_wait_for(sidecar: Conta
 
 def test_what_has_been_finished_is_stored_already() -> None:
     work = at_work()
-    told = {work.pods[0].uid: a_report(word=a_word("Finished"))}
-    deleted(over(0, PROXY, work=persisted(replace(work, reports=told))))
+    reports = {work.pods[0].uid: a_report(word=a_word("Finished"))}
+    seen = over(0, PROXY, work=persisted(replace(work, reports=reports)))
+    assert not seen.pods[0].told_of_end
+    deleted(seen)
+
+
+def test_a_sidecar_whose_pod_the_kubelet_does_not_end_is_told_and_says_when_it_is_done() -> None:
+    work = at_work()
+    (pod,) = work.pods
+    seen = with_pod(work, beside(exited(pod, 1), PROXY))
+    (action,) = expect_actions(seen)
+    assert isinstance(action, AnnotatePod)
+    assert (action.uid, list(action.annotations)) == (pod.uid, [ANNOTATION_ENDED])
+    waits = told(seen)
+    expect_rest(waits)
+    deleted(persisted(replace(waits, reports={pod.uid: a_report(settled=True)})))
+
+
+def test_a_sidecar_that_the_kubelet_tells_is_not_told_by_us() -> None:
+    assert not over(1, a_companion("mesh", is_init=True)).pods[0].told_of_end
+    assert not over(1, PROXY, work=dying()).pods[0].told_of_end
+
+
+def dying() -> Snapshot:
+    """An attempt whose pod somebody deletes."""
+    work = at_work()
+    return with_pod(work, terminating(work.pods[0], after(GRACE)))
 
 
 def test_the_sidecar_has_the_grace_for_its_last_upload_before_anybody_is_told_to_end() -> None:
@@ -201,8 +235,8 @@ LINGERING: dict[str, tuple[Word, str, str | None]] = {
 
 def lingering(word: Word, age: float, **report: Any) -> Snapshot:
     work = at_work()
-    told = a_report(word=word, word_age=age, notice=a_notice("Maintenance"), **report)
-    return persisted(replace(later(work, 86_400), reports={work.pods[0].uid: told}))
+    said = a_report(word=word, word_age=age, notice=a_notice("Maintenance"), **report)
+    return persisted(replace(later(work, 86_400), reports={work.pods[0].uid: said}))
 
 
 @pytest.mark.parametrize("case", LINGERING.values(), ids=LINGERING)
@@ -234,8 +268,8 @@ def test_a_new_leader_is_patient_anew() -> None:
 
 def test_one_that_has_said_nothing_is_never_ended_for_its_silence() -> None:
     work = at_work()
-    told = {work.pods[0].uid: a_report(state="Ended", step_age=86_400.0)}
-    assert persisted(replace(later(work, 86_400), reports=told)).ledger.state is State.CREATED
+    mute = {work.pods[0].uid: a_report(state="Ended", step_age=86_400.0)}
+    assert persisted(replace(later(work, 86_400), reports=mute)).ledger.state is State.CREATED
 
 
 # --- evidence that comes before, with and after the trainer's end -------------------------------
@@ -323,8 +357,8 @@ def test_a_notice_after_the_trainers_end_does_not_spoil_its_success() -> None:
     seen = over(0, PROXY, work=at_work(job=a_job(completion="ExitCode")))
     (pod,) = seen.pods
     noticed = replace(pod, notice=a_notice("Preempt", observed=60))
-    told = {pod.uid: a_report(notice=a_notice("PodDeletion", observed=90))}
-    seen = persisted(replace(later(seen, 100), pods=(noticed,), reports=told))
+    heard = {pod.uid: a_report(notice=a_notice("PodDeletion", observed=90))}
+    seen = persisted(replace(later(seen, 100), pods=(noticed,), reports=heard))
     assert the_rank(seen.ledger).notice is None
     expect_ending(ended(deleted(persisted(later(seen, GRACE)))).ledger, "Completed")
 

@@ -92,7 +92,10 @@ def test_each_annotation_reaches_whom_it_is_for() -> None:
     told: list[Notice] = []
     bundles: list[str | None] = []
     desk = GrantDesk(1, start_fresh=True)
-    reader = AnnotationReader(desk=desk, tell=told.append, trust=bundles.append)
+    ends: list[bool] = []
+    reader = AnnotationReader(
+        desk=desk, tell=told.append, trust=bundles.append, ended=lambda: ends.append(True)
+    )
     notice = {"kind": "Maintenance", "source": "operator", "observedAt": "2026-01-01T00:00:00Z"}
     reader.read(
         {
@@ -101,7 +104,14 @@ def test_each_annotation_reaches_whom_it_is_for() -> None:
             "spottraining.dev/ca": "PEM",
         }
     )
-    reader.read({"spottraining.dev/notice": "not JSON"})
+    assert ends == []
+    reader.read(
+        {
+            "spottraining.dev/notice": "not JSON",
+            "spottraining.dev/trainer-ended": "2026-01-01T00:00:00Z",
+        }
+    )
+    assert ends == [True]
     assert desk.grant == Grant(1, start_fresh=True)
     assert [one.kind for one in told] == [Kind.Maintenance]
     assert bundles == ["PEM", None]

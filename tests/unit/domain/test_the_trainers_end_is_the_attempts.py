@@ -11,6 +11,7 @@ from kit.builders import (
     a_job,
     a_notice,
     a_report,
+    a_scene,
     a_sight,
     a_word,
     after,
@@ -32,6 +33,7 @@ from kit.builders import (
 )
 from spot_operator.api.names import ANNOTATION_ENDED, EXIT_REFUSED, State
 from spot_operator.domain.actions import AnnotatePod, DeletePod
+from spot_operator.domain.elapsed import absent
 from spot_operator.domain.ledger import Word
 from spot_operator.domain.parting import KUBELET, LINGERS
 from spot_operator.domain.plan import plan
@@ -131,9 +133,13 @@ def test_the_attempt_is_over_only_when_its_pod_is() -> None:
 
 def test_a_new_leader_knows_how_the_trainer_ended() -> None:
     """The pod goes while nobody looks; no tombstone of it is left."""
-    seen = over(1, PROXY)
-    blind = persisted(replace(later(seen, 3600), pods=(), reports={}))
-    assert expect_ending(blind.ledger, "TrainerFailed").charged == "Failure"
+    snapshot = later(over(1, PROXY), 3600, pods=(), reports={})
+    record = the_rank(snapshot.ledger)
+    patience = GRACE + a_scene(snapshot).unreachable_after.total_seconds()
+    young = persisted(replace(snapshot, seen={absent(record): patience - 1}))
+    assert the_current(young.ledger).ending is None, "its sidecar may still store"
+    old = persisted(replace(snapshot, seen={absent(record): patience}))
+    assert expect_ending(old.ledger, "TrainerFailed").charged == "Failure"
 
 
 # --- who ends the pod, and when ---------------------------------------------------------------

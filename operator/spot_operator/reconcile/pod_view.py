@@ -93,7 +93,7 @@ def _containers(pod: Json) -> Iterator[ContainerView]:
             yield _container(name, known.get(name, {}), is_init=kind == "initContainers")
 
 
-def _container(name: str, status: Mapping[str, Any], *, is_init: bool) -> ContainerView:
+def _container(name: str, status: Mapping[str, Any], *, is_init: bool = False) -> ContainerView:
     state = status.get("state") or {}
     found = next((one for one in ("running", "terminated", "waiting") if one in state), None)
     detail = (state.get(found) or {}) if found else {}
@@ -139,7 +139,7 @@ def _first_run(trainer: ContainerView, status: Mapping[str, Any]) -> ContainerVi
     if trainer.ended or not trainer.restarts or before is None:
         return trainer
     again = {"state": {"terminated": before}, "restartCount": trainer.restarts}
-    return _container(trainer.name, again, is_init=False)
+    return _container(trainer.name, again)
 
 
 def _owner(meta: Mapping[str, Any]) -> str:

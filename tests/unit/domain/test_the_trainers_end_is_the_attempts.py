@@ -28,10 +28,11 @@ from kit.builders import (
     running,
     saying,
     terminating,
+    the_condition,
     the_current,
     the_rank,
 )
-from spot_operator.api.names import ANNOTATION_ENDED, EXIT_REFUSED, State
+from spot_operator.api.names import ANNOTATION_ENDED, EXIT_REFUSED, Condition, Reason, State
 from spot_operator.domain.actions import AnnotatePod, DeletePod
 from spot_operator.domain.elapsed import absent
 from spot_operator.domain.ledger import Word
@@ -154,6 +155,13 @@ def test_a_pod_in_which_nothing_else_runs_is_left_to_the_kubelet_and_its_logs_st
     final = ended(seen)
     expect_ending(final.ledger, "TrainerFailed")
     assert plan(final).actions == (), "it stays for kubectl logs"
+
+
+def test_of_a_pod_that_outlives_its_grace_nobody_says_that_its_trainer_runs() -> None:
+    stuck = persisted(later(deleted(persisted(later(over(1, PROXY), GRACE))), 3600))
+    found = the_condition(stuck.ledger, Condition.RUNNING)
+    assert found.reason == Reason.POD_NOT_ENDING
+    assert "its sidecar may still store" in found.message
 
 
 def test_a_kubelet_that_does_not_end_it_is_told_to() -> None:

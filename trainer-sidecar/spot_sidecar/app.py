@@ -173,7 +173,13 @@ class Sidecar:
     def _works(self) -> dict[str, Coroutine[Any, Any, None]]:
         """Everything that runs for as long as the sidecar; none of them ever returns."""
         paths, imds = self.settings.paths, self.settings.config.notices.imds
-        reader = AnnotationReader(desk=self.desk, tell=self.bus.tell, trust=self.reporter.trust)
+        reader = AnnotationReader(
+            desk=self.desk,
+            clock=self.clock,
+            memory=self.memory,
+            tell=self.bus.tell,
+            trust=self.reporter.trust,
+        )
         works = {
             "annotations": watch_annotations(paths.annotations, self.clock, reader.read),
             "attempt": self._attempt(),

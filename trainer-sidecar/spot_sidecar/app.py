@@ -177,6 +177,8 @@ class Sidecar:
         paths, imds = self.settings.paths, self.settings.config.notices.imds
         reader = AnnotationReader(
             desk=self.desk,
+            clock=self.clock,
+            memory=self.memory,
             tell=self.bus.tell,
             trust=self.reporter.trust,
             ended=self._trainer_ended.set,

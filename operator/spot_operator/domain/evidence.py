@@ -5,7 +5,7 @@ from typing import Final
 
 from spot_operator.domain.ledger import Fence, RankEnd, RankRecord
 from spot_operator.domain.snapshot import ContainerView, PodView
-from spot_operator.domain.text import STATUS_MESSAGE, WORD, shorten
+from spot_operator.domain.text import STATUS_MESSAGE, WORD, last_lines, shorten
 
 STATE_LOST: Final = frozenset({"ContainerStatusUnknown", "Unknown"})
 """Reasons of a kubelet and of containerd for a container of which they know no more than that it
@@ -42,6 +42,7 @@ def evidence(
         started=trainer.started,
         blocked_by="" if trainer.started else shorten(_failed(pod), WORD),
         node_away=node_away,
+        last_lines=last_lines(_wrote(pod)),
     )
 
 
@@ -72,11 +73,20 @@ def _failed(pod: PodView) -> str:
     return next((one.name for one in ended if one.exit_code), "")
 
 
+def _wrote(pod: PodView) -> str:
+    """What the trainer, or else a container that failed before it, wrote last."""
+    own = pod.trainer.message if pod.trainer.state == "terminated" else ""
+    failed = (one for one in pod.others if one.state == "terminated" and one.exit_code)
+    return own if own.strip() else next((one.message for one in failed), "")
+
+
 def _message(pod: PodView) -> str:
     if pod.reason and pod.message:
         # A pod has a reason only if the platform ended it: no container knows more of that.
         return pod.message
-    own = pod.trainer.message if pod.trainer.state == "terminated" else ""
+    # Of a long one the end says why: the last line of a traceback has the error.
+    terminated = pod.trainer.state == "terminated"
+    own = last_lines(pod.trainer.message, STATUS_MESSAGE) if terminated else ""
     failed = (
         f"container {one.name} exited with {one.exit_code}: {one.message or one.reason}"
         for one in pod.others

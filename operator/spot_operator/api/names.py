@@ -316,9 +316,9 @@ class Reason(StrEnum):
 
     # Running
     TRAINING = "Training"
-    """True: steps are being made."""
+    """True: the attempt makes steps of its own."""
     STARTING = "Starting"
-    """False: the pods are bound; the trainer has made no step yet."""
+    """False: the pods are created or run; the trainer has made no step of this attempt yet."""
     RESTORING = "Restoring"
     """False: a checkpoint is being chosen, verified and loaded."""
     DRAINING = "Draining"

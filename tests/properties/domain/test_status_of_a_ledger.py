@@ -55,7 +55,19 @@ def test_the_largest_status_fits() -> None:
     ref = own.CommitRef(10**9, 10**12 - 1, word)
     notice = own.Notice("Maintenance", at, word, at, wide)
     lines = last_lines("é" * 2000)
-    end = own.RankEnd(at, 255, word, word, wide, word, own.Fence.OUT_OF_SERVICE, True, True, lines)
+    end = own.RankEnd(
+        at,
+        255,
+        word,
+        word,
+        wide,
+        word,
+        own.Fence.OUT_OF_SERVICE,
+        True,
+        True,
+        word,
+        last_lines=lines,
+    )
     still = own.Standstill(at, 10**12)
     trouble = own.Trouble(word, word, wide, at, 1800)
     rank = own.RankRecord(

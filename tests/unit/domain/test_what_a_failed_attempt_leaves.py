@@ -11,6 +11,7 @@ from kit.builders import (
     a_job,
     a_pod,
     a_report,
+    a_snapshot,
     a_word,
     after,
     at_work,
@@ -113,8 +114,7 @@ def test_a_trainer_killed_for_memory_leaves_its_lines_too() -> None:
 def test_an_init_container_that_failed_speaks_for_a_trainer_that_never_began() -> None:
     fetch = ContainerView("fetch", "terminated", "Error", "404: no such data set", exit_code=1)
     pod = replace(a_pod(), phase="Failed", node_name="node-1", others=(fetch,))
-    begun = persisted(replace(at_work(), ledger=at_work().ledger))
-    never = replace(begun, pods=(replace(pod, uid=begun.pods[0].uid),))
+    never = replace(persisted(a_snapshot()), pods=(pod,))
     assert the_record(later(never, 60)).last_lines == "404: no such data set"
 
 

@@ -121,12 +121,14 @@ def _nodes(*first: NodeView) -> dict[str, NodeView]:
     return {one.name: one for one in (*first, a_node("node-2"), a_node("node-3"))}
 
 
-def _bounded(lost: str | None) -> Snapshot:
-    checkpoint = {**a_spec()["checkpoint"], **({"maxLostWork": lost} if lost else {})}
+def _bounded(
+    lost: str, *, seconds: float = 0, age: float = 1.0, commit_age: float = 0.0
+) -> Snapshot:
+    checkpoint = {**a_spec()["checkpoint"], "maxLostWork": lost}
     interval = Interval(60.0, "Optimum", COSTS, IntervalBounds(shortest=20.0))
-    report = replace(SAVED, interval=interval)
+    report = replace(SAVED, interval=interval, age=age, commit_age=commit_age)
     work = at_work(a_job(checkpoint=checkpoint))
-    return replace(work, reports={POD.uid: report})
+    return replace(later(work, seconds), reports={POD.uid: report})
 
 
 def _suspending() -> Snapshot:
@@ -269,6 +271,8 @@ SCENES: Final[Mapping[str, Snapshot]] = {
     "overdue": _reporting(replace(SAVED, commit_age=HOURS), seconds=HOURS),
     "within the bound": _bounded("5m"),
     "beyond the bound": _bounded("40s"),
+    "bound unknown": _bounded("5m", seconds=HOURS, age=HOURS),
+    "bound given up": _bounded("5m", seconds=HOURS, commit_age=HOURS),
     "bound not measured": a_snapshot(
         job=a_job(checkpoint={**a_spec()["checkpoint"], "maxLostWork": "5m"})
     ),

@@ -13,7 +13,7 @@ from spot_operator.domain.finding import Finding
 from spot_operator.domain.ledger import ConditionRecord, Ledger
 from spot_operator.domain.loss_bound import loss_bound
 from spot_operator.domain.running import running
-from spot_operator.domain.saving import saving
+from spot_operator.domain.saving import saving, unsaved_work
 from spot_operator.domain.scene import Scene
 from spot_operator.domain.summary import in_progress
 from spot_operator.domain.text import CONDITION_MESSAGE, shorten
@@ -92,6 +92,9 @@ def _capacity(scene: Scene, ledger: Ledger) -> Finding | None:
 def _loss_bound(scene: Scene, ledger: Ledger) -> Finding | None:
     if ledger.state is State.FINISHED:
         return None
+    unsure = unsaved_work(scene, ledger)
+    if unsure is not None and scene.max_lost_work is not None:
+        return unsure
     found = loss_bound(scene, ledger)
     return Finding(found.status, found.reason, found.message)
 

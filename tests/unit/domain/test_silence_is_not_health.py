@@ -250,6 +250,13 @@ TABLE = (
         NONE_YET,
     ),
     Row(
+        "it called the SDK, and waits for ever for its state",
+        seen(aged(replace(NEW, registered=True), step=HOURS)),
+        ("False", "NotStepping"),
+        NONE_YET,
+        ("no step of its own since 2026-03-01T12:00:00Z",),
+    ),
+    Row(
         "restoring takes its time",
         seen(aged(replace(NEW, state="Restoring", registered=True), step=HOURS)),
         ("False", "Restoring"),
@@ -433,6 +440,37 @@ def test_somebody_looks_when_a_checkpoint_is_overdue() -> None:
 def test_without_fresh_eyes_nothing_is_found() -> None:
     blind = replace(seen(aged(SAVED, HOURS)), sight=a_sight(fresh=False))
     assert the_condition(persisted(blind).ledger, RUNNING).reason == "Training"
+
+
+def test_the_summary_does_not_take_silence_for_health() -> None:
+    silent = persisted(seen(aged(SAVED, HOURS)))
+    still = persisted(seen(aged(SAVED, step=HOURS)))
+    says = [the_condition(one.ledger, Condition.SUCCEEDED).message for one in (silent, still)]
+    assert says == [
+        "attempt 1 is under way, but its sidecar reports nothing since 2026-03-01T12:00:00Z",
+        "attempt 1 is under way, but it makes no step since 2026-03-01T12:00:00Z",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("report", "status", "reason"),
+    [
+        (SAVED, "True", "WithinBound"),
+        (aged(SAVED, HOURS), "Unknown", "ReportsSilent"),
+        (aged(SAVED, commit=HOURS), "False", "CheckpointOverdue"),
+    ],
+)
+def test_no_bound_of_lost_work_is_promised_beside_silence(
+    report: ReportView, status: str, reason: str
+) -> None:
+    measured = Interval(
+        60.0, "Optimum", IntervalInputs(stall_seconds=0.5, commit_latency_seconds=20.0)
+    )
+    job = a_job(checkpoint={**a_spec()["checkpoint"], "maxLostWork": "10m"})
+    known = replace(report, interval=measured)
+    told = persisted(seen(known, job=job, before=replace(SAVED, interval=measured)))
+    found = the_condition(told.ledger, Condition.LOSS_BOUND_FEASIBLE)
+    assert (found.status, found.reason) == (status, reason)
 
 
 # The node beside the silence.

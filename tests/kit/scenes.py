@@ -13,6 +13,7 @@ from kit.builders import (
     a_pod,
     a_policy,
     a_report,
+    a_sight,
     a_snapshot,
     a_word,
     after,
@@ -234,6 +235,9 @@ SCENES: Final[Mapping[str, Snapshot]] = {
     "the trainer runs": replace(persisted(a_snapshot()), pods=(POD,)),
     "no node takes it": replace(
         persisted(a_snapshot()), pods=(replace(a_pod(), unschedulable="0/3 nodes: no GPU"),)
+    ),
+    "no scheduler looks at it": replace(
+        later(persisted(a_snapshot()), HOURS), pods=(a_pod(),), sight=a_sight(*_nodes().values())
     ),
     "it restores": _reporting(a_report(state="Restoring")),
     "it trains": _reporting(a_report(step=11)),

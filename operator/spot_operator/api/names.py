@@ -347,6 +347,8 @@ class Reason(StrEnum):
     """True: every pod of the current attempt has its node."""
     UNSCHEDULABLE = "Unschedulable"
     """False: the scheduler finds no node; the message quotes it."""
+    NOT_SCHEDULED = "NotScheduled"
+    """False: no scheduler has placed the pod or said why not, for minutes."""
     PLACING = "Placing"
     """Unknown: pods were just created."""
     NOT_NEEDED = "NotNeeded"

@@ -6,6 +6,7 @@ for a job at rest is not written.
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Final
 
 from spot_operator.api.names import Condition, Reason, State
@@ -15,9 +16,14 @@ from spot_operator.domain.loss_bound import loss_bound
 from spot_operator.domain.running import running
 from spot_operator.domain.saving import saving, unsaved_work
 from spot_operator.domain.scene import Scene
+from spot_operator.domain.snapshot import PodView
 from spot_operator.domain.summary import in_progress
 from spot_operator.domain.text import CONDITION_MESSAGE, shorten
 from spot_operator.domain.timeledger import is_placed
+from spot_operator.domain.timestamps import timestamp
+
+UNSEEN: Final = timedelta(minutes=5)
+"""A scheduler that is there says something of a pod within seconds."""
 
 Judge = Callable[[Scene, Ledger], Finding | None]
 
@@ -86,7 +92,34 @@ def _capacity(scene: Scene, ledger: Ledger) -> Finding | None:
                 f"{pod.unschedulable}"
             )
             return Finding("False", Reason.UNSCHEDULABLE, message)
+    unseen = next((pod for pod in scene.present() if _is_unseen(scene, ledger, pod)), None)
+    if unseen is not None:
+        return Finding("False", Reason.NOT_SCHEDULED, _unseen(unseen))
     return Finding("Unknown", Reason.PLACING, "pods are being created and placed")
+
+
+def unseen_in(scene: Scene, pod: PodView) -> timedelta:
+    """How long until it is worth telling that no scheduler has looked at `pod`."""
+    leading = timedelta(seconds=scene.snapshot.sight.leading_for)
+    return UNSEEN - min(leading, scene.now - (pod.created_at or scene.now))
+
+
+def _is_unseen(scene: Scene, ledger: Ledger, pod: PodView) -> bool:
+    """Whether no scheduler has said a word of `pod` for long; the last leader's word stands."""
+    if pod.attempt != ledger.attempt or pod.node_name is not None or pod.deletion_at is not None:
+        return False
+    before = ledger.condition(Condition.CAPACITY_AVAILABLE)
+    known = before is not None and before.reason == Reason.NOT_SCHEDULED
+    return known or unseen_in(scene, pod) <= timedelta(0)
+
+
+def _unseen(pod: PodView) -> str:
+    since = f" since {timestamp(pod.created_at)}" if pod.created_at is not None else ""
+    return (
+        f"no scheduler has placed pod {pod.name} or said why not{since}: see that the scheduler "
+        "which spec.template.spec.schedulerName names is running, and who has to remove its "
+        f"schedulingGates (`kubectl get pod {pod.name} -o yaml`)"
+    )
 
 
 def _loss_bound(scene: Scene, ledger: Ledger) -> Finding | None:

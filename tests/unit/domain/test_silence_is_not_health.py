@@ -16,6 +16,7 @@ from kit.builders import (
     a_pod,
     a_report,
     a_sight,
+    a_snapshot,
     after,
     at_work,
     committed,
@@ -566,3 +567,42 @@ def test_what_was_true_of_one_attempt_is_not_said_of_the_next() -> None:
     healthy = the_condition(after_it.ledger, HEALTHY)
     assert (healthy.status, healthy.reason) == ("Unknown", "NoReport")
     assert "step 100" in healthy.message
+
+
+# A pod of which no scheduler says a word.
+
+
+def unseen(seconds: float, leading_for: float = 3600.0) -> Snapshot:
+    nodes = tuple(a_node(f"node-{k}") for k in (1, 2, 3))
+    created = replace(persisted(a_snapshot()), pods=(a_pod(),))
+    sight = a_sight(*nodes, leading_for=leading_for)
+    return replace(later(persisted(created), seconds), sight=sight)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "leading_for", "status", "reason"),
+    [
+        (299, 3600, "Unknown", "Placing"),
+        (300, 3600, "False", "NotScheduled"),
+        (300, 299, "Unknown", "Placing"),
+    ],
+)
+def test_a_pod_that_no_scheduler_looks_at_is_told(
+    seconds: float, leading_for: float, status: str, reason: str
+) -> None:
+    seen_ = persisted(unseen(seconds, leading_for))
+    found = the_condition(seen_.ledger, Condition.CAPACITY_AVAILABLE)
+    assert (found.status, found.reason) == (status, reason)
+    if status == "False":
+        assert "digits-1-0" in found.message
+        assert "since 2026-03-01T12:00:00Z" in found.message
+        # It does not move, and the next leader says the same.
+        expect_rest(replace(later(seen_, 60.4), sight=a_sight(leading_for=1.0)))
+
+
+def test_somebody_looks_again_when_no_scheduler_does() -> None:
+    for passed, now in walked(unseen(0), 400):
+        if the_condition(now.ledger, Condition.CAPACITY_AVAILABLE).reason == "NotScheduled":
+            assert passed == pytest.approx(300, abs=1)
+            return
+    raise AssertionError("it is never told")

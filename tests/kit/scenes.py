@@ -207,7 +207,7 @@ def _suspect(known: tuple[str, ...]) -> Snapshot:
 def _without_progress() -> Snapshot:
     policies = (a_default_policy(maxAttemptsWithoutProgress=1),)
     work = at_work(policies=policies)
-    budgets = replace(work.ledger.budgets, without_progress=9)
+    budgets = replace(work.ledger.budgets, without_progress=9, progress_limit=1)
     stopping = persisted(replace(work, ledger=replace(work.ledger, budgets=budgets)))
     return replace(later(stopping, 5), pods=(exited(POD, 143),))
 
@@ -253,6 +253,12 @@ SCENES: Final[Mapping[str, Snapshot]] = {
     "no such policy": a_snapshot(job=a_job(policyName="golden")),
     "a policy without right": a_snapshot(
         job=a_job(policyName="gold"), policies=(a_policy("gold"),)
+    ),
+    "a policy that is gone": replace(
+        later(at_work(policies=(a_default_policy(),)), 60), policies=(), pods=(exited(POD, 1),)
+    ),
+    "a policy that cannot be read": a_snapshot(
+        policies=(replace(a_default_policy(), unreadable="spec.backoff.shape: unknown"),)
     ),
     "two default policies": a_snapshot(
         policies=(a_policy("one", default=True), a_policy("two", default=True))

@@ -4,7 +4,7 @@ A condition's time changes only with its status. No message carries a figure tha
 for a job at rest is not written.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final
@@ -41,6 +41,19 @@ def explain(scene: Scene, ledger: Ledger) -> Ledger:
         policy=scene.policy_name if ruled else ledger.policy,
         policy_claim=scene.policy_claim if ruled else ledger.policy_claim,
     )
+
+
+def explain_running(scene: Scene, ledger: Ledger) -> Ledger:
+    """`ledger` with condition Running alone brought up to date."""
+    made = _condition(scene, ledger, Condition.RUNNING, running(scene, ledger))
+    others = tuple(one for one in ledger.conditions if one.type is not Condition.RUNNING)
+    return ledger if made is None else replace(ledger, conditions=in_order((*others, made)))
+
+
+def in_order(conditions: Iterable[ConditionRecord]) -> tuple[ConditionRecord, ...]:
+    """The conditions as people find them everywhere: the summary first."""
+    order = tuple(JUDGES)
+    return tuple(sorted(conditions, key=lambda one: order.index(one.type)))
 
 
 def _condition(

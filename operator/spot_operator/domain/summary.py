@@ -49,7 +49,7 @@ def _live(scene: Scene, ledger: Ledger) -> tuple[Reason | Ending, str]:
         message = f"attempt {ledger.attempt} cannot start ({trouble.reason}): {trouble.message}"
         own = is_jobs_own(trouble, started=ledger.has_started)
         return Reason.IN_PROGRESS if own else told_as(trouble), message
-    under_way = f"attempt {ledger.attempt} is under way{_but_silent(ledger)}"
+    under_way = f"attempt {ledger.attempt} is under way{_but_silent(ledger)}{_held_up(scene)}"
     return Reason.IN_PROGRESS, f"{under_way}{_after(ledger)}"
 
 

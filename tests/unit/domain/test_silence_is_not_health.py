@@ -30,7 +30,7 @@ from kit.builders import (
     the_rank,
 )
 from kit.jobs import a_script_job, a_spec
-from spot_operator.api.names import Condition, State
+from spot_operator.api.names import FINALIZER, Condition, State
 from spot_operator.domain.ledger import Interval, IntervalInputs
 from spot_operator.domain.plan import plan
 from spot_operator.domain.snapshot import (
@@ -534,6 +534,30 @@ def test_a_pod_that_outlives_its_grace_is_named_with_its_node_since_when_and_wha
     # It is alive: nothing is forced, and nothing begins beside it.
     hours = replace(later(told, HOURS), sight=a_sight(*told.nodes.values()))
     expect_rest(hours)
+
+
+def test_a_pod_that_somebody_deleted_and_that_does_not_end_is_named_as_well() -> None:
+    work = at_work()
+    pod = terminating(work.pods[0], after(120))
+    seen_ = persisted(replace(later(work, 181), pods=(pod,)))
+    assert seen_.ledger.state is State.CREATED
+    assert the_condition(seen_.ledger, RUNNING).reason == "PodNotEnding"
+    assert "Reboot the node" in the_condition(seen_.ledger, Condition.SUCCEEDED).message
+
+
+def test_a_deleted_job_that_waits_for_such_a_pod_names_it() -> None:
+    checkpoint = {**a_spec()["checkpoint"], "deletionPolicy": "Delete"}
+    job = a_job(checkpoint=checkpoint, finalizers=(FINALIZER,))
+    work = at_work(job)
+    pod = terminating(work.pods[0], after(120))
+    deleted = replace(later(work, 181), job=replace(job, deleting=True), pods=(pod,))
+    made = plan(deleted)
+    assert [one.reason for one in made.events] == ["PodNotEnding"]
+    told = persisted(deleted)
+    assert the_condition(told.ledger, RUNNING).reason == "PodNotEnding"
+    assert [one.type for one in told.ledger.conditions] == list(Condition)
+    gone = persisted(replace(later(told, 60), pods=()))
+    assert the_condition(gone.ledger, RUNNING).reason != "PodNotEnding"
 
 
 def test_it_has_a_minute_and_somebody_looks_then() -> None:

@@ -321,9 +321,9 @@ class Reason(StrEnum):
 
     # Running
     TRAINING = "Training"
-    """True: steps are being made."""
+    """True: the attempt makes steps of its own."""
     STARTING = "Starting"
-    """False: the pods are bound; the trainer has made no step yet."""
+    """False: the pods are created or run; the trainer has made no step of this attempt yet."""
     RESTORING = "Restoring"
     """False: a checkpoint is being chosen, verified and loaded."""
     DRAINING = "Draining"
@@ -352,6 +352,8 @@ class Reason(StrEnum):
     """True: every pod of the current attempt has its node."""
     UNSCHEDULABLE = "Unschedulable"
     """False: the scheduler finds no node; the message quotes it."""
+    NOT_SCHEDULED = "NotScheduled"
+    """False: no scheduler has placed the pod or said why not, for minutes."""
     PLACING = "Placing"
     """Unknown: pods were just created."""
     NOT_NEEDED = "NotNeeded"

@@ -6,7 +6,7 @@ from typing import Final
 
 from spot_operator.domain.ledger import Fence, RankEnd, RankRecord
 from spot_operator.domain.snapshot import ConditionView, ContainerView, PodView
-from spot_operator.domain.text import STATUS_MESSAGE, WORD, shorten
+from spot_operator.domain.text import STATUS_MESSAGE, WORD, last_lines, shorten
 
 STATE_LOST: Final = frozenset({"ContainerStatusUnknown", "Unknown"})
 """Reasons of a kubelet and of containerd for a container of which they know no more than that it
@@ -53,6 +53,7 @@ def evidence(
         started=trainer.started,
         blocked_by="" if trainer.started else shorten(_failed(pod), WORD),
         node_away=node_away,
+        last_lines=last_lines(_wrote(pod)),
     )
 
 
@@ -114,6 +115,13 @@ def _failed(pod: PodView) -> str:
     return next((one.name for one in ended if one.exit_code), "")
 
 
+def _wrote(pod: PodView) -> str:
+    """What the trainer, or else a container that failed before it, wrote last."""
+    own = pod.trainer.message if pod.trainer.ended else ""
+    failed = (one for one in pod.others if one.ended and one.exit_code)
+    return own if own.strip() else next((one.message for one in failed), "")
+
+
 def _of_the_platform(pod: PodView) -> str:
     # A pod has a reason only if the platform ended it: no container knows more of that.
     return shorten(pod.message, STATUS_MESSAGE) if pod.reason else ""
@@ -122,7 +130,8 @@ def _of_the_platform(pod: PodView) -> str:
 def _message(pod: PodView) -> str:
     if said := _of_the_platform(pod):
         return said
-    own = pod.trainer.message if pod.trainer.ended else ""
+    # Of a long one the end says why: the last line of a traceback has the error.
+    own = last_lines(pod.trainer.message, STATUS_MESSAGE) if pod.trainer.ended else ""
     failed = (
         f"container {one.name} exited with {one.exit_code}: {one.message or one.reason}"
         for one in pod.others

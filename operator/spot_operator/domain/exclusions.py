@@ -16,7 +16,7 @@ from spot_operator.domain.snapshot import Snapshot
 
 LASTS: Final = timedelta(hours=1)
 """A node that has come to its senses is worth having again."""
-KEPT: Final = 24
+KEPT: Final = 16
 """Records in status; the oldest go first."""
 NAMED: Final = 64
 """Names in a pod's affinity: in a partition every lease is stale, and a pod must stay small."""

@@ -126,6 +126,8 @@ class RankEnd:
     finished_at: datetime | None = None
     """When the trainer ended, by its node's clock; None: nobody knows. After a power cut a runtime
     writes the time of recovery, so no duration is computed from this."""
+    last_lines: str = ""
+    """What it wrote last, in its termination message or its log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +200,8 @@ class AttemptRecord:
     """From the last step known before this attempt to its first own step."""
     inherited: bool = False
     """Whether `resumed_from` is a checkpoint of the lineage that `resumeFrom` names."""
+    last_lines: str = ""
+    """Of a failed attempt: what its trainer wrote last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,6 +381,8 @@ class Ledger:
     """By what it rules."""
     progress: Progress = Progress()
     totals: Totals = Totals()
+    finished_at: datetime | None = None
+    """When the job was over, well or not."""
     conditions: tuple[ConditionRecord, ...] = ()
 
     @property

@@ -14,13 +14,14 @@ from datetime import timedelta
 from typing import Any, Final
 
 from spot_operator.api.job import DeletionPolicy
-from spot_operator.api.names import State
+from spot_operator.api.names import Condition, Reason, State
 from spot_operator.domain.actions import Action, CreatePurge, DeletePod, Hold
 from spot_operator.domain.cleanup import end_all
-from spot_operator.domain.conditions import explain
+from spot_operator.domain.conditions import explain, explain_running
 from spot_operator.domain.elapsed import lasted, purging
 from spot_operator.domain.fencing import is_forced
 from spot_operator.domain.ledger import Ledger, Purge
+from spot_operator.domain.overstay import overstaying
 from spot_operator.domain.ranks import note_ranks
 from spot_operator.domain.scene import Scene
 from spot_operator.domain.snapshot import JobView, PodView
@@ -67,9 +68,18 @@ def note_farewell(scene: Scene, ledger: Ledger) -> Ledger:
     ledger = note_ranks(scene, ledger)
     if scene.job.unreadable:
         return explain(scene, ledger)
+    ledger = _named(scene, ledger)
     if not (all_over(scene, ledger) and scene.snapshot.sight.fresh):
         return ledger
     return replace(ledger, purge=_judged(scene, ledger.purge))
+
+
+def _named(scene: Scene, ledger: Ledger) -> Ledger:
+    """`ledger` naming the pod that does not end, and with it the job."""
+    running = ledger.condition(Condition.RUNNING)
+    told = running is not None and running.reason == Reason.POD_NOT_ENDING
+    late = overstaying(scene) is not None
+    return explain_running(scene, ledger) if late or told else ledger
 
 
 def farewell(scene: Scene) -> Iterator[Action]:

@@ -49,7 +49,8 @@ def _live(scene: Scene, ledger: Ledger) -> tuple[Reason | Ending, str]:
         message = f"attempt {ledger.attempt} cannot start ({trouble.reason}): {trouble.message}"
         own = is_jobs_own(trouble, started=ledger.has_started)
         return Reason.IN_PROGRESS if own else told_as(trouble), message
-    return Reason.IN_PROGRESS, f"attempt {ledger.attempt} is under way{_after(ledger)}"
+    under_way = f"attempt {ledger.attempt} is under way{_but_silent(ledger)}{_held_up(scene)}"
+    return Reason.IN_PROGRESS, f"{under_way}{_after(ledger)}"
 
 
 def _waiting(scene: Scene, ledger: Ledger) -> tuple[Reason | Ending, str]:
@@ -62,6 +63,16 @@ def _waiting(scene: Scene, ledger: Ledger) -> tuple[Reason | Ending, str]:
         return Reason.BACKING_OFF, f"attempt {ledger.attempt + 1} starts at {at}{_after(ledger)}"
     about = f"attempt {ledger.attempt + 1} is about to start"
     return Reason.IN_PROGRESS, f"{about}{_held_up(scene)}{_after(ledger)}"
+
+
+def _but_silent(ledger: Ledger) -> str:
+    """Condition Running has more; who reads this line alone must not take silence for health."""
+    for record in ledger.ranks:
+        if record.silent_since is not None:
+            return f", but its sidecar reports nothing since {timestamp(record.silent_since)}"
+        if record.still is not None:
+            return f", but it makes no step since {timestamp(record.still.since)}"
+    return ""
 
 
 def _held_up(scene: Scene) -> str:

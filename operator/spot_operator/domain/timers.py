@@ -7,6 +7,7 @@ from typing import Final
 from spot_operator.api.names import State
 from spot_operator.domain.acting import expires_in
 from spot_operator.domain.backoff import wait_left
+from spot_operator.domain.conditions import unseen_in
 from spot_operator.domain.ledger import Ledger, RankRecord
 from spot_operator.domain.overstay import told_in
 from spot_operator.domain.parting import lingers_for, pod_stays_for
@@ -62,6 +63,10 @@ def _silences(scene: Scene, ledger: Ledger) -> Iterator[timedelta]:
         yield BLIND
     if ledger.state is State.FINISHED:
         return
+    for pod in scene.present():
+        unseen = unseen_in(scene, pod)
+        if pod.node_name is None and unseen > timedelta(0):
+            yield unseen
     if ledger.state is State.WAITING and not scene.job.spec.suspend and not scene.hindrance:
         yield BLIND
     for record in ledger.ranks:

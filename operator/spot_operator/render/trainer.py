@@ -17,7 +17,8 @@ Json = dict[str, Any]
 def trainer_container(
     container: Mapping[str, Any], job: JobView, action: CreatePod, *, drain_token: str
 ) -> Json:
-    """The container with our environment, mount and preStop hook; all else is the template's.
+    """The container with our environment, mount and preStop hook; all else is the template's, but
+    for the policy of its termination message where the template says nothing.
 
     The hook holds back SIGTERM until the sidecar has made the last checkpoint durable. It goes by
     number: a port's name is looked up in this container, and the port is the sidecar's.
@@ -32,6 +33,8 @@ def trainer_container(
     ours = _environment(job, action)
     theirs = [entry for entry in container.get("env") or () if entry["name"] not in ours]
     return {
+        # The last lines of its log stand in the attempt's record, if it leaves no message itself.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         **container,
         # First, so that the template's values may refer to them as $(SPOT_RANK).
         "env": [*({"name": name, "value": value} for name, value in ours.items()), *theirs],

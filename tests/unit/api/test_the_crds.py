@@ -1,6 +1,7 @@
 """What the CRDs promise, as far as it can be told without an API server."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -49,6 +50,15 @@ def test_the_committed_files_are_current() -> None:
     assert main(["--check"]) == 0, "run `make gen`"
     for folder in FOLDERS:
         assert {path.name for path in folder.iterdir()} == set(rendered())
+
+
+@pytest.mark.parametrize("crd", [JOB_CRD, POLICY_CRD], ids=["job", "policy"])
+def test_every_column_shows_a_field_that_there_is(crd: Json) -> None:
+    for column in crd["spec"]["versions"][0]["additionalPrinterColumns"]:
+        path = re.sub(r"\[\?\(.*?\)\]|\[0\]", "[]", column["jsonPath"]).removeprefix(".")
+        if not path.startswith("metadata."):
+            schema = field_schema(_root(crd), path)
+            assert (schema.get("format") == "date-time") == (column["type"] == "date"), column
 
 
 def test_a_stale_file_is_noticed(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:

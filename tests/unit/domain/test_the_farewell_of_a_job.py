@@ -136,7 +136,9 @@ def test_the_pods_of_a_held_job_are_ended_by_us() -> None:
 
 def test_nothing_is_deleted_while_a_pod_may_still_write() -> None:
     dying = replace(deleted(), pods=(terminating(POD),))
-    expect_rest(later(dying, 3600))
+    named = persisted(later(dying, 3600))
+    assert named.ledger.purge is None
+    expect_rest(named)
     vanished = persisted(replace(dying, pods=(gone(POD),)))
     expect_rest(vanished)  # deleted by force: the process may live on
     waited = persisted(later(vanished, 120 + 41))

@@ -120,6 +120,25 @@ def mounts_of(container: Json) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
+    ("said", "policy"),
+    [
+        ({}, "FallbackToLogsOnError"),
+        ({"terminationMessagePolicy": "File"}, "File"),
+        ({"terminationMessagePolicy": "FallbackToLogsOnError"}, "FallbackToLogsOnError"),
+    ],
+)
+def test_the_trainers_last_lines_are_kept_unless_the_template_says_otherwise(
+    said: Json, policy: str
+) -> None:
+    trainer = {"name": "trainer", "image": "digits:1", **said}
+    logs = {"name": "logs", "image": "logs:1"}
+    pod = rendered(template={"spec": {"containers": [logs, trainer]}})
+    containers = {one["name"]: one for one in pod["spec"]["containers"]}
+    assert containers["trainer"]["terminationMessagePolicy"] == policy
+    assert "terminationMessagePolicy" not in containers["logs"]
+
+
+@pytest.mark.parametrize(
     ("name", "pod"),
     [
         ("plain", rendered()),

@@ -14,6 +14,7 @@ from spot_operator.render.grant import grant_annotation
 from spot_operator.render.placement import node_affinity, tolerations
 from spot_operator.render.settings import RenderSettings
 from spot_operator.render.sidecar import sidecar_container
+from spot_operator.render.taken_over import api_token
 from spot_operator.render.trainer import is_trainer, trainer_container
 from spot_operator.render.volumes import volumes
 
@@ -88,9 +89,8 @@ def _spec(
     sidecar = sidecar_container(job, action, settings, drain_token=drain_token, grace=grace)
     containers = template["containers"]
     return {
-        # Without this a pod that needs no API access would get a token to it.
-        "automountServiceAccountToken": False,
         **template,
+        **api_token(template),
         "restartPolicy": "Never",
         "terminationGracePeriodSeconds": grace,
         "initContainers": [sidecar, *(template.get("initContainers") or ())],

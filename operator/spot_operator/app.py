@@ -61,6 +61,9 @@ RETRY_SECONDS: Final = 5.0
 REPORTS_PER_SECOND: Final = 2.0
 REPORTS_AT_ONCE: Final = 60
 """Of one pod: a sidecar sends one each 15 s, and ten a second while something urgent happens."""
+EVENTS_PER_SECOND: Final = 0.1
+EVENTS_AT_ONCE: Final = 32
+"""Of one job's sidecars: all jobs share the rate at which Events are written."""
 FIGURES_BURST: Final = 10
 """Status writes of mere figures that may come at once."""
 FAREWELL_SECONDS: Final = 3.0
@@ -94,6 +97,7 @@ class Operator:
         self._waking = Waking(self.caches, self.queue)
         self._reconciler = self._make_reconciler(entropy)
         self.receiver = self._make_receiver()
+        self._told = RateBudgets(clock, EVENTS_PER_SECOND, EVENTS_AT_ONCE, limit=MAX_PODS)
 
     # --- life ---
 
@@ -278,6 +282,9 @@ class Operator:
         if job is not None:
             about = control_events.reference(job)
             for event in report.events:
+                if self._told.take(report.job_uid):
+                    log.info("%s/%s: too many events of its sidecar", report.namespace, report.job)
+                    return
                 reason, text = told(event.reason, event.message)
                 self._record(about, event.type, reason, text, "Report")
 

@@ -9,6 +9,7 @@ from kit.jobs import a_job_manifest
 from kit.reports import a_notice, a_report_body
 from kit.simcluster.world import World
 from kit.tokens import a_token
+from spot_operator.app import EVENTS_AT_ONCE, EVENTS_PER_SECOND
 from spot_operator.control.resource import EVENTS, NAMESPACES, PODS
 
 Json = dict[str, Any]
@@ -131,6 +132,38 @@ def test_what_a_tenant_says_of_his_own_job_is_told_as_the_sidecars_word() -> Non
         await clock.sleep(5)
         told = ("evil", "SidecarNote", f"the sidecar says Failed: {TEXT}")
         assert attacker.planted() == [told]
+
+    in_fake_time(scenario)
+
+
+def test_a_flood_of_events_of_one_job_leaves_the_others_theirs() -> None:
+    """All jobs share the rate at which Events are written."""
+
+    async def scenario(clock: FakeClock) -> None:
+        world, attacker = await a_world(clock)
+        world.apply(a_job_manifest("own", "evil"))
+        await world.until(lambda: any(pods_of(world, "evil")), "a pod of his job")
+        (pod,) = pods_of(world, "evil")
+        own = pod["metadata"]["labels"]["spottraining.dev/job-uid"]
+        fields = {"namespace": "evil", "job": "own", "jobUID": own}
+        now = "2026-01-01T00:00:00Z"
+        for number in range(600):
+            events = [
+                {
+                    "type": "Normal",
+                    "reason": "SnapshotLost",
+                    "at": now,
+                    "message": f"{number} {one}",
+                }
+                for one in range(32)
+            ]
+            sequence = 10**6 + number
+            answer = await attacker.report(pod, **fields, sequence=sequence, events=events)
+            assert answer in {200, 429}
+            await clock.sleep(0.1)
+        written = [one for one in world.server.objects(EVENTS, "evil") if "Lost" in one["reason"]]
+        assert len(written) <= EVENTS_AT_ONCE + 60 * EVENTS_PER_SECOND + 1
+        assert operator_of(world)._recorder.dropped == 0
 
     in_fake_time(scenario)
 

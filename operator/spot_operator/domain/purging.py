@@ -23,6 +23,7 @@ from spot_operator.domain.fencing import is_forced
 from spot_operator.domain.ledger import Ledger, Purge
 from spot_operator.domain.overstay import overstaying
 from spot_operator.domain.ranks import note_ranks
+from spot_operator.domain.refusals import with_help
 from spot_operator.domain.scene import Scene
 from spot_operator.domain.snapshot import JobView, PodView
 from spot_operator.domain.text import CONDITION_MESSAGE, shorten
@@ -219,7 +220,7 @@ def _hindrance(scene: Scene, name: str) -> str | None:
     refusal = scene.snapshot.refusal
     if refusal is None or refusal.pod != name:
         return None
-    return f"the API server refuses its pod: {refusal.message}"
+    return f"the API server refuses its pod: {with_help(refusal.message)}"
 
 
 def _left(scene: Scene, known: Purge, why: str) -> Purge:

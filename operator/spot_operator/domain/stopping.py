@@ -8,6 +8,7 @@ from typing import Final
 from spot_operator.api.names import Ending, Reason, State
 from spot_operator.domain.elapsed import left, span, troubled
 from spot_operator.domain.ledger import Ledger, RankRecord, Stopping
+from spot_operator.domain.refusals import is_templates
 from spot_operator.domain.scene import Scene
 from spot_operator.domain.snapshot import ReportView
 from spot_operator.domain.start_troubles import ending_by
@@ -90,6 +91,10 @@ def _refused(scene: Scene, ledger: Ledger) -> Stopping | None:
     if ledger.state is not State.CREATING or refusal is None or refusal.code not in UNPROCESSABLE:
         return None
     if refusal.pod != scene.pod_name(ledger.attempt, _rank_of(refusal.pod)):
+        return None
+    if not is_templates(refusal.message):
+        # A limit of the namespace, or a part of the pod that is ours: it may be mended, and the
+        # condition says by whom.
         return None
     if ledger.has_started:
         message = (

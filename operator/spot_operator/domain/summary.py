@@ -6,6 +6,7 @@ from spot_operator.api.names import Ending, Reason, State
 from spot_operator.domain.backoff import wait_left
 from spot_operator.domain.ledger import AttemptRecord, Ledger
 from spot_operator.domain.overstay import overstay, overstaying
+from spot_operator.domain.refusals import with_help
 from spot_operator.domain.scene import Scene
 from spot_operator.domain.settling import is_over
 from spot_operator.domain.start_troubles import is_jobs_own, told_as
@@ -42,7 +43,9 @@ def _undecided(ledger: Ledger) -> str:
 def _live(scene: Scene, ledger: Ledger) -> tuple[Reason | Ending, str]:
     refusal = scene.snapshot.refusal
     if ledger.state is State.CREATING and refusal is not None:
-        message = f"the API server refuses pod {refusal.pod}, we try again: {refusal.message}"
+        message = (
+            f"the API server refuses pod {refusal.pod}, we try again: {with_help(refusal.message)}"
+        )
         return Reason.PODS_REFUSED, message
     trouble = next((one.trouble for one in ledger.ranks if one.trouble is not None), None)
     if trouble is not None:

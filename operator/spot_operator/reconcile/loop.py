@@ -17,6 +17,7 @@ from spot_operator.api.names import FINALIZER
 from spot_operator.control.client import Client
 from spot_operator.control.clock import Clock
 from spot_operator.control.errors import ApiError, NotFound, NotLeader, Unavailable
+from spot_operator.control.rate import RateBudget
 from spot_operator.control.workqueue import WorkQueue
 from spot_operator.domain.actions import Note, Plan
 from spot_operator.domain.ledger import Ledger
@@ -29,7 +30,6 @@ from spot_operator.reconcile.act import Actor, NameTaken
 from spot_operator.reconcile.kinds import JOBS
 from spot_operator.reconcile.observe import Observer, UnreadableStatus
 from spot_operator.reconcile.persist import persist
-from spot_operator.reconcile.rate import RateBudget
 
 __all__ = ["WORKERS", "Reconciler"]
 

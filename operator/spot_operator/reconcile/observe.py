@@ -151,8 +151,10 @@ class Observer:
         return {uid: view for uid, view in found if view is not None}
 
     def _noticed_nodes(self) -> frozenset[str]:
+        """Only a pod of a job that is there is believed: what it says bears on every job."""
         pods = (self.caches.pods.get(uid) for uid in self.book.preempted_pods())
-        return frozenset(pod["spec"]["nodeName"] for pod in pods if pod and _bound(pod))
+        bound = (pod for pod in pods if pod and _bound(pod) and self.caches.job_of(pod))
+        return frozenset(pod["spec"]["nodeName"] for pod in bound)
 
 
 class _Views:

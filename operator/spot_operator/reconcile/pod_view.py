@@ -14,7 +14,7 @@ from spot_operator.domain.ledger import NodeIdentity, Notice
 from spot_operator.domain.snapshot import ConditionView, ContainerView, PodView, trainer_of
 from spot_operator.domain.timestamps import clipped
 
-__all__ = ["condition_views", "moment", "pod_view"]
+__all__ = ["condition_views", "moment", "owner_of", "pod_view"]
 
 Json = dict[str, Any]
 
@@ -42,7 +42,7 @@ def pod_view(pod: Json, *, gone: bool = False, trainer: str = "") -> PodView:
         attempt=_number(labels.get(names.LABEL_ATTEMPT)),
         rank=_number(labels.get(names.LABEL_RANK)),
         purge=_number(labels[names.LABEL_PURGE]) if names.LABEL_PURGE in labels else None,
-        owner_uid=_owner(meta),
+        owner_uid=owner_of(pod),
         phase=status.get("phase") or "Pending",
         gone=gone,
         deletion_at=moment(meta.get("deletionTimestamp")),
@@ -75,6 +75,17 @@ def condition_views(status: Mapping[str, Any]) -> tuple[ConditionView, ...]:
         )
         for one in status.get("conditions") or ()
     )
+
+
+def owner_of(pod: Json) -> str:
+    """Uid of the SpotTrainingJob that the pod names as its controller; empty without one.
+
+    Anybody may name any uid: whether that job is in the pod's namespace is for who uses it.
+    """
+    for owner in pod["metadata"].get("ownerReferences") or ():
+        if owner.get("controller") and owner.get("kind") == names.JOB_KIND:
+            return str(owner["uid"])
+    return ""
 
 
 def moment(text: str | None) -> datetime | None:
@@ -140,13 +151,6 @@ def _first_run(trainer: ContainerView, status: Mapping[str, Any]) -> ContainerVi
         return trainer
     again = {"state": {"terminated": before}, "restartCount": trainer.restarts}
     return _container(trainer.name, again)
-
-
-def _owner(meta: Mapping[str, Any]) -> str:
-    for owner in meta.get("ownerReferences") or ():
-        if owner.get("controller") and owner.get("kind") == names.JOB_KIND:
-            return str(owner["uid"])
-    return ""
 
 
 def _grace(meta: Mapping[str, Any], spec: Mapping[str, Any]) -> int:

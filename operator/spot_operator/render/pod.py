@@ -14,6 +14,7 @@ from spot_operator.render.grant import grant_annotation
 from spot_operator.render.placement import node_affinity, tolerations
 from spot_operator.render.settings import RenderSettings
 from spot_operator.render.sidecar import sidecar_container
+from spot_operator.render.taken_over import api_token
 from spot_operator.render.trainer import trainer_container
 from spot_operator.render.volumes import volumes
 
@@ -91,9 +92,8 @@ def _spec(
     grace = template.get("terminationGracePeriodSeconds", DEFAULT_GRACE_SECONDS)
     sidecar = sidecar_container(job, action, settings, drain_token=drain_token, grace=grace)
     return {
-        # Without this a pod that needs no API access would get a token to it.
-        "automountServiceAccountToken": False,
         **template,
+        **api_token(template),
         "restartPolicy": "Never",
         "terminationGracePeriodSeconds": grace,
         "initContainers": [sidecar, *(template.get("initContainers") or ())],

@@ -17,6 +17,7 @@ __all__ = [
     "CONFIG_VERSION",
     "job_name",
     "no_metadata_credentials",
+    "resources",
     "security",
     "sidecar_config",
     "sidecar_container",
@@ -79,7 +80,8 @@ def sidecar_container(
                 "protocol": "TCP",
             }
         ],
-        "resources": _resources(checkpoint.staging.size_limit, settings),
+        # The kernel charges shared memory to whoever fills it, which is the sidecar.
+        "resources": resources(checkpoint.staging.size_limit + SIDECAR_EXTRA_BYTES, settings),
         "securityContext": security(job),
         "startupProbe": {
             "httpGet": {"path": "/healthz", "port": names.SIDECAR_PORT},
@@ -184,9 +186,9 @@ def no_metadata_credentials(store: Store) -> list[Json]:
     return [{"name": "AWS_EC2_METADATA_DISABLED", "value": "true"}]
 
 
-def _resources(staging_bytes: int, settings: RenderSettings) -> Json:
-    # The kernel charges shared memory to whoever fills it, which is the sidecar.
-    memory = str(staging_bytes + SIDECAR_EXTRA_BYTES)
+def resources(memory_bytes: int, settings: RenderSettings) -> Json:
+    """Of a container that runs the sidecar's image; the chart's values decide on processor time."""
+    memory = str(memory_bytes)
     limits = {"memory": memory}
     if settings.sidecar_cpu_limit is not None:
         limits["cpu"] = settings.sidecar_cpu_limit

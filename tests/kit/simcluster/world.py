@@ -23,15 +23,18 @@ from kit.simcluster.scheduler import Scheduler
 from kit.simcluster.script import ScriptPod
 from kit.simcluster.store import Lineage
 from kit.simcluster.trainer import Orders, Plan, TrainerPod, config_of
+from kit.tokens import a_token
 from spot_operator.api import names
 from spot_operator.control.clock import timestamp
 from spot_operator.control.resource import EVENTS, NODES, PODS, SECRETS, TOKENREVIEWS
 from spot_operator.reconcile.kinds import JOBS, POLICIES
+from spot_operator.reports.claims import claims_of
 
 __all__ = ["World"]
 
 Json = dict[str, Any]
 
+OF_POD = "token-of-"
 SPOT = {"eks.amazonaws.com/capacityType": "SPOT"}
 
 
@@ -52,6 +55,8 @@ class World:
         self.plan = Plan()
         self.mute = False
         """Whether reports are lost on their way to the operator."""
+        self.reviews = 0
+        """How often the API server was asked about a token."""
         self.purges_fail = 0
         """Tries to delete a lineage that are yet to fail."""
         self.purges: list[tuple[str, list[Program]]] = []
@@ -264,8 +269,17 @@ class World:
         return self.purges_fail < 0
 
     async def report(self, token: str, body: bytes) -> int | None:
-        """What a sidecar tells the operator."""
-        return None if self.mute else await self.replicas.report(token, body)
+        """What a sidecar tells the operator; `token-of-<uid>` stands for the token of that pod."""
+        if self.mute:
+            return None
+        uid = token.removeprefix(OF_POD)
+        return await self.replicas.report(self.token_of(uid) if uid != token else token, body)
+
+    def token_of(self, uid: str) -> str:
+        """A token bound to that pod, as the kubelet asks for it."""
+        found = (one["metadata"] for one in self.server.objects(PODS))
+        spaces = (meta["namespace"] for meta in found if meta["uid"] == uid)
+        return a_token(uid, next(spaces, "research"))
 
     async def _census(self) -> None:
         """Note every pod there ever is."""
@@ -279,12 +293,18 @@ class World:
 
     def _review(self, review: Json) -> Json:
         """The API server's answer about a token: good while its pod exists."""
-        uid = review["spec"]["token"].removeprefix("token-of-")
-        exists = any(pod["metadata"]["uid"] == uid for pod in self.server.objects(PODS))
-        extra = {"authentication.kubernetes.io/pod-uid": [uid]}
-        status = {
-            "authenticated": exists,
-            "audiences": review["spec"]["audiences"],
-            "user": {"extra": extra},
+        self.reviews += 1
+        claims = claims_of(review["spec"]["token"])
+        found = (one["metadata"] for one in self.server.objects(PODS))
+        bound = claims is not None and any(
+            (one["uid"], one["namespace"]) == (claims.pod_uid, claims.namespace) for one in found
+        )
+        if claims is None or not bound:
+            return {**review, "status": {"authenticated": False}}
+        user = {
+            "username": f"system:serviceaccount:{claims.namespace}:default",
+            "extra": {"authentication.kubernetes.io/pod-uid": [claims.pod_uid]},
         }
+        audiences = [one for one in review["spec"]["audiences"] if one in claims.audiences]
+        status = {"authenticated": bool(audiences), "audiences": audiences, "user": user}
         return {**review, "status": status}

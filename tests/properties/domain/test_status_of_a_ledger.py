@@ -70,8 +70,9 @@ def test_the_largest_status_fits() -> None:
     )
     still = own.Standstill(at, 10**12)
     trouble = own.Trouble(word, word, wide, at, 1800)
+    said = own.Word(word, wide)
     rank = own.RankRecord(
-        0, word, 86_400, node, at, notice, own.Word(word, wide), trouble, at, end, at, still, still
+        0, word, 86_400, node, at, notice, said, trouble, at, end, end, at, still, still
     )
     attempt = own.AttemptRecord(
         10**9,

@@ -150,7 +150,7 @@ def test_messages_name_the_remedy_in_a_line() -> None:
 def test_the_template_is_that_of_kubernetes() -> None:
     template = dict(_fields(field_schema(_root(JOB_CRD), "spec.template"), ""))
     limits = template[".spec.containers[].resources.limits{}"]
-    assert limits["x-kubernetes-int-or-string"] is True
+    assert limits["x-kubernetes-preserve-unknown-fields"] is True
     assert template[".spec.containers[].livenessProbe.httpGet.port"]["x-kubernetes-int-or-string"]
     assert template[".spec.containers[].env"]["x-kubernetes-list-map-keys"] == ["name"]
     metas = [path for path in template if path.endswith(("etadata", "emplate.metadata"))]

@@ -32,8 +32,16 @@ _OBJECT_META: Final[Schema] = {
         )
     },
 }
+# A pod takes `cpu: 0.5`, a number with a fraction, for which a structural schema has no type; text
+# is held to the pattern all the same.
+_ANY_QUANTITY: Final[Schema] = {
+    "x-kubernetes-preserve-unknown-fields": True,
+    "pattern": KINDS["Quantity"]["pattern"],
+    "maxProperties": 0,
+    "maxItems": 0,
+}
 _REPLACED: Final[dict[str, Schema]] = {
-    _QUANTITY: KINDS["Quantity"],
+    _QUANTITY: _ANY_QUANTITY,
     _INT_OR_STRING: KINDS["IntOrString"],
     f"{_META}ObjectMeta": _OBJECT_META,
     f"{_META}Time": {"type": "string", "format": "date-time"},

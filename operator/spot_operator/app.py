@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from spot_operator.api import names
+from spot_operator.api.events import told
 from spot_operator.control import events as control_events
 from spot_operator.control.client import Client
 from spot_operator.control.clock import Clock, Entropy, within
@@ -22,6 +23,7 @@ from spot_operator.control.errors import ApiError, ControlError
 from spot_operator.control.events import EventRecorder
 from spot_operator.control.fence import FencedClient
 from spot_operator.control.lease import LeaderLease, LeaseTimes
+from spot_operator.control.rate import RateBudget, RateBudgets
 from spot_operator.control.retry import RetryingClient
 from spot_operator.control.workqueue import WorkQueue
 from spot_operator.domain.actions import Note
@@ -38,16 +40,16 @@ from spot_operator.reconcile.known import KnownWorld
 from spot_operator.reconcile.lease_ages import LeaseAges
 from spot_operator.reconcile.loop import Reconciler
 from spot_operator.reconcile.observe import Observer
-from spot_operator.reconcile.rate import RateBudget
 from spot_operator.reconcile.tombstones import Tombstones
 from spot_operator.reconcile.waking import Waking
 from spot_operator.render.settings import RenderSettings
 from spot_operator.reports.authority import AuthorityError
-from spot_operator.reports.book import ReportBook
+from spot_operator.reports.book import MAX_PODS, ReportBook
 from spot_operator.reports.hearing import ADDRESS, CERTIFICATE, Hearing
 from spot_operator.reports.identity import TokenReviewer
 from spot_operator.reports.receiver import Answer, Receiver
 from spot_operator.reports.schema import Report
+from spot_operator.reports.screening import Screen
 from spot_operator.reports.tls import CHECK_SECONDS, ServerTls, service_names
 from spot_operator.settings import Settings
 
@@ -61,6 +63,12 @@ LOOK_SECONDS: Final = 10.0
 """Between two looks at what others may change beside us: the slice of the reports Service."""
 CERTIFICATE_SECONDS: Final = 10.0
 """What a new leader waits for the certificate before it looks at jobs without one."""
+REPORTS_PER_SECOND: Final = 2.0
+REPORTS_AT_ONCE: Final = 60
+"""Of one pod: a sidecar sends one each 15 s, and ten a second while something urgent happens."""
+EVENTS_PER_SECOND: Final = 0.1
+EVENTS_AT_ONCE: Final = 32
+"""Of one job's sidecars: all jobs share the rate at which Events are written."""
 FIGURES_BURST: Final = 10
 """Status writes of mere figures that may come at once."""
 FAREWELL_SECONDS: Final = 3.0
@@ -94,12 +102,8 @@ class Operator:
         self._observer = self._make_observer(entropy)
         self._waking = Waking(self.caches, self.queue)
         self._reconciler = self._make_reconciler(entropy)
-        self.receiver = Receiver(
-            KnownWorld(self.caches, self._observer),
-            TokenReviewer(self._client, clock, names.TOKEN_AUDIENCE),
-            self.book,
-            self._accepted,
-        )
+        self.receiver = self._make_receiver()
+        self._told = RateBudgets(clock, EVENTS_PER_SECOND, EVENTS_AT_ONCE, limit=MAX_PODS)
 
     # --- life ---
 
@@ -254,6 +258,17 @@ class Operator:
             writes=self.lease.is_leader,
         )
 
+    def _make_receiver(self) -> Receiver:
+        world, audience = KnownWorld(self.caches, self._observer), names.TOKEN_AUDIENCE
+        reviewer = TokenReviewer(self._client, self._clock, audience)
+        return Receiver(
+            world,
+            Screen(reviewer, self._clock, audience, world.has_pod),
+            self.book,
+            self._accepted,
+            RateBudgets(self._clock, REPORTS_PER_SECOND, REPORTS_AT_ONCE, limit=MAX_PODS),
+        )
+
     def _make_observer(self, entropy: Entropy) -> Observer:
         leases, tombstones = LeaseAges(self._clock), Tombstones(self.book)
         self.caches.leases.subscribe(leases.hear)
@@ -308,11 +323,15 @@ class Operator:
 
     def _accepted(self, report: Report) -> None:
         self._waking.report_accepted(report)
-        job = self.caches.jobs.get(report.job_uid)
+        job = self.caches.job(report.job_uid, report.namespace)
         if job is not None:
             about = control_events.reference(job)
             for event in report.events:
-                self._record(about, event.type, event.reason, event.message, "Report")
+                if self._told.take(report.job_uid):
+                    log.info("%s/%s: too many events of its sidecar", report.namespace, report.job)
+                    return
+                reason, text = told(event.reason, event.message)
+                self._record(about, event.type, reason, text, "Report")
 
     def _tell(self, job: JobView, note: Note) -> None:
         about = control_events.reference(

@@ -17,6 +17,8 @@ from spot_operator.control.lease import LeaseTimes
 __all__ = ["ENV_PREFIX", "Settings", "manual", "parse"]
 
 ENV_PREFIX: Final = "SPOT_OPERATOR_"
+MAX_REPORT_SECONDS: Final = 30
+"""What decides by silence (lost nodes, stalls, conditions) takes several missing reports for it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +46,8 @@ class Settings:
     reports_port: int = 8443
     """Port of the reports server, in the pod and of the Service."""
     report_seconds: int = 15
-    """Time between two reports of a sidecar that has nothing urgent to say."""
+    """Time between two reports of a sidecar that has nothing urgent to say, from 1 to 30: a node
+    whose pods are silent for longer may count as lost."""
     imds_enabled: bool = True
     """Whether sidecars ask the cloud's metadata service for notices."""
     imds_endpoint: str = "http://169.254.169.254"
@@ -99,6 +102,8 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
         names = ", ".join(f"{_flag(name)} (or {_variable(name)})" for name in missing)
         parser.error(f"set {names}")
     settings = Settings(**values)
+    if not 1 <= settings.report_seconds <= MAX_REPORT_SECONDS:
+        parser.error(f"{_flag('report_seconds')}: write 1 to {MAX_REPORT_SECONDS}")
     try:
         LeaseTimes(settings.lease_seconds, settings.renew_deadline_seconds, settings.retry_seconds)
     except ValueError as error:

@@ -24,6 +24,8 @@ def test_a_failing_trainer_is_retried_after_growing_waits_then_given_up(world: S
     assert "quick allows 2 failures" in found["message"]
     records = job.status["attempts"]
     assert [record["ending"] for record in records] == ["TrainerFailed"] * 3
+    assert {record["lastLines"] for record in records} == {"no such data set"}
+    assert [phase(job.pod(number)) for number in (1, 2, 3)] == ["Failed"] * 3, "for kubectl logs"
     waits = [
         seconds_between(before["endedAt"], after["createdAt"])
         for before, after in pairwise(records)

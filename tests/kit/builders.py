@@ -132,6 +132,16 @@ def exited(
     return replace(up, phase="Failed" if code else "Succeeded", trainer=trainer)
 
 
+def beside(pod: PodView, *others: ContainerView) -> PodView:
+    """The pod while others run in it, whatever has become of its trainer."""
+    return replace(pod, phase="Running", others=(*pod.others, *others))
+
+
+def a_companion(name: str = "proxy", **changes: Any) -> ContainerView:
+    """A container beside the trainer that never ends by itself."""
+    return replace(ContainerView(name, "running", started_at=NOW), **changes)
+
+
 def saying(pod: PodView, **word: Any) -> PodView:
     """The pod with this in the termination message of its sidecar."""
     message = json.dumps({"version": 1, **word})

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from kit.simcluster.crashes import crashing
 from kit.simcluster.invariants import expect_invariants, outcome
-from kit.simcluster.stories import demo, script
+from kit.simcluster.stories import demo, mesh, script
 from kit.simcluster.world import World
 
 Json = dict[str, Any]
 
 
 Story = Callable[[World], Awaitable[None]]
-STORIES: dict[str, Story] = {"demo": demo, "script": script}
+STORIES: dict[str, Story] = {"demo": demo, "script": script, "mesh": mesh}
 
 
 def play(story: Story, crash_at: int | None) -> tuple[Json, list[str]]:

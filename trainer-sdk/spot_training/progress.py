@@ -6,6 +6,7 @@ of the last step (Unix seconds), f64 cumulative stall seconds, u64 flags, u64 re
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import struct
@@ -34,7 +35,7 @@ class ProgressWriter:
     """Publishes progress through a mapping of `path`, created with 64 zero bytes if absent."""
 
     def __init__(self, path: Path) -> None:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
+        descriptor = open_or_create(path)
         try:
             os.ftruncate(descriptor, BYTES)
             self._map = mmap.mmap(descriptor, BYTES)
@@ -55,6 +56,22 @@ class ProgressWriter:
 
     def close(self) -> None:
         self._map.close()
+
+
+def open_or_create(path: Path, mode: int = 0o660) -> int:
+    """A descriptor of the file for reading and writing; made if it is not there.
+
+    In a folder like /tmp (a pod's memory volume is one) Linux lets nobody, not even root, open
+    another user's file with O_CREAT (the setting fs.protected_regular, on wherever systemd is). So
+    what the sidecar has made is opened without.
+    """
+    flags = os.O_RDWR | os.O_CLOEXEC
+    while True:
+        try:
+            return os.open(path, flags)
+        except FileNotFoundError:
+            with contextlib.suppress(FileExistsError):
+                return os.open(path, flags | os.O_CREAT | os.O_EXCL, mode)
 
 
 def read_progress(path: Path) -> Progress | None:

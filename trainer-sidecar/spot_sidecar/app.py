@@ -152,6 +152,8 @@ class Sidecar:
             works=self.beginning.started,
         )
         self._stopping = False
+        """Whether the trainer has ended."""
+        self._trainer_ended = asyncio.Event()
         self.directory = self._make_directory(committer)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -173,7 +175,14 @@ class Sidecar:
     def _works(self) -> dict[str, Coroutine[Any, Any, None]]:
         """Everything that runs for as long as the sidecar; none of them ever returns."""
         paths, imds = self.settings.paths, self.settings.config.notices.imds
-        reader = AnnotationReader(desk=self.desk, tell=self.bus.tell, trust=self.reporter.trust)
+        reader = AnnotationReader(
+            desk=self.desk,
+            clock=self.clock,
+            memory=self.memory,
+            tell=self.bus.tell,
+            trust=self.reporter.trust,
+            ended=self._trainer_ended.set,
+        )
         works = {
             "annotations": watch_annotations(paths.annotations, self.clock, reader.read),
             "attempt": self._attempt(),
@@ -181,6 +190,7 @@ class Sidecar:
             "watch": self.watch.run(),
             "keeping": self.keeping.run(),
             "reports": self.reporter.run(),
+            "parting": self._part(),
         }
         if imds.enabled:
             source = ImdsSource(imds.endpoint, self.clock, self.bus.tell, self._health_of_imds)
@@ -208,14 +218,9 @@ class Sidecar:
 
     async def _bring_in(self) -> None:
         """The trainer has ended: finish uploads within what is left of the grace, say so."""
-        self._stopping = True
-        self.uploads.hurry()
         end = self.clock.monotonic() + self.drain.grace_left - SPARE_SECONDS
         log.info("stopping", extra={"unfinished": len(self.intake.unfinished)})
-        if self.directory:
-            await self.directory.saves.settled(max(0.0, end - self.clock.monotonic()))
-        await self.uploads.settled(max(0.0, end - self.clock.monotonic()))
-        await self.completion.settled(max(0.0, end - self.clock.monotonic()))
+        await self._settle(end)
         await self.uploads.verified(min(VERIFY_SECONDS, max(0.0, end - self.clock.monotonic())))
         self.watch.look()
         self.keeping.write()
@@ -224,6 +229,24 @@ class Sidecar:
                 await self.reporter.send()
         except TimeoutError:
             log.warning("the last report was not answered")
+
+    async def _part(self) -> None:
+        """The trainer has ended, and others in the pod keep the kubelet from ending this one."""
+        await self._trainer_ended.wait()
+        log.info("the trainer has ended", extra={"unfinished": len(self.intake.unfinished)})
+        await self._settle(self.clock.monotonic() + self.settings.config.grace_seconds)
+        self.standing.settled = True
+        self.standing.changed()
+        await asyncio.get_running_loop().create_future()
+
+    async def _settle(self, end: float) -> None:
+        """Bring in what the trainer has left, until `end` on the monotonic clock at the longest."""
+        self._stopping = True
+        self.uploads.hurry()
+        if self.directory:
+            await self.directory.saves.settled(max(0.0, end - self.clock.monotonic()))
+        await self.uploads.settled(max(0.0, end - self.clock.monotonic()))
+        await self.completion.settled(max(0.0, end - self.clock.monotonic()))
 
     async def _end(self, tasks: list[asyncio.Task[Any]], runners: list[web.AppRunner]) -> None:
         self.uploads.stop()

@@ -199,6 +199,8 @@ class Standing:
     """A checkpoint that the operator does not know of and should, be it another job's."""
     commit: CommitSeen | None = None
     commits: int = 0
+    settled: bool = False
+    """The trainer has ended, and nothing waits to be stored any more."""
     skipped_snapshots: int = 0
     interval: dict[str, Any] = field(default_factory=dict)
     """The interval between checkpoints with its inputs, as `Pacing.to_json` shows it."""

@@ -73,6 +73,12 @@ _JOB_COLUMNS = (
     _column("Attempt", "integer", ".status.attempt", "The number of the current attempt."),
     _column("Step", "integer", ".status.progress.step", "The highest step reached."),
     _column(
+        "Saved",
+        "date",
+        ".status.checkpoint.newest.committedAt",
+        "Time since the newest checkpoint was committed.",
+    ),
+    _column(
         "Interruptions",
         "integer",
         ".status.totals.interruptions",
@@ -90,7 +96,25 @@ _JOB_COLUMNS = (
         f'.status.conditions[?(@.type=="{names.Condition.SUCCEEDED}")].reason',
         "Why the job is where it is.",
     ),
+    _column("Policy", "string", ".status.policy.name", "The SpotPolicy that the job follows."),
+    _column(
+        "Finished", "date", ".status.completionTime", "Time since it completed or failed for good."
+    ),
     _AGE,
+    _column(
+        "Running",
+        "string",
+        f'.status.conditions[?(@.type=="{names.Condition.RUNNING}")].reason',
+        "What the trainer does.",
+        priority=1,
+    ),
+    _column(
+        "Checkpoints",
+        "string",
+        f'.status.conditions[?(@.type=="{names.Condition.CHECKPOINTS_HEALTHY}")].reason',
+        "How checkpoints stand.",
+        priority=1,
+    ),
     _column(
         "Node", "string", ".status.ranks[0].node.name", "The node of the first rank.", priority=1
     ),

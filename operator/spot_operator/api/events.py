@@ -3,6 +3,41 @@
 from enum import StrEnum
 
 
+class SidecarEvent(StrEnum):
+    """Reasons of the Events that a sidecar may have written on its job; it repeats these names."""
+
+    UNFINISHED_LINEAGE = "UnfinishedLineage"
+    """A former job of this name left checkpoints, and this one begins from zero."""
+    CHECKPOINT_CORRUPT = "CheckpointCorrupt"
+    """A checkpoint that was just committed does not verify."""
+    CHECKPOINT_QUARANTINED = "CheckpointQuarantined"
+    """A checkpoint failed to verify and will not be used again."""
+    SNAPSHOT_LOST = "SnapshotLost"
+    """A snapshot could not be made a checkpoint; training goes on."""
+    LAST_SAVE_SKIPPED = "LastSaveSkipped"
+    """A notice left no time for a last save; the last checkpoint, or the upload, is kept."""
+    RETENTION_REFUSED = "RetentionRefused"
+    """The store lets nobody delete: old checkpoints stay."""
+    DIRECTORY_UNREADABLE = "DirectoryUnreadable"
+    """The folder in which a script writes its checkpoints cannot be read."""
+    SET_UNREADABLE = "SetUnreadable"
+    """A checkpoint that a script wrote cannot be read, and is not saved."""
+    NOTE = "SidecarNote"
+    """Anything else that a sidecar says: one of another version, or one that is not ours."""
+
+
+def told(reason: str, message: str) -> tuple[str, str]:
+    """Reason and text of the Event for what a sidecar reports.
+
+    A reason that no sidecar of this version has could be taken for the operator's own word: it
+    stands in the text, beside whose word it is.
+    """
+    known = reason in set(SidecarEvent)
+    return (
+        (reason, message) if known else (SidecarEvent.NOTE, f"the sidecar says {reason}: {message}")
+    )
+
+
 class Event(StrEnum):
     """Reasons of the Events the operator writes on a job."""
 
@@ -16,13 +51,8 @@ class Event(StrEnum):
     """The attempt resumed from a checkpoint, or started fresh."""
     FIRST_CHECKPOINT = "FirstCheckpoint"
     """The job's first checkpoint was committed: from here on a loss costs at most an interval."""
-    CHECKPOINT_QUARANTINED = "CheckpointQuarantined"
-    """A checkpoint failed to verify and will not be used again; the sidecar says so."""
     CHECKPOINT_SUSPECT = "CheckpointSuspect"
     """Two failures followed from one checkpoint: the one before it is used next."""
-    UNFINISHED_LINEAGE = "UnfinishedLineage"
-    """A former job of this name left checkpoints, and this one begins from zero; the sidecar says
-    so, and what to write to go on from them."""
     CHECKPOINTS_DELETED = "CheckpointsDeleted"
     """The job is being deleted, and its checkpoints are, as it asked for; but pinned ones."""
     CHECKPOINTS_LEFT = "CheckpointsLeft"

@@ -319,9 +319,10 @@ class JobSpec(Model):
     pod_cleanup: PodCleanup = Field(
         default=PodCleanup.KEEP_FAILED,
         description=(
-            "Which pods stay when the job is over: KeepFailed keeps the ended pods of the last "
-            "attempt of a failed job, for `kubectl logs`, until the job is deleted; DeleteAll "
-            "keeps none. No running pod ever outlives its job. A change takes effect at once, "
-            "but brings no deleted pod back."
+            "Which ended pods stay, for `kubectl logs`: KeepFailed keeps those of the three newest "
+            "attempts that failed until the job has completed, and those of the last attempt of a "
+            "failed job, all until the job is deleted; DeleteAll keeps none once the next attempt "
+            "begins or the job is over. No running pod ever outlives its job. A change takes "
+            "effect at once, but brings no deleted pod back."
         ),
     )

@@ -60,6 +60,11 @@ ANNOTATION_NODE: Final = "spottraining.dev/node"
 ANNOTATION_AVOIDS: Final = "spottraining.dev/avoids"
 """Names of the nodes that the pod must not be bound to, with commas: its affinity says the same,
 and can never be changed; when one of them would take the pod again, the attempt is given up."""
+ANNOTATION_TRAINER: Final = "spottraining.dev/trainer"
+"""The name of the container that trains: a webhook may add others to the pod."""
+ANNOTATION_ENDED: Final = "spottraining.dev/trainer-ended"
+"""When the operator saw that the trainer has ended while others run on in its pod, by which the
+kubelet does not tell the sidecar: it brings in what is left, and says so."""
 ANNOTATION_CA: Final = "spottraining.dev/ca"
 """The certificate bundle (PEM) by which the sidecar knows the operator's reports server."""
 
@@ -327,9 +332,9 @@ class Reason(StrEnum):
 
     # Running
     TRAINING = "Training"
-    """True: steps are being made."""
+    """True: the attempt makes steps of its own."""
     STARTING = "Starting"
-    """False: the pods are bound; the trainer has made no step yet."""
+    """False: the pods are created or run; the trainer has made no step of this attempt yet."""
     RESTORING = "Restoring"
     """False: a checkpoint is being chosen, verified and loaded."""
     DRAINING = "Draining"
@@ -358,6 +363,8 @@ class Reason(StrEnum):
     """True: every pod of the current attempt has its node."""
     UNSCHEDULABLE = "Unschedulable"
     """False: the scheduler finds no node; the message quotes it."""
+    NOT_SCHEDULED = "NotScheduled"
+    """False: no scheduler has placed the pod or said why not, for minutes."""
     PLACING = "Placing"
     """Unknown: pods were just created."""
     NOT_NEEDED = "NotNeeded"

@@ -119,6 +119,7 @@ class RankEnd(Model):
     node_away: bool = Field(
         default=False, description="Its node was silent or not ready shortly before."
     )
+    last_lines: Message = Field(default="", description="What it wrote last.")
 
 
 class Standstill(Model):
@@ -144,7 +145,11 @@ class Rank(Model):
     word: TrainerWord | None = Field(default=None, description="What the trainer last said.")
     trouble: Trouble | None = Field(default=None, description="What keeps the pod from starting.")
     lost_at: datetime | None = Field(
-        default=None, description="When it was first found ended, fenced or missing."
+        default=None,
+        description="When its trainer was first found over, or the pod fenced or missing.",
+    )
+    trainer_end: RankEnd | None = Field(
+        default=None, description="How its trainer ended, while its pod has not."
     )
     ended: RankEnd | None = Field(default=None, description="How it ended.")
     silent_since: datetime | None = Field(
@@ -180,6 +185,13 @@ class Attempt(Model):
     inherited: bool = Field(
         default=False,
         description="Whether that was a checkpoint of the lineage that resumeFrom names.",
+    )
+    last_lines: Message = Field(
+        default="",
+        description=(
+            "Of a failed attempt: what the trainer wrote last, from its termination message or, "
+            "where that is empty, from the end of its log."
+        ),
     )
     step: Count | None = Field(default=None, description="The last step known of it.")
     loss: Literal["Saved", "Lost"] | None = Field(
@@ -397,6 +409,9 @@ class JobStatus(Model):
     policy: PolicyInUse | None = Field(default=None, description="The policy the job follows.")
     progress: Progress | None = Field(default=None, description="The furthest point of training.")
     totals: Totals | None = Field(default=None, description="Sums over all attempts.")
+    completion_time: datetime | None = Field(
+        default=None, description="When the job was over: completed, or failed for good."
+    )
     conditions: Annotated[tuple[ConditionStatus, ...], Field(max_length=MAX_CONDITIONS)] | None = (
         Field(
             default=None,

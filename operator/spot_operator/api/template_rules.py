@@ -13,6 +13,12 @@ _POD: Final = "spec.template.spec"
 _CONTAINERS: Final = (f"{_POD}.containers[]", f"{_POD}.initContainers[]")
 
 
+_VOLUMES: Final = (
+    "volumes that begin with spot- are the operator's, and some hold what only the sidecar may "
+    "see: use a volume of your own"
+)
+
+
 def _absent(field: str, message: str) -> Rule:
     return Rule(
         name=f"no {field}",
@@ -62,6 +68,11 @@ TEMPLATE: Final[tuple[Rule, ...]] = (
         "shareProcessNamespace",
         "leave shareProcessNamespace out: the trainer could read the "
         "store's credentials out of the sidecar",
+    ),
+    _off(
+        "hostPID",
+        "leave hostPID out: the trainer could read the store's credentials out of the sidecar, "
+        "and out of every process of the node",
     ),
     _off("hostNetwork", "leave hostNetwork out: the sidecar's port 8390 would be the node's"),
     Rule(
@@ -184,6 +195,38 @@ TEMPLATE: Final[tuple[Rule, ...]] = (
                 reason=FORBIDDEN,
             ),
             Rule(
+                name=f"no reserved volumes mounted in {containers}",
+                at=f"{containers}.volumeMounts[]",
+                cel=f"!self.name.startsWith('{names.RESERVED_PREFIX}')",
+                message=_VOLUMES,
+                field=".name",
+                reason=FORBIDDEN,
+            ),
+            Rule(
+                name=f"no reserved devices in {containers}",
+                at=f"{containers}.volumeDevices[]",
+                cel=f"!self.name.startsWith('{names.RESERVED_PREFIX}')",
+                message=_VOLUMES,
+                field=".name",
+                reason=FORBIDDEN,
+            ),
+            Rule(
+                name=f"no reserved device paths in {containers}",
+                at=f"{containers}.volumeDevices[]",
+                cel="!self.devicePath.matches('^/*spot(/|$)')",
+                message="/spot and what is below it are the operator's: choose another path",
+                field=".devicePath",
+                reason=FORBIDDEN,
+            ),
+            Rule(
+                name=f"no variables from reserved volumes in {containers}",
+                at=f"{containers}.env[].valueFrom.fileKeyRef",
+                cel=f"!self.volumeName.startsWith('{names.RESERVED_PREFIX}')",
+                message=_VOLUMES,
+                field=".volumeName",
+                reason=FORBIDDEN,
+            ),
+            Rule(
                 name=f"no reserved port in {containers}",
                 at=f"{containers}.ports[]",
                 cel=f"self.containerPort != {names.SIDECAR_PORT}",
@@ -218,6 +261,8 @@ TEMPLATE_BOUNDS: Final[tuple[Bound, ...]] = (
             Bound(f"{containers}.envFrom", "maxItems", 32),
             Bound(f"{containers}.volumeMounts", "maxItems", 64),
             Bound(f"{containers}.volumeMounts[].mountPath", "maxLength", 1024),
+            Bound(f"{containers}.volumeDevices", "maxItems", 64),
+            Bound(f"{containers}.volumeDevices[].devicePath", "maxLength", 1024),
             Bound(f"{containers}.ports", "maxItems", 32),
         )
     ),

@@ -1,5 +1,8 @@
 """What the API server cannot check within its cost limits; the operator reports it by condition.
 
+What would hand the sidecar's secrets to another container is checked here as well: a job may have
+been stored before the CRD had its rule.
+
 A job with a problem gets no pods, and condition Succeeded=Unknown with reason InvalidSpec says why.
 """
 
@@ -15,6 +18,7 @@ from spot_operator.api.job import JobSpec
 
 _POD: Final = "spec.template.spec"
 _CONTAINER_LISTS: Final = ("initContainers", "containers")
+_OPEN_DOORS: Final = ("shareProcessNamespace", "hostPID")
 
 Json = Mapping[str, Any]
 
@@ -35,7 +39,14 @@ class Problem:
 def problems(spec: JobSpec) -> tuple[Problem, ...]:
     """All there is to object to, in the order of the template; empty for a spec that can run."""
     pod = spec.template.get("spec") or {}
-    return (*_hidden_mounts(pod), *_report_tokens(pod))
+    return (
+        *_open_doors(pod),
+        *_hidden_mounts(pod),
+        *_hidden_devices(pod),
+        *_reserved_volumes(pod),
+        *_report_tokens(pod),
+        *_no_quantities(pod),
+    )
 
 
 def unreadable(error: ValidationError) -> tuple[Problem, ...]:
@@ -51,16 +62,68 @@ def refusal(found: Sequence[Problem]) -> str | None:
     return "; ".join(map(str, found)) or None
 
 
+def _open_doors(pod: Json) -> Iterator[Problem]:
+    """What lets one container read the memory and the files of another."""
+    for field in _OPEN_DOORS:
+        if pod.get(field):
+            yield Problem(
+                f"{_POD}.{field}",
+                "with it the trainer could read the store's credentials out of the sidecar: "
+                "leave it out",
+            )
+
+
 def _hidden_mounts(pod: Json) -> Iterator[Problem]:
     """Mounts that are the operator's, or cover them, once `..` and double slashes are resolved."""
     for where, mount in _each(pod, "volumeMounts"):
-        path = posixpath.normpath("/" + str(mount.get("mountPath", "")).lstrip("/"))
+        path = _normal(mount.get("mountPath"))
         if path == "/" or f"{path}/".startswith(f"{names.RESERVED_MOUNT}/"):
             yield Problem(
                 f"{where}.mountPath",
                 f"{mount.get('mountPath')!r} is {path}, which hides the operator's "
                 f"{names.RESERVED_MOUNT}: mount elsewhere",
             )
+
+
+def _hidden_devices(pod: Json) -> Iterator[Problem]:
+    """Block devices at a path that is the operator's."""
+    for where, device in _each(pod, "volumeDevices"):
+        path = _normal(device.get("devicePath"))
+        if f"{path}/".startswith(f"{names.RESERVED_MOUNT}/"):
+            yield Problem(
+                f"{where}.devicePath",
+                f"{device.get('devicePath')!r} is {path}, which is the operator's: choose another",
+            )
+
+
+def _reserved_volumes(pod: Json) -> Iterator[Problem]:
+    """Every way in which a container may name a volume that is the operator's."""
+    named = [
+        *(("name", where, item) for where, item in _each(pod, "volumeMounts")),
+        *(("name", where, item) for where, item in _each(pod, "volumeDevices")),
+        *(
+            ("volumeName", f"{where}.valueFrom.fileKeyRef", _file_key(item))
+            for where, item in _each(pod, "env")
+        ),
+    ]
+    for field, where, item in named:
+        name = str(item.get(field, ""))
+        if name.startswith(names.RESERVED_PREFIX):
+            yield Problem(
+                f"{where}.{field}",
+                f"volume {name} is the operator's, and may hold what only the sidecar may see: "
+                "use a volume of your own",
+            )
+
+
+def _file_key(entry: Json) -> Json:
+    found: Json = (entry.get("valueFrom") or {}).get("fileKeyRef") or {}
+    return found
+
+
+def _normal(path: Any) -> str:
+    """The path with `..` and double slashes resolved, as the container runtime will see it."""
+    return posixpath.normpath("/" + str(path or "").lstrip("/"))
 
 
 def _report_tokens(pod: Json) -> Iterator[Problem]:
@@ -74,6 +137,22 @@ def _report_tokens(pod: Json) -> Iterator[Problem]:
                     ".serviceAccountToken.audience",
                     f"{names.TOKEN_AUDIENCE} is for the sidecar's reports: use another audience",
                 )
+
+
+def _no_quantities(pod: Json) -> Iterator[Problem]:
+    """What the schema has no word to refuse, for it takes every number, as a pod does."""
+    holders = [(_POD, pod)]
+    for kind in _CONTAINER_LISTS:
+        listed = enumerate(pod.get(kind) or ())
+        holders += [(f"{_POD}.{kind}[{number}]", container) for number, container in listed]
+    for where, holder in holders:
+        for kind in ("limits", "requests"):
+            for name, value in ((holder.get("resources") or {}).get(kind) or {}).items():
+                if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+                    yield Problem(
+                        f"{where}.resources.{kind}[{name}]",
+                        f"{value!r} is no quantity: write a number, or text as '500m' or '2Gi'",
+                    )
 
 
 def _sources(volume: Json) -> Iterable[Json]:

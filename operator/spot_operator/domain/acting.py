@@ -5,7 +5,13 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from spot_operator.api.job import NoneValid
-from spot_operator.api.names import ANNOTATION_CA, ANNOTATION_NODE, ANNOTATION_NOTICE, State
+from spot_operator.api.names import (
+    ANNOTATION_CA,
+    ANNOTATION_ENDED,
+    ANNOTATION_NODE,
+    ANNOTATION_NOTICE,
+    State,
+)
 from spot_operator.domain.actions import Action, AnnotatePod, CreatePod, DeleteJob, Grant
 from spot_operator.domain.cleanup import deletions
 from spot_operator.domain.elapsed import finished, left_of_long, span
@@ -14,6 +20,7 @@ from spot_operator.domain.hazard import hazard, history
 from spot_operator.domain.ledger import Ledger, NodeIdentity, Notice, RankRecord
 from spot_operator.domain.node_signals import notice_from
 from spot_operator.domain.notices import graver
+from spot_operator.domain.parting import is_to_settle
 from spot_operator.domain.scene import Scene
 from spot_operator.domain.snapshot import PodView
 from spot_operator.domain.starting import predecessors
@@ -86,7 +93,12 @@ def _annotations(scene: Scene, ledger: Ledger) -> Iterator[AnnotatePod]:
     for record in ledger.ranks:
         pod = scene.pod_of(record)
         if pod is not None and not pod.gone and record.ended is None:
-            wanted = {**_node(record, pod), **_notice(scene, pod), **_trust(scene, pod)}
+            wanted = {
+                **_node(record, pod),
+                **_notice(scene, pod),
+                **_trust(scene, pod),
+                **_end(scene, record, pod),
+            }
             if wanted:
                 yield AnnotatePod(pod.name, pod.uid, wanted)
 
@@ -95,6 +107,10 @@ def _node(record: RankRecord, pod: PodView) -> dict[str, str]:
     if record.node is None or pod.node_identity is not None:
         return {}
     return {ANNOTATION_NODE: _node_json(record.node)}
+
+
+def _end(scene: Scene, record: RankRecord, pod: PodView) -> dict[str, str]:
+    return {ANNOTATION_ENDED: timestamp(scene.now)} if is_to_settle(scene, record, pod) else {}
 
 
 def _notice(scene: Scene, pod: PodView) -> dict[str, str]:

@@ -1,15 +1,20 @@
 """Which pods go, and how: gracefully, but by force where nobody is left to end them (I7).
 
-Terminal pods of the newest attempt stay until the next one is created, for `kubectl logs`.
+Terminal pods of the newest attempt stay until the next one is created, for `kubectl logs`, and with
+`KeepFailed` those of the attempts that failed until the job has completed. They hold no node and no
+name that a later attempt needs, and are never in the way of one.
 """
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from spot_operator.api.job import PodCleanup
 from spot_operator.api.names import Condition, State
 from spot_operator.domain.actions import DeletePod
+from spot_operator.domain.failed import newest_failed
 from spot_operator.domain.fencing import is_forced, may_be_forced
 from spot_operator.domain.ledger import Ledger
+from spot_operator.domain.parting import pod_stays_for
 from spot_operator.domain.scene import Scene
 from spot_operator.domain.snapshot import PodView, Snapshot
 
@@ -66,14 +71,21 @@ def _why(scene: Scene, ledger: Ledger, pod: PodView) -> str:
         # Our copy of the job is older than the pod: the next look will know it.
         return ""
     if pod.attempt < ledger.attempt:
-        return f"attempt {pod.attempt} is over"
+        return "" if _kept(scene, ledger, pod) else f"attempt {pod.attempt} is over"
     if pod.uid not in {one.uid for one in ledger.ranks}:
         return "" if _awaited(scene, ledger, pod) else "its rank was given another pod"
     if ledger.state is State.STOPPING:
-        return "" if pod.terminal else f"attempt {pod.attempt} is being ended"
+        stays = pod.terminal or _stays(scene, ledger, pod)
+        return "" if stays else f"attempt {pod.attempt} is being ended"
     if ledger.state is State.WAITING:
         return "" if pod.terminal else f"attempt {pod.attempt} is over"
     return _finished(scene, ledger, pod) if ledger.state is State.FINISHED else ""
+
+
+def _stays(scene: Scene, ledger: Ledger, pod: PodView) -> bool:
+    """Whether the trainer is over and the pod may go on for a while without it."""
+    record = next(one for one in ledger.ranks if one.uid == pod.uid)
+    return record.ended is None and pod_stays_for(scene, record, pod) > timedelta(0)
 
 
 def _awaited(scene: Scene, ledger: Ledger, pod: PodView) -> bool:
@@ -83,8 +95,22 @@ def _awaited(scene: Scene, ledger: Ledger, pod: PodView) -> bool:
     return under_way and free and pod.rank < scene.workers
 
 
+def _kept(scene: Scene, ledger: Ledger, pod: PodView) -> bool:
+    """Whether `pod`, of an attempt before the newest, stays for its logs."""
+    if not (pod.terminal and _keeps(scene)) or _completed(ledger):
+        return False
+    return pod.attempt in newest_failed(ledger)
+
+
 def _finished(scene: Scene, ledger: Ledger, pod: PodView) -> str:
+    kept = pod.terminal and _keeps(scene) and not _completed(ledger)
+    return "" if kept else "the job is over"
+
+
+def _keeps(scene: Scene) -> bool:
+    return scene.job.spec.pod_cleanup is PodCleanup.KEEP_FAILED
+
+
+def _completed(ledger: Ledger) -> bool:
     verdict = ledger.condition(Condition.SUCCEEDED)
-    failed = verdict is not None and verdict.status == "False"
-    keeps = scene.job.spec.pod_cleanup is PodCleanup.KEEP_FAILED
-    return "" if pod.terminal and failed and keeps else "the job is over"
+    return verdict is not None and verdict.status == "True"

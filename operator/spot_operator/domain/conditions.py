@@ -4,8 +4,9 @@ A condition's time changes only with its status. No message carries a figure tha
 for a job at rest is not written.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Final
 
 from spot_operator.api.names import Condition, Reason, State
@@ -13,11 +14,16 @@ from spot_operator.domain.finding import Finding
 from spot_operator.domain.ledger import ConditionRecord, Ledger
 from spot_operator.domain.loss_bound import loss_bound
 from spot_operator.domain.running import running
-from spot_operator.domain.saving import saving
+from spot_operator.domain.saving import saving, unsaved_work
 from spot_operator.domain.scene import Scene
+from spot_operator.domain.snapshot import PodView
 from spot_operator.domain.summary import in_progress
 from spot_operator.domain.text import CONDITION_MESSAGE, shorten
 from spot_operator.domain.timeledger import is_placed
+from spot_operator.domain.timestamps import timestamp
+
+UNSEEN: Final = timedelta(minutes=5)
+"""A scheduler that is there says something of a pod within seconds."""
 
 Judge = Callable[[Scene, Ledger], Finding | None]
 
@@ -35,6 +41,19 @@ def explain(scene: Scene, ledger: Ledger) -> Ledger:
         policy=scene.policy_name if ruled else ledger.policy,
         policy_claim=scene.policy_claim if ruled else ledger.policy_claim,
     )
+
+
+def explain_running(scene: Scene, ledger: Ledger) -> Ledger:
+    """`ledger` with condition Running alone brought up to date."""
+    made = _condition(scene, ledger, Condition.RUNNING, running(scene, ledger))
+    others = tuple(one for one in ledger.conditions if one.type is not Condition.RUNNING)
+    return ledger if made is None else replace(ledger, conditions=in_order((*others, made)))
+
+
+def in_order(conditions: Iterable[ConditionRecord]) -> tuple[ConditionRecord, ...]:
+    """The conditions as people find them everywhere: the summary first."""
+    order = tuple(JUDGES)
+    return tuple(sorted(conditions, key=lambda one: order.index(one.type)))
 
 
 def _condition(
@@ -86,12 +105,42 @@ def _capacity(scene: Scene, ledger: Ledger) -> Finding | None:
                 f"{pod.unschedulable}"
             )
             return Finding("False", Reason.UNSCHEDULABLE, message)
+    unseen = next((pod for pod in scene.present() if _is_unseen(scene, ledger, pod)), None)
+    if unseen is not None:
+        return Finding("False", Reason.NOT_SCHEDULED, _unseen(unseen))
     return Finding("Unknown", Reason.PLACING, "pods are being created and placed")
+
+
+def unseen_in(scene: Scene, pod: PodView) -> timedelta:
+    """How long until it is worth telling that no scheduler has looked at `pod`."""
+    leading = timedelta(seconds=scene.snapshot.sight.leading_for)
+    return UNSEEN - min(leading, scene.now - (pod.created_at or scene.now))
+
+
+def _is_unseen(scene: Scene, ledger: Ledger, pod: PodView) -> bool:
+    """Whether no scheduler has said a word of `pod` for long; the last leader's word stands."""
+    if pod.attempt != ledger.attempt or pod.node_name is not None or pod.deletion_at is not None:
+        return False
+    before = ledger.condition(Condition.CAPACITY_AVAILABLE)
+    known = before is not None and before.reason == Reason.NOT_SCHEDULED
+    return known or unseen_in(scene, pod) <= timedelta(0)
+
+
+def _unseen(pod: PodView) -> str:
+    since = f" since {timestamp(pod.created_at)}" if pod.created_at is not None else ""
+    return (
+        f"no scheduler has placed pod {pod.name} or said why not{since}: see that the scheduler "
+        "which spec.template.spec.schedulerName names is running, and who has to remove its "
+        f"schedulingGates (`kubectl get pod {pod.name} -o yaml`)"
+    )
 
 
 def _loss_bound(scene: Scene, ledger: Ledger) -> Finding | None:
     if ledger.state is State.FINISHED:
         return None
+    unsure = unsaved_work(scene, ledger)
+    if unsure is not None and scene.max_lost_work is not None:
+        return unsure
     found = loss_bound(scene, ledger)
     return Finding(found.status, found.reason, found.message)
 

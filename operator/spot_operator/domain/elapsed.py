@@ -6,7 +6,7 @@ leader has seen the thing, on its monotonic clock. A new leader therefore waits 
 long as the whole wait.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -77,6 +77,11 @@ def lost(record: RankRecord) -> Sign:
     return "lost", record.uid
 
 
+def absent(record: RankRecord) -> Sign:
+    """The rank's pod is not there any more."""
+    return "absent", record.uid
+
+
 def troubled(record: RankRecord) -> Sign:
     """The rank's pod cannot start; another family is another trouble."""
     return "trouble", (record.uid, record.trouble and (record.trouble.family, record.trouble.since))
@@ -112,7 +117,7 @@ def demoted(policy: str) -> Sign:
     return "demoted", policy
 
 
-def signs(ledger: Ledger, pods: Iterable[PodView]) -> Iterator[Sign]:
+def signs(ledger: Ledger, pods: Collection[PodView]) -> Iterator[Sign]:
     """All that lasts now, of a job's ledger and pods."""
     if ledger.not_before is not None:
         yield waiting(ledger)
@@ -123,8 +128,11 @@ def signs(ledger: Ledger, pods: Iterable[PodView]) -> Iterator[Sign]:
     if ledger.purge is not None:
         yield purging(ledger)
     yield from map(excluded, ledger.excluded)
+    there = [pod for pod in pods if not pod.gone]
     for record in ledger.ranks:
         yield from _of_rank(record)
+        if record.uid not in {pod.uid for pod in there}:
+            yield absent(record)
     for pod in pods:
         yield from _of_pod(pod)
 

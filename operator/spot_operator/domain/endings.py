@@ -20,7 +20,7 @@ from spot_operator.api.names import (
     EXIT_REFUSED,
     EXIT_STOPPED,
     SIDECAR_CONTAINER,
-    VOLUME_DIRECTORY,
+    VOLUME_SHARED,
     Ending,
     Reason,
 )
@@ -282,10 +282,11 @@ def _says_rejected(one: Evidence) -> str:
 
 
 def _says_over_its_limit(one: Evidence) -> str:
-    setting = "raise ephemeral-storage or the volume's sizeLimit in spec.template"
-    if VOLUME_DIRECTORY in one.end.message:
+    setting = "raise ephemeral-storage, or the volume's sizeLimit, in spec.template"
+    if VOLUME_SHARED in one.end.message:
         setting = "raise checkpoint.staging.sizeLimit"
-    return f"the pod wrote more than its own limit{_quoted(one)}; {setting} of a new job"
+    said = _quoted(one).rstrip(". ")
+    return f"the pod wrote more than its own limit{said}; {setting} of a new job"
 
 
 def _says_outside(one: Evidence) -> str:

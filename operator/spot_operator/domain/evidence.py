@@ -1,17 +1,29 @@
 """What a pod's status proves about how its rank ended."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
 from spot_operator.domain.ledger import Fence, RankEnd, RankRecord
-from spot_operator.domain.snapshot import ContainerView, PodView
-from spot_operator.domain.text import STATUS_MESSAGE, WORD, shorten
+from spot_operator.domain.snapshot import ConditionView, ContainerView, PodView
+from spot_operator.domain.text import STATUS_MESSAGE, WORD, last_lines, shorten
 
 STATE_LOST: Final = frozenset({"ContainerStatusUnknown", "Unknown"})
 """Reasons of a kubelet and of containerd for a container of which they know no more than that it
 ended: the exit code beside them means nothing, and the time is that of the discovery."""
 NAMELESS: Final = "Unnamed"
 """A DisruptionTarget condition without a reason disrupts as well."""
+SAID_FIRST: Final = frozenset(
+    {
+        "DeletionByDeviceTaintManager",
+        "DeletionByPodGC",
+        "DeletionByTaintManager",
+        "EvictionByEvictionAPI",
+        "PreemptionByScheduler",
+    }
+)
+"""Reasons of DisruptionTarget that controllers and the API server write before a pod is touched:
+one of them that comes after the trainer's end is not the cause of it."""
 
 
 def evidence(
@@ -25,7 +37,7 @@ def evidence(
     if pod is None:
         return RankEnd(at=now, fence=fence)
     trainer = pod.trainer
-    ended = trainer.state == "terminated"
+    ended = trainer.ended
     lost = trainer.reason in STATE_LOST
     disruption = pod.condition("DisruptionTarget")
     return RankEnd(
@@ -35,13 +47,31 @@ def evidence(
         reason=shorten(_reason(trainer), WORD),
         pod_reason=shorten(pod.reason, WORD),
         message=shorten(_message(pod), STATUS_MESSAGE),
-        disruption="" if disruption is None else shorten(disruption.reason, WORD) or NAMELESS,
+        disruption=_named(disruption),
         fence=None if _ended_before_its_node(pod, fence) else fence,
-        # One that had ended when it was removed was not ended by that.
-        deleted=not ours and (pod.deletion_at is not None or (pod.gone and not pod.terminal)),
+        deleted=not ours and _was_deleted(pod),
         started=trainer.started,
         blocked_by="" if trainer.started else shorten(_failed(pod), WORD),
         node_away=node_away,
+        last_lines=last_lines(_wrote(pod)),
+    )
+
+
+def completed(known: RankEnd, pod: PodView | None, fence: Fence | None) -> RankEnd:
+    """What was `known` when the trainer ended, now that its pod has ended or is fenced too.
+
+    The kubelet tells why it ended a pod (an eviction, the node's shutdown) only once no container
+    of it runs any more (`mergePodStatus`), and the trainer is among the first to end.
+    """
+    fence = fence if known.reason in STATE_LOST else None
+    if pod is None:
+        return replace(known, fence=fence)
+    return replace(
+        known,
+        pod_reason=known.pod_reason or shorten(pod.reason, WORD),
+        message=_of_the_platform(pod) or known.message or shorten(pod.message, STATUS_MESSAGE),
+        disruption=known.disruption or _late_disruption(pod),
+        fence=fence,
     )
 
 
@@ -56,30 +86,55 @@ def vanished(record: RankRecord, pod: PodView | None, now: datetime, *, ours: bo
 
 def _ended_before_its_node(pod: PodView, fence: Fence | None) -> bool:
     """The kubelet told of the trainer's end, so the node's later removal did not cause it."""
-    return fence is Fence.NODE_GONE and pod.trainer.state == "terminated"
+    return fence is Fence.NODE_GONE and pod.trainer.ended
+
+
+def _was_deleted(pod: PodView) -> bool:
+    # One that had ended when it was removed was not ended by that.
+    over = pod.terminal or pod.trainer.ended
+    return pod.deletion_at is not None or (pod.gone and not over)
+
+
+def _late_disruption(pod: PodView) -> str:
+    found = pod.condition("DisruptionTarget")
+    return "" if found is None or found.reason in SAID_FIRST else _named(found)
+
+
+def _named(disruption: ConditionView | None) -> str:
+    return "" if disruption is None else shorten(disruption.reason, WORD) or NAMELESS
 
 
 def _reason(trainer: ContainerView) -> str:
     """A kubelet that finds no trace of a container lets it wait, and says so of its last run."""
-    return trainer.reason if trainer.state == "terminated" else trainer.last_reason
+    return trainer.reason if trainer.ended else trainer.last_reason
 
 
 def _failed(pod: PodView) -> str:
     """The container that ended badly before the trainer began."""
-    ended = (
-        one for one in pod.others if one.state == "terminated" and one.reason not in STATE_LOST
-    )
+    ended = (one for one in pod.others if one.ended and one.reason not in STATE_LOST)
     return next((one.name for one in ended if one.exit_code), "")
 
 
+def _wrote(pod: PodView) -> str:
+    """What the trainer, or else a container that failed before it, wrote last."""
+    own = pod.trainer.message if pod.trainer.ended else ""
+    failed = (one for one in pod.others if one.ended and one.exit_code)
+    return own if own.strip() else next((one.message for one in failed), "")
+
+
+def _of_the_platform(pod: PodView) -> str:
+    # A pod has a reason only if the platform ended it: no container knows more of that.
+    return shorten(pod.message, STATUS_MESSAGE) if pod.reason else ""
+
+
 def _message(pod: PodView) -> str:
-    if pod.reason and pod.message:
-        # A pod has a reason only if the platform ended it: no container knows more of that.
-        return pod.message
-    own = pod.trainer.message if pod.trainer.state == "terminated" else ""
+    if said := _of_the_platform(pod):
+        return said
+    # Of a long one the end says why: the last line of a traceback has the error.
+    own = last_lines(pod.trainer.message, STATUS_MESSAGE) if pod.trainer.ended else ""
     failed = (
         f"container {one.name} exited with {one.exit_code}: {one.message or one.reason}"
         for one in pod.others
-        if one.state == "terminated" and one.exit_code
+        if one.ended and one.exit_code
     )
     return own.strip() or next(failed, "") or pod.message

@@ -34,7 +34,7 @@ lasts no longer, it is a last resort."""
 GOING: Final = timedelta(minutes=10)
 """The same for every other ending: no platform needs longer to take a machine away, unless the node
 itself says that it is leaving."""
-KEPT: Final = 24
+KEPT: Final = 16
 """Records in status; the oldest go first."""
 NAMED: Final = 64
 """Names in a pod's affinity: in a partition every lease is stale, and a pod must stay small."""

@@ -126,6 +126,8 @@ class RankEnd:
     finished_at: datetime | None = None
     """When the trainer ended, by its node's clock; None: nobody knows. After a power cut a runtime
     writes the time of recovery, so no duration is computed from this."""
+    last_lines: str = ""
+    """What it wrote last, in its termination message or its log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +153,11 @@ class RankRecord:
     word: Word | None = None
     trouble: Trouble | None = None
     lost_at: datetime | None = None
-    """When the rank was first found ended, fenced or missing."""
+    """When its trainer was first found to be over, or its pod to be fenced or missing."""
+    trainer_end: RankEnd | None = None
+    """How its trainer ended, while its pod has not; None again once `ended` says it."""
     ended: RankEnd | None = None
+    """How it ended: no container of its pod runs any more, or they are fenced."""
     silent_since: datetime | None = None
     """When its last report came, once none has come for long."""
     still: Standstill | None = None
@@ -195,6 +200,8 @@ class AttemptRecord:
     """From the last step known before this attempt to its first own step."""
     inherited: bool = False
     """Whether `resumed_from` is a checkpoint of the lineage that `resumeFrom` names."""
+    last_lines: str = ""
+    """Of a failed attempt: what its trainer wrote last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,6 +381,8 @@ class Ledger:
     """By what it rules."""
     progress: Progress = Progress()
     totals: Totals = Totals()
+    finished_at: datetime | None = None
+    """When the job was over, well or not."""
     conditions: tuple[ConditionRecord, ...] = ()
 
     @property

@@ -47,9 +47,9 @@ def overstay(scene: Scene, pod: PodView) -> str:
     says = f"pod {pod.name} should have ended by {due} and is still on node {pod.node_name}"
     if node is None or is_stale(node, scene.snapshot.sight, scene.unreachable_after):
         return f"{says}, which is silent: the pod goes when the node is certainly lost"
+    runs = "its sidecar may still store" if pod.trainer.ended else "its trainer may still run"
     return (
         f"{says}, which is alive: a process there probably cannot be killed (a GPU driver or a "
         "file server hangs). Reboot the node, or take the machine away and delete its Node object; "
-        "nothing is started beside the pod, and it is not deleted by force, because its trainer "
-        "may still run"
+        f"nothing is started beside the pod, and it is not deleted by force, because {runs}"
     )

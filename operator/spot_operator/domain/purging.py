@@ -14,14 +14,16 @@ from datetime import timedelta
 from typing import Any, Final
 
 from spot_operator.api.job import DeletionPolicy
-from spot_operator.api.names import State
+from spot_operator.api.names import Condition, Reason, State
 from spot_operator.domain.actions import Action, CreatePurge, DeletePod, Hold
 from spot_operator.domain.cleanup import end_all
-from spot_operator.domain.conditions import explain
+from spot_operator.domain.conditions import explain, explain_running
 from spot_operator.domain.elapsed import lasted, purging
 from spot_operator.domain.fencing import is_forced
 from spot_operator.domain.ledger import Ledger, Purge
+from spot_operator.domain.overstay import overstaying
 from spot_operator.domain.ranks import note_ranks
+from spot_operator.domain.refusals import with_help
 from spot_operator.domain.scene import Scene
 from spot_operator.domain.snapshot import JobView, PodView
 from spot_operator.domain.text import CONDITION_MESSAGE, shorten
@@ -67,9 +69,18 @@ def note_farewell(scene: Scene, ledger: Ledger) -> Ledger:
     ledger = note_ranks(scene, ledger)
     if scene.job.unreadable:
         return explain(scene, ledger)
+    ledger = _named(scene, ledger)
     if not (all_over(scene, ledger) and scene.snapshot.sight.fresh):
         return ledger
     return replace(ledger, purge=_judged(scene, ledger.purge))
+
+
+def _named(scene: Scene, ledger: Ledger) -> Ledger:
+    """`ledger` naming the pod that does not end, and with it the job."""
+    running = ledger.condition(Condition.RUNNING)
+    told = running is not None and running.reason == Reason.POD_NOT_ENDING
+    late = overstaying(scene) is not None
+    return explain_running(scene, ledger) if late or told else ledger
 
 
 def farewell(scene: Scene) -> Iterator[Action]:
@@ -163,7 +174,7 @@ def _judged(scene: Scene, known: Purge | None) -> Purge:
     if waited(scene, known) < timedelta(0):
         return known
     pod = _pod_of(scene, known.number)
-    if pod is not None and pod.terminal and pod.trainer.exit_code == 0:
+    if pod is not None and _is_over(pod) and pod.trainer.exit_code == 0:
         message = shorten(_deleted(scene.job, _word(pod)), CONDITION_MESSAGE)
         return replace(known, outcome="Deleted", message=message)
     why = _failure(scene, known, pod)
@@ -179,12 +190,17 @@ def _judged(scene: Scene, known: Purge | None) -> Purge:
     return Purge(known.number + 1, since, message=shorten(message, CONDITION_MESSAGE))
 
 
+def _is_over(pod: PodView) -> bool:
+    """Whether nothing deletes any more: a proxy that a webhook added may run for ever."""
+    return pod.terminal or pod.trainer.ended
+
+
 def _failure(scene: Scene, known: Purge, pod: PodView | None) -> str | None:
     """Why the try has failed; None: it has not."""
     passed = waited(scene, known)
     if pod is None:
         return _absence(scene, purge_name(scene.job, known.number), passed)
-    if pod.terminal:
+    if _is_over(pod):
         said = _word(pod).get("problem") or pod.message or pod.reason or pod.trainer.reason
         return str(said or f"exit code {pod.trainer.exit_code}")
     if pod.gone:
@@ -203,7 +219,7 @@ def _absence(scene: Scene, name: str, waited: timedelta) -> str | None:
         return None
     refusal = scene.snapshot.refusal
     if refusal is not None and refusal.pod == name:
-        return f"the API server refuses its pod: {refusal.message}"
+        return f"the API server refuses its pod: {with_help(refusal.message)}"
     return "its pod never came to be"
 
 

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from spot_operator.api.names import EXIT_STOPPED, State
-from spot_operator.domain.elapsed import lasted, left, lost, placed, span
-from spot_operator.domain.evidence import evidence, vanished
+from spot_operator.domain.elapsed import absent, lasted, left, lost, placed, span
+from spot_operator.domain.evidence import completed, evidence, vanished
 from spot_operator.domain.fencing import fence_of
 from spot_operator.domain.last_word import LastWord, last_word
 from spot_operator.domain.ledger import (
@@ -21,7 +21,8 @@ from spot_operator.domain.ledger import (
     RankRecord,
     Word,
 )
-from spot_operator.domain.notices import graver
+from spot_operator.domain.notices import SLACK, graver
+from spot_operator.domain.parting import lingers_for
 from spot_operator.domain.scene import Scene
 from spot_operator.domain.sight import was_away
 from spot_operator.domain.snapshot import PodView, ReportView
@@ -91,14 +92,23 @@ def _node(scene: Scene, pod: PodView | None) -> NodeIdentity | None:
 def _notice(
     record: RankRecord, pod: PodView | None, report: ReportView | None, said: LastWord
 ) -> Notice | None:
-    stands = graver(record.notice, pod.notice if pod is not None else None)
-    stands = graver(stands, report.notice if report is not None else None)
-    stands = graver(stands, said.notice)
+    stands = record.notice
+    seen = pod.notice if pod is not None else None
+    for told in (seen, report.notice if report is not None else None, said.notice):
+        if told is not None and not _too_late(record, told):
+            stands = graver(stands, told)
     if stands is None or stands is record.notice:
         return stands
     return replace(
         stands, source=shorten(stands.source, WORD), raw=shorten(stands.raw, STATUS_MESSAGE)
     )
+
+
+def _too_late(record: RankRecord, notice: Notice) -> bool:
+    """Whether it was heard only when the trainer was over, by our clock and by the node's."""
+    end = record.trainer_end
+    ends = (end.at, end.finished_at or end.at) if end is not None else ()
+    return bool(ends) and all(notice.observed_at > at + SLACK for at in ends)
 
 
 def _word(
@@ -125,10 +135,14 @@ def _spoken(
 
 def _ended(scene: Scene, ledger: Ledger, record: RankRecord, pod: PodView | None) -> RankRecord:
     end = _end(scene, ledger, record, pod)
+    if end is not None:
+        lost_at = record.lost_at or _found_lost(scene, ledger)
+        return replace(record, lost_at=lost_at, trainer_end=None, ended=end)
+    over = record.trainer_end or _trainer_end(scene, ledger, record, pod)
     absent = pod is None or pod.gone
-    if end is None and not absent:
+    if over is None and not absent:
         return record
-    return replace(record, lost_at=record.lost_at or _found_lost(scene, ledger), ended=end)
+    return replace(record, lost_at=record.lost_at or _found_lost(scene, ledger), trainer_end=over)
 
 
 def _found_lost(scene: Scene, ledger: Ledger) -> datetime:
@@ -138,16 +152,32 @@ def _found_lost(scene: Scene, ledger: Ledger) -> datetime:
     return max(scene.now, ledger.stopping.since + timedelta(microseconds=1))
 
 
+def _trainer_end(
+    scene: Scene, ledger: Ledger, record: RankRecord, pod: PodView | None
+) -> RankEnd | None:
+    """How the trainer ended, whatever else still runs in its pod; None: it may be alive.
+
+    One that has said its last word and stays is over as well: the word says how it ended.
+    """
+    if pod is None or not pod.trainer.ended:
+        lingers = lingers_for(scene, record, pod)
+        if lingers is None or lingers > timedelta(0) or ledger.stopping is not None:
+            return None
+    ours, away = _by_our_stop(ledger, record), _node_away(scene, record)
+    return evidence(pod, None, scene.now, ours=ours, node_away=away)
+
+
 def _end(scene: Scene, ledger: Ledger, record: RankRecord, pod: PodView | None) -> RankEnd | None:
+    known, ours = record.trainer_end, _by_our_stop(ledger, record)
     fence = fence_of(scene, record.node, record.uid)
-    ours = _by_our_stop(ledger, record)
     over = pod is not None and (pod.terminal or (pod.gone and pod.node_name is None))
+    waited_out = (pod is None or pod.gone) and _waited_out(scene, record)
+    if known is not None:
+        return completed(known, pod, fence) if over or fence or waited_out else None
     if over or fence is not None:
         away = _node_away(scene, record)
         return evidence(pod, fence, scene.now, ours=ours, node_away=away)
-    if (pod is None or pod.gone) and _waited_out(scene, record):
-        return vanished(record, pod, scene.now, ours=ours)
-    return None
+    return vanished(record, pod, scene.now, ours=ours) if waited_out else None
 
 
 def _node_away(scene: Scene, record: RankRecord) -> bool:
@@ -169,6 +199,9 @@ def absence_left(scene: Scene, record: RankRecord) -> timedelta | None:
     if record.lost_at is None:
         return None
     patience = span(record.grace) + scene.unreachable_after
+    if record.trainer_end is not None:
+        # Lost with its trainer, and its pod was there: what else ran in it may still store.
+        return left(scene.snapshot, absent(record), scene.now, patience)
     return left(scene.snapshot, lost(record), record.lost_at, patience)
 
 

@@ -28,7 +28,7 @@ HEARD: Final = frozenset(
 def running(scene: Scene, ledger: Ledger) -> Finding | None:
     """What Running should say; None: nothing new is known."""
     late = overstaying(scene)
-    if late is not None and ledger.state not in {State.CREATING, State.CREATED}:
+    if late is not None:
         return Finding("False", Reason.POD_NOT_ENDING, overstay(scene, late))
     if ledger.state in {State.WAITING, State.FINISHED}:
         return Finding("False", Reason.NO_ATTEMPT, "no attempt runs")

@@ -7,7 +7,7 @@ from spot_operator.domain.finding import Finding
 from spot_operator.domain.going_on import with_advice
 from spot_operator.domain.ledger import Ledger, RankRecord, Standstill
 from spot_operator.domain.scene import Scene
-from spot_operator.domain.silence import checkpoint_interval
+from spot_operator.domain.silence import LIVE, checkpoint_interval
 from spot_operator.domain.snapshot import ReportView
 from spot_operator.domain.timestamps import timestamp
 
@@ -50,6 +50,18 @@ def saving(scene: Scene, ledger: Ledger) -> Finding | None:
     if first is None or report is None:
         return _unreported(ledger, first)
     return _reported(scene, ledger, first, report)
+
+
+def unsaved_work(scene: Scene, ledger: Ledger) -> Finding | None:
+    """What no promise about lost work can be made beside: silence, or checkpoints overdue."""
+    first = ledger.ranks[0] if ledger.ranks else None
+    if first is None or first.lost_at is not None or ledger.state not in LIVE:
+        return None
+    if first.silent_since is not None:
+        return Finding("Unknown", Reason.REPORTS_SILENT, _silent(scene, ledger, first))
+    if first.unsaved is not None:
+        return Finding("False", Reason.CHECKPOINT_OVERDUE, _overdue(scene, ledger, first.unsaved))
+    return None
 
 
 def _unreported(ledger: Ledger, first: RankRecord | None) -> Finding | None:

@@ -16,6 +16,7 @@ from spot_operator.domain.budgets import FINAL, Bill, charge
 from spot_operator.domain.elapsed import lasted, left
 from spot_operator.domain.endings import REGRANT_FRESH, REGRANTS, Evidence, Verdict, judge
 from spot_operator.domain.exclusions import exclude
+from spot_operator.domain.failed import forget_old_lines
 from spot_operator.domain.going_on import with_advice
 from spot_operator.domain.hazard import loss_of
 from spot_operator.domain.ledger import (
@@ -38,6 +39,9 @@ CLEAR: Final = frozenset({Ending.COMPLETED, Ending.SUSPENDED})
 """Endings that stand although a part of the spec cannot be read."""
 UNRULED: Final = CLEAR | {Ending.NO_VALID_CHECKPOINT, Ending.TRAINER_REFUSED}
 """Endings of which no policy says what they cost or what follows."""
+
+WELL: Final = frozenset({Ending.COMPLETED, Ending.SUSPENDED})
+"""Endings after which nobody asks for the last lines."""
 
 
 def record_ending(scene: Scene, ledger: Ledger) -> Ledger:
@@ -127,6 +131,7 @@ def _settle(scene: Scene, ledger: Ledger, current: AttemptRecord, verdict: Verdi
         message=shorten(verdict.message, STATUS_MESSAGE),
         charged=bill.charged,
         loss=loss_of(ledger, current, str(verdict.ending)),
+        last_lines=_last_lines(ledger, verdict, bill),
     )
     ledger = replace(
         ledger,
@@ -136,8 +141,17 @@ def _settle(scene: Scene, ledger: Ledger, current: AttemptRecord, verdict: Verdi
         budgets=bill.budgets,
         totals=_totals(ledger, bill),
     )
+    ledger = forget_old_lines(ledger)
     ledger = _begin_anew(exclude(scene, ledger, str(verdict.ending), ledger.ranks))
     return _what_next(scene, ledger, record, verdict, bill)
+
+
+def _last_lines(ledger: Ledger, verdict: Verdict, bill: Bill) -> str:
+    """What the first rank that wrote something wrote last, where the attempt failed."""
+    if verdict.ending in WELL or bill.charged is Charge.INTERRUPTION:
+        return ""
+    ends = (one.ended for one in ledger.ranks if one.ended is not None)
+    return next((end.last_lines for end in ends if end.last_lines), "")
 
 
 def _begin_anew(ledger: Ledger) -> Ledger:
@@ -217,4 +231,10 @@ def _finish(scene: Scene, ledger: Ledger, reason: Ending | Reason, message: str)
         observed_generation=scene.job.generation,
     )
     others = tuple(one for one in ledger.conditions if one.type is not Condition.SUCCEEDED)
-    return replace(ledger, state=State.FINISHED, not_before=None, conditions=(verdict, *others))
+    return replace(
+        ledger,
+        state=State.FINISHED,
+        not_before=None,
+        finished_at=scene.now,
+        conditions=(verdict, *others),
+    )

@@ -23,7 +23,7 @@ STILL: Final = timedelta(minutes=10)
 STEPS: Final = 20
 """So many steps of the usual length may seem to be missing."""
 FIRST_STEP: Final = timedelta(minutes=30)
-"""For a trainer that has its state and has made no step: it compiles, skips data, connects."""
+"""For a trainer that has called the SDK and has made no step: it compiles, skips data, connects."""
 REGISTERS: Final = timedelta(minutes=10)
 """For a trainer whose process runs and has not called the SDK: it imports, it prepares data."""
 INTERVALS: Final = 3
@@ -90,7 +90,9 @@ def _listened(scene: Scene, ledger: Ledger, record: RankRecord) -> RankRecord:
     return replace(
         record,
         silent_since=None,
-        still=_noted(scene, _known_still(ledger, record), _steps(scene, ledger, record, report)),
+        still=_noted(
+            scene, _known_still(ledger, record, report), _steps(scene, ledger, record, report)
+        ),
         unsaved=_noted(scene, record.unsaved, _commits(scene, ledger, report)),
     )
 
@@ -120,12 +122,11 @@ def _ran_for(scene: Scene, record: RankRecord) -> timedelta:
     return lasted(scene.snapshot, started(record), record.started or scene.now)
 
 
-def _known_still(ledger: Ledger, record: RankRecord) -> Standstill | None:
-    """What was noted of a trainer without the SDK says nothing of one that trains."""
+def _known_still(ledger: Ledger, record: RankRecord, report: ReportView) -> Standstill | None:
+    """What was noted of a trainer that had not called the SDK says nothing of one that has."""
     running = ledger.condition(Condition.RUNNING)
     unregistered = running is not None and running.reason == Reason.NOT_REGISTERED
-    registered = ledger.current is not None and ledger.current.resumed is not None
-    return None if unregistered and registered else record.still
+    return None if unregistered and report.registered else record.still
 
 
 def _steps(scene: Scene, ledger: Ledger, record: RankRecord, report: ReportView) -> _Watched | None:
@@ -133,7 +134,7 @@ def _steps(scene: Scene, ledger: Ledger, record: RankRecord, report: ReportView)
     if scene.is_script or report.busy is not None:
         return None
     age = timedelta(seconds=report.step_age)
-    if report.state == "Training" and report.registered:
+    if report.registered and report.state in {"Waiting", "Training"}:
         return _Watched(age, _step_limit(ledger, report), report.step)
     if report.state == "Waiting" and not report.registered:
         return _Watched(min(age, _ran_for(scene, record)), REGISTERS, report.step)

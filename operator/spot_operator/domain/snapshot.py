@@ -6,18 +6,26 @@ so that no other machine's clock can end an attempt.
 """
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
 from spot_operator.api.job import JobSpec
-from spot_operator.api.names import FINALIZER
+from spot_operator.api.names import FINALIZER, TRAINER_CONTAINER
 from spot_operator.api.policy import PolicySpec
 from spot_operator.domain.ledger import CommitRef, Interval, Ledger, NodeIdentity, Notice, Word
 
 Sign = tuple[str, Hashable]
 """What may last, and which of its kind; see `domain.elapsed`."""
+
+
+def trainer_of(containers: Sequence[str]) -> str:
+    """The name of the one that trains: it is called so, or the first, which with one is the only
+    one; empty without any."""
+    if TRAINER_CONTAINER in containers:
+        return TRAINER_CONTAINER
+    return containers[0] if containers else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +66,12 @@ class JobView:
         return FINALIZER in self.finalizers
 
     @property
+    def trainer(self) -> str:
+        """The name of the container that trains; empty for a template that has none."""
+        pod = self.spec.template.get("spec") or {}
+        return trainer_of([one["name"] for one in pod.get("containers") or ()])
+
+    @property
     def priority_class(self) -> str | None:
         """The priority class of the job's pods, by which its policy is chosen."""
         pod = self.spec.template.get("spec") or {}
@@ -93,6 +107,13 @@ class ContainerView:
     """The termination message of the run before this one (`lastState`)."""
     last_reason: str = ""
     """Why the run before this one ended: `OOMKilled`, `Error` …"""
+    is_init: bool = False
+    """An init container, be it one that stays: the kubelet ends those itself, after all others."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether its process is over."""
+        return self.state == "terminated"
 
     @property
     def started(self) -> bool:
@@ -141,9 +162,10 @@ class PodView:
     node_identity: NodeIdentity | None = None
     """What our annotation says."""
     trainer: ContainerView = ContainerView(name="trainer")
+    """Of one that was started again although nothing may do that: how its run before ended."""
     sidecar: ContainerView = ContainerView(name="spot-sidecar")
     others: tuple[ContainerView, ...] = ()
-    """Every other container, init containers first."""
+    """Every other container, init containers first: the template's and those of webhooks."""
     created_at: datetime | None = None
     unschedulable: str | None = None
     """What the scheduler says, while it finds no node."""
@@ -155,11 +177,19 @@ class PodView:
     """What our notice annotation says."""
     trusts: str = ""
     """The certificates that it was told to trust for reports."""
+    told_of_end: bool = False
+    """Whether our annotation tells its sidecar that the trainer has ended."""
 
     @property
     def terminal(self) -> bool:
         """Whether the kubelet (or the pod collector) said that the pod is over."""
         return self.phase in {"Succeeded", "Failed"}
+
+    @property
+    def ends_by_itself(self) -> bool:
+        """Whether nothing runs in it, its trainer over, but what the kubelet then ends itself."""
+        beside = (one for one in self.others if not one.is_init)
+        return self.trainer.restarts == 0 and all(one.ended for one in beside)
 
     def condition(self, kind: str) -> ConditionView | None:
         """The condition of that type when it is True."""
@@ -240,6 +270,8 @@ class ReportView:
 
     Counted from this leader's first report of it at the longest.
     """
+    word_age: float | None = None
+    """Seconds since the word was first received; None without one."""
     state: str = "Waiting"
     registered: bool = False
     step: int = 0
@@ -263,6 +295,8 @@ class ReportView:
     notice: Notice | None = None
     word: Word | None = None
     problem: Problem | None = None
+    settled: bool = False
+    """The trainer has ended, and nothing waits to be stored any more."""
     quarantined: tuple[tuple[str, str], ...] = ()
     """(checkpoint id, why)."""
 

@@ -40,6 +40,7 @@ def status_of(ledger: own.Ledger) -> dict[str, Any]:
         policy=_show_policy(ledger),
         progress=_shown(api.Progress, ledger.progress),
         totals=_shown(api.Totals, ledger.totals),
+        completion_time=ledger.finished_at,
         conditions=tuple(_show_condition(one) for one in ledger.conditions),
     )
     return shown.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -69,6 +70,7 @@ def ledger_of(status: Mapping[str, Any] | None) -> own.Ledger:
         policy_claim=_read_claim(read.policy),
         progress=_flat(own.Progress, read.progress) or own.Progress(),
         totals=_flat(own.Totals, read.totals) or own.Totals(),
+        finished_at=read.completion_time,
         conditions=tuple(
             _read_condition(one) for one in read.conditions or () if one.type in set(Condition)
         ),
@@ -194,6 +196,7 @@ def _read_rank(read: api.Rank) -> own.RankRecord:
         word=_flat(own.Word, read.word),
         trouble=_flat(own.Trouble, read.trouble),
         lost_at=read.lost_at,
+        trainer_end=_read_end(read.trainer_end),
         ended=_read_end(read.ended),
         silent_since=read.silent_since,
         still=_flat(own.Standstill, read.still),

@@ -9,6 +9,7 @@ from spot_operator.api.names import Ending, Reason, State
 from spot_operator.domain.elapsed import left, span, troubled
 from spot_operator.domain.exclusions import freed
 from spot_operator.domain.ledger import Ledger, RankRecord, Stopping
+from spot_operator.domain.refusals import is_templates
 from spot_operator.domain.scene import Scene
 from spot_operator.domain.snapshot import ReportView
 from spot_operator.domain.start_troubles import ending_by
@@ -108,6 +109,10 @@ def _refused(scene: Scene, ledger: Ledger) -> Stopping | None:
         # Its rules may change, or it may have stumbled itself: the template is not at fault for it.
         return None
     if refusal.pod != scene.pod_name(ledger.attempt, _rank_of(refusal.pod)):
+        return None
+    if not is_templates(refusal.message):
+        # A limit of the namespace, or a part of the pod that is ours: it may be mended, and the
+        # condition says by whom.
         return None
     if ledger.has_started:
         message = (

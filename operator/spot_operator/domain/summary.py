@@ -6,6 +6,7 @@ from spot_operator.api.names import Ending, Reason, State
 from spot_operator.domain.backoff import wait_left
 from spot_operator.domain.ledger import AttemptRecord, Ledger
 from spot_operator.domain.overstay import overstay, overstaying
+from spot_operator.domain.refusals import with_help
 from spot_operator.domain.scene import Scene
 from spot_operator.domain.settling import is_over
 from spot_operator.domain.start_troubles import is_jobs_own, told_as
@@ -54,7 +55,9 @@ def _refused(scene: Scene) -> tuple[Reason, str] | None:
 def _live(scene: Scene, ledger: Ledger) -> tuple[Reason | Ending, str]:
     refusal = scene.snapshot.refusal
     if ledger.state is State.CREATING and refusal is not None:
-        message = f"the API server refuses pod {refusal.pod}, we try again: {refusal.message}"
+        message = (
+            f"the API server refuses pod {refusal.pod}, we try again: {with_help(refusal.message)}"
+        )
         return Reason.PODS_REFUSED, message
     if (refused := _refused(scene)) is not None:
         return refused
@@ -63,7 +66,8 @@ def _live(scene: Scene, ledger: Ledger) -> tuple[Reason | Ending, str]:
         message = f"attempt {ledger.attempt} cannot start ({trouble.reason}): {trouble.message}"
         own = is_jobs_own(trouble, started=ledger.has_started)
         return Reason.IN_PROGRESS if own else told_as(trouble), message
-    return Reason.IN_PROGRESS, f"attempt {ledger.attempt} is under way{_after(ledger)}"
+    under_way = f"attempt {ledger.attempt} is under way{_but_silent(ledger)}{_held_up(scene)}"
+    return Reason.IN_PROGRESS, f"{under_way}{_after(ledger)}"
 
 
 def _waiting(scene: Scene, ledger: Ledger) -> tuple[Reason | Ending, str]:
@@ -78,6 +82,16 @@ def _waiting(scene: Scene, ledger: Ledger) -> tuple[Reason | Ending, str]:
         return Reason.BACKING_OFF, f"attempt {ledger.attempt + 1} starts at {at}{_after(ledger)}"
     about = f"attempt {ledger.attempt + 1} is about to start"
     return Reason.IN_PROGRESS, f"{about}{_held_up(scene)}{_after(ledger)}"
+
+
+def _but_silent(ledger: Ledger) -> str:
+    """Condition Running has more; who reads this line alone must not take silence for health."""
+    for record in ledger.ranks:
+        if record.silent_since is not None:
+            return f", but its sidecar reports nothing since {timestamp(record.silent_since)}"
+        if record.still is not None:
+            return f", but it makes no step since {timestamp(record.still.since)}"
+    return ""
 
 
 def _held_up(scene: Scene) -> str:

@@ -7,9 +7,11 @@ from typing import Final
 from spot_operator.api.names import State
 from spot_operator.domain.acting import expires_in
 from spot_operator.domain.backoff import wait_left
+from spot_operator.domain.conditions import unseen_in
 from spot_operator.domain.fencing import is_forced
 from spot_operator.domain.ledger import Ledger, RankRecord
 from spot_operator.domain.overstay import told_in
+from spot_operator.domain.parting import lingers_for, pod_stays_for
 from spot_operator.domain.ranks import absence_left
 from spot_operator.domain.scene import Scene
 from spot_operator.domain.settling import settled_in
@@ -63,6 +65,10 @@ def _silences(scene: Scene, ledger: Ledger) -> Iterator[timedelta]:
         yield BLIND
     if ledger.state is State.FINISHED:
         return
+    for pod in scene.present():
+        unseen = unseen_in(scene, pod)
+        if pod.node_name is None and unseen > timedelta(0):
+            yield unseen
     if ledger.state is State.WAITING and not scene.job.spec.suspend and not scene.hindrance:
         yield BLIND
     for record in ledger.ranks:
@@ -78,6 +84,7 @@ def _is_going(scene: Scene) -> bool:
 
 
 def _of_silent(scene: Scene, record: RankRecord) -> Iterator[timedelta]:
+    yield from _of_parting(scene, record)
     stall = stall_deadline(scene, record)
     if stall is not None:
         yield stall
@@ -90,3 +97,12 @@ def _of_silent(scene: Scene, record: RankRecord) -> Iterator[timedelta]:
     left = scene.unreachable_after - timedelta(seconds=silent)
     # Once it has been silent long enough, what is missing is other nodes' word: no event brings it.
     yield left if left >= timedelta(0) else BLIND
+
+
+def _of_parting(scene: Scene, record: RankRecord) -> Iterator[timedelta]:
+    pod = scene.pod_of(record)
+    lingers = lingers_for(scene, record, pod)
+    if lingers is not None and record.lost_at is None:
+        yield lingers
+    if pod is not None and not pod.gone and pod.deletion_at is None and record.lost_at is not None:
+        yield pod_stays_for(scene, record, pod)

@@ -15,6 +15,7 @@ from spot_operator.control.informer import SILENCE_SECONDS, Informer
 from spot_operator.control.resource import LEASES, NODES, PODS
 from spot_operator.domain.snapshot import JobKey
 from spot_operator.reconcile.kinds import JOBS, POLICIES
+from spot_operator.reconcile.pod_view import owner_of
 from spot_operator.reconcile.tombstones import job_of
 from spot_operator.reconcile.trim import trim_job, trim_lease, trim_node, trim_pod
 
@@ -72,6 +73,18 @@ class Caches:
     def pods_of(self, key: JobKey) -> list[Json]:
         """The pods whose label names that job."""
         return self.pods.by_index(BY_JOB, str(key))
+
+    def job(self, uid: str, namespace: str) -> Json | None:
+        """The job with that uid, if that namespace has it.
+
+        A uid alone is no proof: whoever may create pods may name any job as the owner of his.
+        """
+        found = self.jobs.get(uid)
+        return found if found and found["metadata"]["namespace"] == namespace else None
+
+    def job_of(self, pod: Json) -> Json | None:
+        """The job that controls the pod; None where there is none in the pod's namespace."""
+        return self.job(owner_of(pod), pod["metadata"]["namespace"])
 
 
 def key_of_job(job: Json) -> JobKey:

@@ -27,13 +27,18 @@ class KnownWorld:
         if pod is None:
             return None
         view, meta = pod_view(pod), pod["metadata"]
-        job = self.caches.jobs.get(view.owner_uid)
+        job = self.caches.job_of(pod)
         name = "" if job is None else job["metadata"]["name"]
         return KnownPod(meta["namespace"], name, view.owner_uid, view.attempt, view.rank)
 
-    def attempt_of(self, job_uid: str) -> int | None:
-        """The current attempt of the job with that uid; None when there is no such job."""
-        job = self.caches.jobs.get(job_uid)
+    def has_pod(self, uid: str, namespace: str) -> bool:
+        """Whether a pod with that uid and our label is in that namespace."""
+        pod = self.caches.pods.get(uid)
+        return pod is not None and pod["metadata"]["namespace"] == namespace
+
+    def attempt_of(self, job_uid: str, namespace: str) -> int | None:
+        """The current attempt of the job with that uid; None: that namespace has no such job."""
+        job = self.caches.job(job_uid, namespace)
         if job is None:
             return None
         return int((job.get("status") or {}).get("attempt") or 0)

@@ -24,6 +24,7 @@ from spot_operator.control.errors import (
     NotLeader,
     Unavailable,
 )
+from spot_operator.control.rate import RateBudget
 from spot_operator.control.workqueue import WorkQueue
 from spot_operator.domain.actions import Note, Plan
 from spot_operator.domain.ledger import Ledger
@@ -38,7 +39,6 @@ from spot_operator.reconcile.act import Actor, told_of
 from spot_operator.reconcile.kinds import JOBS
 from spot_operator.reconcile.observe import Observer, UnreadableStatus
 from spot_operator.reconcile.persist import persist, probe
-from spot_operator.reconcile.rate import RateBudget
 
 __all__ = ["WORKERS", "Reconciler"]
 

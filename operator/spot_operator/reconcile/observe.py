@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from spot_operator.api import names
 from spot_operator.control.clock import Clock, Entropy
 from spot_operator.control.informer import Informer
 from spot_operator.domain.elapsed import demoted, signs
@@ -88,7 +89,7 @@ class Observer:
         ledger = Ledger() if job is None else self._ledger(job)
         policies = tuple(self._policies())
         self.leases.compare_over(WITNESSED * _longest_silence(policies))
-        everything = tuple(self._pods(key))
+        everything = tuple(self._pods(key, "" if view is None else view.trainer))
         pods = tuple(pod for pod in everything if pod.purge is None)
         uid = "" if job is None else job["metadata"]["uid"]
         finding = self.findings.about(key, uid)
@@ -136,11 +137,13 @@ class Observer:
         except (ValidationError, ValueError) as error:
             raise UnreadableStatus(str(error)) from error
 
-    def _pods(self, key: JobKey) -> Iterator[PodView]:
+    def _pods(self, key: JobKey, trainer: str) -> Iterator[PodView]:
         for pod in self.caches.pods_of(key):
-            yield self._views.pods.of(pod)
+            # The view of a pod that does not name its trainer depends on its job as well.
+            named = names.ANNOTATION_TRAINER in pod["metadata"]["annotations"]
+            yield self._views.pods.of(pod) if named else pod_view(pod, trainer=trainer)
         for pod in self.tombstones.of(key.namespace, key.name):
-            yield pod_view(pod, gone=True)
+            yield pod_view(pod, gone=True, trainer=trainer)
 
     def _policies(self) -> Iterator[PolicyView]:
         for policy in self.caches.policies.items():
@@ -160,8 +163,10 @@ class Observer:
         return {uid: view for uid, view in found if view is not None}
 
     def _noticed_nodes(self) -> frozenset[str]:
+        """Only a pod of a job that is there is believed: what it says bears on every job."""
         pods = (self.caches.pods.get(uid) for uid in self.book.preempted_pods())
-        return frozenset(pod["spec"]["nodeName"] for pod in pods if pod and _bound(pod))
+        bound = (pod for pod in pods if pod and _bound(pod) and self.caches.job_of(pod))
+        return frozenset(pod["spec"]["nodeName"] for pod in bound)
 
 
 class _Views:

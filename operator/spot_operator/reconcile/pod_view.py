@@ -11,10 +11,10 @@ from typing import Any, Final, get_args
 from spot_operator.api import names
 from spot_operator.api.template_rules import MAX_GRACE_SECONDS
 from spot_operator.domain.ledger import NodeIdentity, Notice
-from spot_operator.domain.snapshot import ConditionView, ContainerView, PodView
+from spot_operator.domain.snapshot import ConditionView, ContainerView, PodView, trainer_of
 from spot_operator.domain.timestamps import clipped
 
-__all__ = ["condition_views", "moment", "pod_view"]
+__all__ = ["condition_views", "moment", "owner_of", "pod_view"]
 
 Json = dict[str, Any]
 
@@ -25,12 +25,16 @@ LONG_AGO: Final = 2000
 _NOTICE_KINDS: Final = frozenset(get_args(Notice.__annotations__["kind"]))
 
 
-def pod_view(pod: Json, *, gone: bool = False) -> PodView:
-    """The view of a trimmed pod; `gone` when this is the last state of one that is no more."""
+def pod_view(pod: Json, *, gone: bool = False, trainer: str = "") -> PodView:
+    """The view of a trimmed pod; `gone` when this is the last state of one that is no more.
+
+    `trainer` is the name of the container that trains by the job's template, for a pod that does
+    not say so itself: one of an operator that did not write it yet, or that somebody changed.
+    """
     meta, spec, status = pod["metadata"], pod["spec"], pod["status"]
     labels, annotations = meta.get("labels") or {}, meta.get("annotations") or {}
     containers = {one.name: one for one in _containers(pod)}
-    trainer = _trainer_name(spec["containers"])
+    trains = _trainer_name(pod, trainer)
     conditions = condition_views(status)
     return PodView(
         name=meta["name"],
@@ -38,7 +42,7 @@ def pod_view(pod: Json, *, gone: bool = False) -> PodView:
         attempt=_number(labels.get(names.LABEL_ATTEMPT)),
         rank=_number(labels.get(names.LABEL_RANK)),
         purge=_number(labels[names.LABEL_PURGE]) if names.LABEL_PURGE in labels else None,
-        owner_uid=_owner(meta),
+        owner_uid=owner_of(pod),
         phase=status.get("phase") or "Pending",
         gone=gone,
         deletion_at=moment(meta.get("deletionTimestamp")),
@@ -48,7 +52,7 @@ def pod_view(pod: Json, *, gone: bool = False) -> PodView:
         conditions=conditions,
         node_name=spec.get("nodeName"),
         node_identity=_identity(annotations.get(names.ANNOTATION_NODE)),
-        trainer=containers.pop(trainer, ContainerView(trainer)),
+        trainer=_first_run(containers.pop(trains, ContainerView(trains)), status),
         sidecar=containers.pop(names.SIDECAR_CONTAINER, ContainerView(names.SIDECAR_CONTAINER)),
         others=tuple(containers.values()),
         created_at=moment(meta.get("creationTimestamp")),
@@ -57,6 +61,7 @@ def pod_view(pod: Json, *, gone: bool = False) -> PodView:
         grant=annotations.get(names.ANNOTATION_GRANT),
         notice=_notice(annotations.get(names.ANNOTATION_NOTICE)),
         trusts=annotations.get(names.ANNOTATION_CA) or "",
+        told_of_end=names.ANNOTATION_ENDED in annotations,
     )
 
 
@@ -74,6 +79,17 @@ def condition_views(status: Mapping[str, Any]) -> tuple[ConditionView, ...]:
     )
 
 
+def owner_of(pod: Json) -> str:
+    """Uid of the SpotTrainingJob that the pod names as its controller; empty without one.
+
+    Anybody may name any uid: whether that job is in the pod's namespace is for who uses it.
+    """
+    for owner in pod["metadata"].get("ownerReferences") or ():
+        if owner.get("controller") and owner.get("kind") == names.JOB_KIND:
+            return str(owner["uid"])
+    return ""
+
+
 def moment(text: str | None) -> datetime | None:
     """A Kubernetes time; None for none. Raises ValueError for what is none."""
     at = datetime.fromisoformat(text) if text else None
@@ -86,10 +102,11 @@ def _containers(pod: Json) -> Iterator[ContainerView]:
         field = "initContainerStatuses" if kind == "initContainers" else "containerStatuses"
         known = {one["name"]: one for one in pod["status"].get(field) or ()}
         for container in pod["spec"].get(kind) or ():
-            yield _container(container["name"], known.get(container["name"], {}))
+            name = container["name"]
+            yield _container(name, known.get(name, {}), is_init=kind == "initContainers")
 
 
-def _container(name: str, status: Mapping[str, Any]) -> ContainerView:
+def _container(name: str, status: Mapping[str, Any], *, is_init: bool = False) -> ContainerView:
     state = status.get("state") or {}
     found = next((one for one in ("running", "terminated", "waiting") if one in state), None)
     detail = (state.get(found) or {}) if found else {}
@@ -105,6 +122,7 @@ def _container(name: str, status: Mapping[str, Any]) -> ContainerView:
         restarts=status.get("restartCount") or 0,
         last_message=last.get("message") or "",
         last_reason=last.get("reason") or "",
+        is_init=is_init,
     )
 
 
@@ -117,16 +135,24 @@ def _happened(text: str | None) -> datetime | None:
     return None if found is None or found.year < LONG_AGO else found
 
 
-def _trainer_name(containers: list[Json]) -> str:
-    only = containers[0]["name"] if len(containers) == 1 else names.TRAINER_CONTAINER
-    return str(only)
+def _trainer_name(pod: Json, by_template: str) -> str:
+    """The container that was the trainer when the pod was made; webhooks add others to it."""
+    there = [str(one["name"]) for one in pod["spec"]["containers"]]
+    if names.LABEL_PURGE in (pod["metadata"].get("labels") or {}):
+        return names.PURGE_CONTAINER
+    noted = (pod["metadata"].get("annotations") or {}).get(names.ANNOTATION_TRAINER)
+    return next((one for one in (noted, by_template) if one in there), None) or trainer_of(there)
 
 
-def _owner(meta: Mapping[str, Any]) -> str:
-    for owner in meta.get("ownerReferences") or ():
-        if owner.get("controller") and owner.get("kind") == names.JOB_KIND:
-            return str(owner["uid"])
-    return ""
+def _first_run(trainer: ContainerView, status: Mapping[str, Any]) -> ContainerView:
+    """Of a trainer that was started again, which only a changed pod lets happen: its run before."""
+    found = (one for one in status.get("containerStatuses") or () if one["name"] == trainer.name)
+    known: Mapping[str, Any] = next(found, {})
+    before = (known.get("lastState") or {}).get("terminated")
+    if trainer.ended or not trainer.restarts or before is None:
+        return trainer
+    again = {"state": {"terminated": before}, "restartCount": trainer.restarts}
+    return _container(trainer.name, again)
 
 
 def _grace(meta: Mapping[str, Any], spec: Mapping[str, Any]) -> int:

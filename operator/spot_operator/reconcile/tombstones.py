@@ -4,7 +4,7 @@ A pod can be gone before the pass that would have noted its end: deleted by some
 with its node. The report book keeps its word as long.
 """
 
-from typing import Any
+from typing import Any, Final
 
 from spot_operator.api import names
 from spot_operator.control.store import Change
@@ -13,6 +13,9 @@ from spot_operator.reports.book import ReportBook
 __all__ = ["Tombstones"]
 
 Json = dict[str, Any]
+
+LIMIT: Final = 128
+"""Of one job; the first gone are dropped. Pods with our labels may be anybody's, without number."""
 
 
 class Tombstones:
@@ -27,7 +30,10 @@ class Tombstones:
         item = change.item
         job = job_of(item)
         if change.new is None and job is not None:
-            self._by_job.setdefault(job, {})[item["metadata"]["uid"]] = item
+            buried = self._by_job.setdefault(job, {})
+            buried[item["metadata"]["uid"]] = item
+            while len(buried) > LIMIT:
+                self._drop(buried, next(iter(buried)))
 
     def of(self, namespace: str, job: str) -> list[Json]:
         """The pods of that job that are gone, the first gone first."""
@@ -39,8 +45,7 @@ class Tombstones:
         current = str(attempt)
         for uid, pod in list(known.items()):
             if pod["metadata"]["labels"].get(names.LABEL_ATTEMPT) != current:
-                del known[uid]
-                self._book.forget(uid)
+                self._drop(known, uid)
         if not known:
             self._by_job.pop((namespace, job), None)
 
@@ -48,6 +53,10 @@ class Tombstones:
         """The job is gone."""
         for uid in self._by_job.pop((namespace, job), {}):
             self._book.forget(uid)
+
+    def _drop(self, buried: dict[str, Json], uid: str) -> None:
+        del buried[uid]
+        self._book.forget(uid)
 
 
 def job_of(pod: Json) -> tuple[str, str] | None:

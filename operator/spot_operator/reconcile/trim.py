@@ -28,6 +28,8 @@ _POD_ANNOTATIONS: Final = (
     names.ANNOTATION_NODE,
     names.ANNOTATION_AVOIDS,
     names.ANNOTATION_CA,
+    names.ANNOTATION_TRAINER,
+    names.ANNOTATION_ENDED,
 )
 _CONDITION: Final = ("type", "status", "reason", "message", "lastTransitionTime")
 """Without `lastHeartbeatTime`: a heartbeat is no news."""

@@ -14,13 +14,16 @@ from spot_operator.render.grant import grant_annotation
 from spot_operator.render.placement import node_affinity, tolerations
 from spot_operator.render.settings import RenderSettings
 from spot_operator.render.sidecar import sidecar_container
-from spot_operator.render.trainer import is_trainer, trainer_container
+from spot_operator.render.taken_over import api_token
+from spot_operator.render.trainer import trainer_container
 from spot_operator.render.volumes import volumes
 
 __all__ = ["DEFAULT_GRACE_SECONDS", "in_our_group", "owner", "render_pod"]
 
 Json = dict[str, Any]
 
+DEFAULT_CONTAINER: Final = "kubectl.kubernetes.io/default-container"
+"""The annotation that tells `kubectl logs` and `kubectl exec` which container is meant."""
 DEFAULT_GRACE_SECONDS: Final = 120
 """Grace of a pod whose template says nothing: what AWS gives from notice to end."""
 
@@ -56,7 +59,9 @@ def _metadata(
             names.LABEL_RANK: str(action.rank),
         },
         "annotations": {
+            DEFAULT_CONTAINER: job.trainer,
             **(template.get("annotations") or {}),
+            names.ANNOTATION_TRAINER: job.trainer,
             names.ANNOTATION_GRANT: grant_annotation(action.grant),
             names.ANNOTATION_CA: settings.ca_bundle,
             **_avoids(action),
@@ -92,19 +97,17 @@ def _spec(
 ) -> Json:
     grace = template.get("terminationGracePeriodSeconds", DEFAULT_GRACE_SECONDS)
     sidecar = sidecar_container(job, action, settings, drain_token=drain_token, grace=grace)
-    containers = template["containers"]
     return {
-        # Without this a pod that needs no API access would get a token to it.
-        "automountServiceAccountToken": False,
         **template,
+        **api_token(template),
         "restartPolicy": "Never",
         "terminationGracePeriodSeconds": grace,
         "initContainers": [sidecar, *(template.get("initContainers") or ())],
         "containers": [
             trainer_container(container, job, action, drain_token=drain_token)
-            if is_trainer(container, containers)
+            if container["name"] == job.trainer
             else container
-            for container in containers
+            for container in template["containers"]
         ],
         "volumes": [*(template.get("volumes") or ()), *volumes(job.spec.checkpoint)],
         "securityContext": in_our_group(template.get("securityContext") or {}),

@@ -1,6 +1,7 @@
 """The pod that deletes the lineage of a deleted job: the sidecar's image and rights, no trainer."""
 
 import json
+from collections.abc import Mapping
 from typing import Any, Final
 
 from spot_operator.api import names
@@ -13,9 +14,11 @@ from spot_operator.render.sidecar import (
     CONFIG_VERSION,
     job_name,
     no_metadata_credentials,
+    resources,
     security,
     store_config,
 )
+from spot_operator.render.taken_over import kept_by_purge, without_queues
 from spot_operator.render.volumes import SIDECAR_EXTRA_BYTES, store_mounts, store_volumes
 
 __all__ = ["render_purge"]
@@ -23,17 +26,20 @@ __all__ = ["render_purge"]
 Json = dict[str, Any]
 
 COMMAND: Final = ("python3", "-m", "spot_sidecar.purge")
-TAKEN_OVER: Final = ("serviceAccountName", "imagePullSecrets", "runtimeClassName")
-"""Of the template: who the pod is, and how it comes by its image and its sandbox."""
+CHOOSY: Final = 2
+"""Tries on the nodes that the template asks for; after them any node is better than none."""
 
 
 def render_purge(job: JobView, number: int, settings: RenderSettings) -> Json:
-    """The manifest to POST for this try. Any node will do, spot or not.
+    """The manifest to POST for this try. Spot nodes will do as well as others.
+
+    It has of the template what `taken_over` says: who it is, how it comes by its image, its node
+    and its sandbox, and by which labels others know the team's pods.
 
     A deletion of the job in the foreground must not take it along before it is done: it blocks
     nothing, and goes when the job is gone.
     """
-    template = job.spec.template["spec"]
+    template, meta = job.spec.template["spec"], job.spec.template.get("metadata") or {}
     store = job.spec.checkpoint.store
     return {
         "apiVersion": "v1",
@@ -42,14 +48,17 @@ def render_purge(job: JobView, number: int, settings: RenderSettings) -> Json:
             "name": purge_name(job, number),
             "namespace": job.namespace,
             "labels": {
+                **without_queues(meta.get("labels") or {}),
                 names.LABEL_JOB: job.name,
                 names.LABEL_JOB_UID: job.uid,
                 names.LABEL_PURGE: str(number),
             },
+            "annotations": without_queues(meta.get("annotations") or {}),
             "ownerReferences": [owner(job, blocks=False)],
         },
         "spec": {
-            **{field: template[field] for field in TAKEN_OVER if field in template},
+            **kept_by_purge(template),
+            **(_nodes(template) if number <= CHOOSY else {}),
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             "restartPolicy": "Never",
@@ -62,10 +71,19 @@ def render_purge(job: JobView, number: int, settings: RenderSettings) -> Json:
     }
 
 
+def _nodes(template: Mapping[str, Any]) -> Json:
+    """Where the template lets its pods run, whatever else runs there."""
+    nodes = (template.get("affinity") or {}).get("nodeAffinity")
+    selector = template.get("nodeSelector")
+    return {
+        **({"nodeSelector": selector} if selector else {}),
+        **({"affinity": {"nodeAffinity": nodes}} if nodes else {}),
+    }
+
+
 def _container(job: JobView, settings: RenderSettings) -> Json:
     store = job.spec.checkpoint.store
     config = {"version": CONFIG_VERSION, "job": job_name(job), "store": store_config(store)}
-    memory = str(SIDECAR_EXTRA_BYTES)
     return {
         "name": names.PURGE_CONTAINER,
         "image": settings.sidecar_image,
@@ -75,10 +93,7 @@ def _container(job: JobView, settings: RenderSettings) -> Json:
             {"name": names.ENV_CONFIG, "value": json.dumps(config, separators=(",", ":"))},
             *no_metadata_credentials(store),
         ],
-        "resources": {
-            "requests": {"cpu": settings.sidecar_cpu_request, "memory": memory},
-            "limits": {"memory": memory},
-        },
+        "resources": resources(SIDECAR_EXTRA_BYTES, settings),
         "securityContext": security(job),
         "volumeMounts": store_mounts(store),
     }

@@ -11,13 +11,13 @@ from spot_operator.domain.snapshot import JobView
 from spot_operator.render.pacing import pacing, start_interval
 from spot_operator.render.script import directory_config, sidecar_user
 from spot_operator.render.settings import RenderSettings
-from spot_operator.render.trainer import is_trainer
 from spot_operator.render.volumes import SIDECAR_EXTRA_BYTES, sidecar_mounts
 
 __all__ = [
     "CONFIG_VERSION",
     "job_name",
     "no_metadata_credentials",
+    "resources",
     "security",
     "sidecar_config",
     "sidecar_container",
@@ -80,7 +80,8 @@ def sidecar_container(
                 "protocol": "TCP",
             }
         ],
-        "resources": _resources(checkpoint.staging.size_limit, settings),
+        # The kernel charges shared memory to whoever fills it, which is the sidecar.
+        "resources": resources(checkpoint.staging.size_limit + SIDECAR_EXTRA_BYTES, settings),
         "securityContext": security(job),
         "startupProbe": {
             "httpGet": {"path": "/healthz", "port": names.SIDECAR_PORT},
@@ -94,8 +95,7 @@ def sidecar_container(
 def security(job: JobView) -> Json:
     """The security context of whoever has the store's credentials: as whom it may do what."""
     pod = job.spec.template["spec"]
-    containers = pod["containers"]
-    trainer: Json = next((one for one in containers if is_trainer(one, containers)), {})
+    trainer: Json = next((one for one in pod["containers"] if one["name"] == job.trainer), {})
     return sidecar_user(pod, trainer, _SECURITY, job.spec.checkpoint.source.directory)
 
 
@@ -186,9 +186,9 @@ def no_metadata_credentials(store: Store) -> list[Json]:
     return [{"name": "AWS_EC2_METADATA_DISABLED", "value": "true"}]
 
 
-def _resources(staging_bytes: int, settings: RenderSettings) -> Json:
-    # The kernel charges shared memory to whoever fills it, which is the sidecar.
-    memory = str(staging_bytes + SIDECAR_EXTRA_BYTES)
+def resources(memory_bytes: int, settings: RenderSettings) -> Json:
+    """Of a container that runs the sidecar's image; the chart's values decide on processor time."""
+    memory = str(memory_bytes)
     limits = {"memory": memory}
     if settings.sidecar_cpu_limit is not None:
         limits["cpu"] = settings.sidecar_cpu_limit

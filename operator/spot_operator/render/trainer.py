@@ -9,20 +9,16 @@ from spot_operator.domain.snapshot import JobView
 from spot_operator.render.script import resume_args
 from spot_operator.render.volumes import trainer_mounts
 
-__all__ = ["is_trainer", "trainer_container"]
+__all__ = ["trainer_container"]
 
 Json = dict[str, Any]
-
-
-def is_trainer(container: Mapping[str, Any], containers: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether `container` is the one that trains: the one named so, or the only one."""
-    return container["name"] == names.TRAINER_CONTAINER or len(containers) == 1
 
 
 def trainer_container(
     container: Mapping[str, Any], job: JobView, action: CreatePod, *, drain_token: str
 ) -> Json:
-    """The container with our environment, mount and preStop hook; all else is the template's.
+    """The container with our environment, mount and preStop hook; all else is the template's, but
+    for the policy of its termination message where the template says nothing.
 
     The hook holds back SIGTERM until the sidecar has made the last checkpoint durable. It goes by
     number: a port's name is looked up in this container, and the port is the sidecar's.
@@ -37,6 +33,8 @@ def trainer_container(
     ours = _environment(job, action)
     theirs = [entry for entry in container.get("env") or () if entry["name"] not in ours]
     return {
+        # The last lines of its log stand in the attempt's record, if it leaves no message itself.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         **container,
         # First, so that the template's values may refer to them as $(SPOT_RANK).
         "env": [*({"name": name, "value": value} for name, value in ours.items()), *theirs],

@@ -31,6 +31,8 @@ class _Entry:
     """When the step, the state or the announced silence was seen to change."""
     committed: float
     """When the commit, the state or the announced silence was."""
+    said: float
+    """When its first report with a word came; until then its last report."""
     former: tuple[str, ...] = ()
     """Runs of the sidecar that are over: what still comes from one is late."""
 
@@ -75,6 +77,7 @@ class ReportBook:
             committed=known.committed
             if known and _saving(known.report) == _saving(report)
             else now,
+            said=known.said if known and known.report.word is not None else now,
             former=() if known is None else known.former_runs(report),
         )
         self._entries.move_to_end(report.pod_uid)
@@ -99,6 +102,7 @@ class ReportBook:
             age=now - entry.received,
             step_age=now - entry.moved,
             commit_age=now - entry.committed,
+            word_age=now - entry.said,
         )
 
     def preempted_pods(self) -> frozenset[str]:

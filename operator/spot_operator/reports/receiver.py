@@ -3,7 +3,9 @@
 401  no token, or one that the API server does not accept for us
 403  a token of another pod than the report's, or a report that contradicts the pod's labels
 409  the pod is not of the current attempt; the answer names that attempt
-413  too large          422  not a report; the answer says which field
+408  the body came too slowly           413  it is too large
+422  not a report; the answer says which field
+429  too many reports of this pod, or too many tokens to be reviewed: try again later
 503  this process does not lead, or cannot tell yet: try again
 """
 
@@ -14,8 +16,9 @@ from typing import Any, NamedTuple, Protocol
 from pydantic import ValidationError
 
 from spot_operator.control.errors import ApiError
+from spot_operator.control.rate import RateBudgets
 from spot_operator.reports.book import ReportBook
-from spot_operator.reports.identity import PodIdentity
+from spot_operator.reports.identity import Busy, PodIdentity, Unseen
 from spot_operator.reports.schema import MAX_REPORT_BYTES, VERSION, Report
 
 __all__ = ["Answer", "KnownPod", "Receiver", "World"]
@@ -49,8 +52,8 @@ class World(Protocol):
         """The pod with that uid, while it exists."""
         ...
 
-    def attempt_of(self, job_uid: str) -> int | None:
-        """The current attempt of the job with that uid; None when there is no such job."""
+    def attempt_of(self, job_uid: str, namespace: str) -> int | None:
+        """The current attempt of the job with that uid; None: that namespace has no such job."""
         ...
 
 
@@ -77,6 +80,8 @@ class Receiver:
     book: ReportBook
     accepted: Callable[[Report], None]
     """Called with every report that was kept, to wake its job and to write its events."""
+    flow: RateBudgets
+    """What one pod may send, by its uid."""
 
     async def receive(self, token: str, body: bytes) -> Answer:
         """Answer one POST: `token` as in the Authorization header, empty without one."""
@@ -84,6 +89,10 @@ class Receiver:
             return await self._receive(token, body)
         except _Refused as refused:
             return refused.answer
+        except Unseen as unseen:
+            return Answer(503, {"error": str(unseen)})
+        except Busy as busy:
+            return Answer(429, {"error": str(busy)})
         except ApiError as error:
             return Answer(503, {"error": f"the API server could not be asked: {error.message}"})
 
@@ -95,6 +104,8 @@ class Receiver:
         sender = await self.reviewer.pod_of(token)
         if sender is None:
             raise _Refused(401, "the API server does not accept this token for our audience")
+        if self.flow.take(sender.uid):
+            raise _Refused(429, "this pod sends too many reports: the next one tells it all")
         report = _parse(body)
         self._check(sender, report)
         if self.book.put(report):
@@ -105,7 +116,8 @@ class Receiver:
         if sender.uid != report.pod_uid:
             raise _Refused(403, f"the token belongs to another pod than {report.pod_uid}")
         pod = self.world.pod(sender.uid)
-        current = self.world.attempt_of(report.job_uid if pod is None else pod.job_uid)
+        namespace = sender.namespace if pod is None else pod.namespace
+        current = self.world.attempt_of(report.job_uid, namespace)
         said = KnownPod(report.namespace, report.job, report.job_uid, report.attempt, report.rank)
         if pod is not None and pod != said:
             raise _Refused(403, f"the pod is {pod}, the report says {said}")

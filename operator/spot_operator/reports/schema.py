@@ -201,6 +201,8 @@ class Report(_Part):
     commit: Commit | None = None
     found: Source | None = None
     commits: Count = 0
+    settled: bool = False
+    """The trainer has ended, and nothing waits to be stored; older sidecars do not say."""
     skipped_snapshots: Count = 0
     interval: ReportedInterval | None = None
     seconds: SecondsOf = SecondsOf()

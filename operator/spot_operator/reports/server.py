@@ -1,6 +1,15 @@
-"""The HTTPS server that sidecars report to: one route, keep-alive, a bounded body."""
+"""The HTTPS server that sidecars report to: one route, keep-alive, and a bound on everything.
 
+Whoever reaches the port may try: what a connection may hold of us is bounded in number, time and
+memory. One that has not brought an accepted report is a stranger's; there are few of those at a
+time, the oldest goes first, and none stays long. Sidecars keep theirs.
+"""
+
+import asyncio
+import socket
 import ssl
+from collections import OrderedDict
+from contextlib import suppress
 from typing import Final, Protocol
 
 from aiohttp import web
@@ -15,6 +24,20 @@ KEEP_ALIVE_SECONDS: Final = 75.0
 """Longer than four report intervals: a connection lives as long as its pod."""
 CLOSE_SECONDS: Final = 1.0
 """What a request under way gets when the server stops; the sidecar sends it again."""
+BODY_SECONDS: Final = 8.0
+"""For the body of a report; a sidecar gives up after as long."""
+HANDSHAKE_SECONDS: Final = 8.0
+STRANGER_SECONDS: Final = 20.0
+"""From the handshake to the first report that is accepted; a review of the token may be in it."""
+MAX_HANDSHAKES: Final = 128
+"""At a time; more wait in the kernel's queue."""
+MAX_STRANGERS: Final = 256
+"""At a time, each with a body of at most 256 KiB: 64 MiB."""
+_BACKLOG: Final = 1024
+_PAUSE: Final = 0.2
+"""Before the next try to accept, where one has failed."""
+_ACCEPTED: Final = frozenset({200, 409})
+"""What only a pod of ours is answered."""
 
 
 class Receives(Protocol):
@@ -25,16 +48,50 @@ class Receives(Protocol):
         ...
 
 
-def reports_app(receiver: Receives) -> web.Application:
+class _Strangers:
+    """Connections that have not brought an accepted report, the oldest first."""
+
+    def __init__(self) -> None:
+        self._since: OrderedDict[asyncio.BaseTransport, asyncio.TimerHandle] = OrderedDict()
+
+    def arrived(self, transport: asyncio.BaseTransport) -> None:
+        """A connection was made."""
+        if len(self._since) >= MAX_STRANGERS:
+            for gone in [one for one in self._since if one.is_closing()]:
+                self.known(gone)
+        while len(self._since) >= MAX_STRANGERS:
+            self._send_away(next(iter(self._since)))
+        loop = asyncio.get_running_loop()
+        self._since[transport] = loop.call_later(STRANGER_SECONDS, self._send_away, transport)
+
+    def known(self, transport: asyncio.BaseTransport | None) -> None:
+        """It is a sidecar's, or gone."""
+        timer = None if transport is None else self._since.pop(transport, None)
+        if timer is not None:
+            timer.cancel()
+
+    def __len__(self) -> int:
+        return len(self._since)
+
+    def _send_away(self, transport: asyncio.BaseTransport) -> None:
+        self.known(transport)
+        if isinstance(transport, asyncio.WriteTransport):
+            # Not `close`: it would wait for the other side to take what is written.
+            transport.abort()
+
+
+def reports_app(receiver: Receives, strangers: _Strangers | None = None) -> web.Application:
     """The application; a malformed request never reaches the receiver."""
 
     async def post(request: web.Request) -> web.Response:
-        body = await request.content.read(MAX_REPORT_BYTES + 1)
-        while len(body) <= MAX_REPORT_BYTES and not request.content.at_eof():
-            body += await request.content.read(MAX_REPORT_BYTES + 1 - len(body))
-        answer = await receiver.receive(_bearer(request), body)
+        token = _bearer(request)
+        # Without a token nothing is read.
+        body = await _body(request) if token else b""
+        answer = _TOO_SLOW if body is None else await receiver.receive(token, body)
+        if strangers is not None and answer.status in _ACCEPTED:
+            strangers.known(request.transport)
         response = web.json_response(answer.body, status=answer.status)
-        if answer.status in {413, 503}:
+        if answer.status in {401, 408, 413, 503}:
             # Unread data, or another replica to go to: either way this connection is of no use.
             response.force_close()
         return response
@@ -44,33 +101,107 @@ def reports_app(receiver: Receives) -> web.Application:
     return app
 
 
+_TOO_SLOW: Final = Answer(408, {"error": f"send a report within {BODY_SECONDS:.0f} s"})
+
+
+async def _body(request: web.Request) -> bytes | None:
+    """One byte more than allowed if it is too large; None if it does not come in time."""
+    parts: list[bytes] = []
+    left = MAX_REPORT_BYTES + 1
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            while left and not request.content.at_eof():
+                parts.append(await request.content.read(left))
+                left -= len(parts[-1])
+    except TimeoutError:
+        return None
+    return b"".join(parts)
+
+
 class ReportsServer:
     """Listens on `port` with the certificate in `context`, which may be renewed in place."""
 
     def __init__(
         self, receiver: Receives, context: ssl.SSLContext, *, host: str, port: int
     ) -> None:
+        self._strangers = _Strangers()
         self._runner = web.AppRunner(
-            reports_app(receiver),
+            reports_app(receiver, self._strangers),
             handle_signals=False,
             access_log=None,
             keepalive_timeout=KEEP_ALIVE_SECONDS,
             shutdown_timeout=CLOSE_SECONDS,
+            # A small body could stand for a large one.
+            auto_decompress=False,
         )
         self._context = context
         self._host = host
         self._port = port
+        self._listener: socket.socket | None = None
+        self._accepting: asyncio.Task[None] | None = None
+        self._handshakes: set[asyncio.Task[None]] = set()
+        self._free = asyncio.Semaphore(MAX_HANDSHAKES)
+
+    @property
+    def strangers(self) -> int:
+        """How many connections have not brought an accepted report."""
+        return len(self._strangers)
 
     async def start(self) -> int:
         """Listen; returns the port, which the system chose if 0 was asked for."""
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._host, self._port, ssl_context=self._context)
-        await site.start()
-        return int(self._runner.addresses[0][1])
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        self._listener = socket.create_server(
+            (self._host, self._port), family=family, backlog=_BACKLOG
+        )
+        self._listener.settimeout(0)
+        self._accepting = asyncio.create_task(self._accept(self._listener), name="reports")
+        return int(self._listener.getsockname()[1])
 
     async def stop(self) -> None:
         """Close every connection, at the latest after a second."""
+        tasks = [*self._handshakes, *([self._accepting] if self._accepting else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._listener is not None:
+            self._listener.close()
         await self._runner.cleanup()
+
+    async def _accept(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._free.acquire()
+            try:
+                connection, _ = await loop.sock_accept(listener)
+            except OSError:
+                # No file descriptor is left, or the other side is gone already.
+                self._free.release()
+                await asyncio.sleep(_PAUSE)
+                continue
+            task = asyncio.create_task(self._greet(connection))
+            self._handshakes.add(task)
+            task.add_done_callback(self._greeted)
+
+    def _greeted(self, task: "asyncio.Task[None]") -> None:
+        self._handshakes.discard(task)
+        self._free.release()
+
+    async def _greet(self, connection: socket.socket) -> None:
+        """The TLS handshake; whatever is wrong with it is the other side's."""
+        loop = asyncio.get_running_loop()
+        server = self._runner.server
+        if server is None:
+            connection.close()
+            return
+        with suppress(OSError, TimeoutError):
+            transport, _ = await loop.connect_accepted_socket(
+                server,
+                connection,
+                ssl=self._context,
+                ssl_handshake_timeout=HANDSHAKE_SECONDS,
+            )
+            self._strangers.arrived(transport)
 
 
 def _bearer(request: web.Request) -> str:

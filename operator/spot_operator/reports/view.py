@@ -22,12 +22,20 @@ from spot_operator.reports.schema import (
 __all__ = ["view_of"]
 
 
-def view_of(report: Report, *, age: float, step_age: float, commit_age: float = 0.0) -> ReportView:
+def view_of(
+    report: Report,
+    *,
+    age: float,
+    step_age: float,
+    commit_age: float = 0.0,
+    word_age: float = 0.0,
+) -> ReportView:
     """The view of a report received `age` seconds ago; see `ReportView` for the other ages."""
     trainer = report.trainer
     return ReportView(
         age=age,
         step_age=step_age,
+        word_age=None if report.word is None else word_age,
         state=report.state,
         registered=trainer.registered,
         step=trainer.step,
@@ -39,6 +47,7 @@ def view_of(report: Report, *, age: float, step_age: float, commit_age: float = 
         commit=None if report.commit is None else _commit(report.commit),
         found=None if report.found is None or report.found.lineage else _ref(report.found),
         commits=report.commits,
+        settled=report.settled,
         commit_age=commit_age,
         interval=None if report.interval is None else _interval(report.interval),
         seconds=report.seconds.model_dump(by_alias=True),

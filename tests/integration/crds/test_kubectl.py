@@ -1,5 +1,7 @@
 """What a person at a terminal does with our kinds."""
 
+import re
+
 import pytest
 from gen_crds import CRDS, manifests
 from integration.crds.conftest import Kubectl
@@ -14,17 +16,27 @@ STATUS = {
     "progress": {"step": 400},
     "totals": {"interruptions": 2},
     "budgets": {"interruptions": {"used": 2}, "failures": {"used": 1}},
+    "policy": {"name": "experiment"},
+    "checkpoint": {
+        "newest": {"attempt": 3, "step": 390, "id": "c", "committedAt": "2026-01-01T00:00:00Z"}
+    },
+    "completionTime": "2026-01-01T00:00:00Z",
     "ranks": [
         {"rank": 0, "uid": "u", "node": {"name": "spot-a", "uid": "n", "bootID": "b"}},
     ],
     "conditions": [
         {
-            "type": "Succeeded",
+            "type": kind,
             "status": "Unknown",
-            "reason": "InProgress",
+            "reason": reason,
             "message": "",
             "lastTransitionTime": "2026-01-01T00:00:00Z",
         }
+        for kind, reason in (
+            ("Succeeded", "InProgress"),
+            ("Running", "ReportsSilent"),
+            ("CheckpointsHealthy", "Committed"),
+        )
     ],
 }
 
@@ -42,13 +54,28 @@ async def test_the_columns_tell_where_a_job_stands(api: Api, kubectl: Kubectl) -
     name = stored["metadata"]["name"]
     await api.client.replace_status(JOBS, {**stored, "status": STATUS})
     head, row = kubectl("get", "stj", name, "-n", NAMESPACE, "-o", "wide").splitlines()
-    assert head.split() == [
-        "NAME", "STATE", "ATTEMPT", "STEP", "INTERRUPTIONS", "FAILURES", "REASON", "AGE", "NODE",
+    columns = [
+        "NAME", "STATE", "ATTEMPT", "STEP", "SAVED", "INTERRUPTIONS", "FAILURES", "REASON",
+        "POLICY", "FINISHED", "AGE", "RUNNING", "CHECKPOINTS", "NODE",
     ]  # fmt: skip
-    told = row.split()
-    assert told[:7] == [name, "Created", "3", "400", "2", "1", "InProgress"]
-    assert told[8] == "spot-a"
-    assert "NODE" not in kubectl("get", "stj", name, "-n", NAMESPACE)
+    assert head.split() == columns
+    told = dict(zip(columns, row.split(), strict=True))
+    age = re.compile(r"\d+[smhdy]\w*")
+    assert all(age.fullmatch(told.pop(one)) for one in ("SAVED", "FINISHED", "AGE"))
+    assert list(told.values()) == [
+        name, "Created", "3", "400", "2", "1", "InProgress", "experiment", "ReportsSilent",
+        "Committed", "spot-a",
+    ]  # fmt: skip
+    assert kubectl("get", "stj", name, "-n", NAMESPACE).splitlines()[0].split() == columns[:11]
+
+
+async def test_a_job_that_goes_on_has_no_time_of_its_end(api: Api, kubectl: Kubectl) -> None:
+    stored = await api.created(a_full_job())
+    name = stored["metadata"]["name"]
+    path = "jsonpath={.status.completionTime}"
+    assert kubectl("get", "stj", name, "-n", NAMESPACE, "-o", path) == ""
+    (_, row) = kubectl("get", "stj", name, "-n", NAMESPACE).splitlines()
+    assert name in row
 
 
 async def test_one_word_lists_every_kind(api: Api, kubectl: Kubectl) -> None:

@@ -78,6 +78,14 @@ async def test_a_field_that_nobody_knows(api: Api, path: str, value: object) -> 
         await api.tried(changed(a_full_job(), {path: value}))
 
 
+@pytest.mark.parametrize("value", ["half", "1 Gi", "", "0,5", {"cpu": 1}, [1]])
+@pytest.mark.parametrize("kind", ["limits", "requests"])
+async def test_a_quantity_that_is_none(api: Api, kind: str, value: object) -> None:
+    path = f"spec.template.spec.containers[0].resources.{kind}.cpu"
+    with pytest.raises(Invalid, match="cpu"):
+        await api.tried(changed(a_full_job(), {path: value}))
+
+
 async def test_a_policy_listed_twice_for_a_class(api: Api) -> None:
     manifest = changed(a_full_policy(), {"spec.priorityClassNames": ["batch", "batch"]})
     await api.expect_refused(manifest, blames="spec.priorityClassNames[1]", says="Duplicate value")

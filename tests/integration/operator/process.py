@@ -79,10 +79,11 @@ class OperatorProcess:
         status, text = self.get("/readyz")
         return status == 200 and text.startswith("leading")
 
-    def metric(self, name: str) -> float:
-        """The sum of a metric's samples."""
+    def metric(self, name: str, label: str = "") -> float:
+        """The sum of a metric's samples, of those with `label` if it is given: `kind="pods"`."""
         _, text = self.get("/metrics")
-        found = re.findall(rf"^spot_training_operator_{name}(?:{{.*}})? (\S+)$", text, re.MULTILINE)
+        labels = rf"{{.*{re.escape(label)}.*}}" if label else "(?:{.*})?"
+        found = re.findall(rf"^spot_training_operator_{name}{labels} (\S+)$", text, re.MULTILINE)
         return sum(map(float, found))
 
     def end(self, sent: signal.Signals = signal.SIGTERM, *, within: float = 20.0) -> int:

@@ -61,6 +61,10 @@ def test_the_pod_that_purges_is_accepted_also_where_only_restricted_ones_are(
     inside = Kube(kube.program, kube.kubeconfig, "restricted")
     account = {"name": "trainer", "namespace": "restricted"}
     inside.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account})
+    priority = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "value": 7}
+    # Other tests want it to be missing.
+    pod["spec"]["priorityClassName"] = "purging"
+    kube.apply({**priority, "metadata": {"name": "purging"}})
     arguments = ("--dry-run=server", "--validate=strict", "-ojson", "-f", "-")
     stored = yaml.safe_load(inside.run("create", *arguments, stdin=yaml.safe_dump(pod)))
     for kind in ("volumes", "activeDeadlineSeconds", "securityContext", "serviceAccountName"):

@@ -121,6 +121,27 @@ def test_the_next_attempt_finds_the_files_of_the_last_one(
     assert [one.attempt for one in manifests(s3)] == [1]
 
 
+def test_what_the_script_has_left_is_saved_where_others_keep_its_pod_from_ending(
+    folder: Path, s3: S3Server
+) -> None:
+    """No SIGTERM comes: a proxy in the pod has not ended. The operator says it instead."""
+    with a_pod(folder, s3=s3, directory=directory()) as pod:
+        pod.grant()
+        with pod.sidecar() as sidecar:
+            write(pod.script_files, within("checkpoint-10", hugging_face(10)))
+            committed(s3, 10)
+            write(pod.script_files, within("checkpoint-20", hugging_face(20)))
+            assert pod.operator is not None
+            assert not pod.operator.find(lambda report: report["settled"])
+            pod.annotate(**{"trainer-ended": "2026-01-01T00:00:00Z"})
+            operator = pod.operator
+            report = eventually("the word", lambda: operator.find(lambda one: one["settled"]))
+            assert report["commit"]["step"] == 20
+            assert sidecar.process.poll() is None, "the kubelet would start it again"
+            assert sidecar.terminate() == 0
+    assert [one.step for one in manifests(s3)] == [20, 10]
+
+
 def test_only_complete_sets_become_checkpoints(folder: Path, s3: S3Server) -> None:
     with a_pod(folder, s3=s3, interval=0.1, directory=directory()) as pod:
         pod.grant()

@@ -38,7 +38,8 @@ from spot_operator.control.resource import NAMESPACES, PODS, Resource
 __all__ = ["Admission", "FakeApiServer"]
 
 Admission = Callable[[Json | None, Json], Iterable[str]]
-"""Sees (old, new) of a write, old None for a create; raises to refuse, returns warnings."""
+"""Sees (old, new) of a write, old None for a create; raises to refuse, may change `new` as a
+mutating webhook does, returns warnings."""
 
 _SERVER_OWNED = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
 

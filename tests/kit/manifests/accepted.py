@@ -64,6 +64,11 @@ JOBS: Final[tuple[Changes, ...]] = (
     *_each(f"{_POD}.restartPolicy", "Never"),
     *_each(f"{_POD}.shareProcessNamespace", False),
     *_each(f"{_POD}.hostNetwork", False),
+    *_each(f"{_POD}.hostPID", False),
+    # The containers of a pod share that namespace in any case, and the sidecar keeps nothing in it.
+    *_each(f"{_POD}.hostIPC", True),
+    *_each(f"{_TRAINER}.volumeMounts[0].name", "spotless"),
+    *_each(f"{_TRAINER}.volumeDevices", [{"name": "disk", "devicePath": "/dev/xvda"}]),
     *_each(f"{_POD}.os", {"name": "linux"}),
     *_each(f"{_POD}.terminationGracePeriodSeconds", 10, 3600, 86_400),
     *_each(f"{_POD}.nodeSelector", {"zone": "a"}),
@@ -83,6 +88,14 @@ JOBS: Final[tuple[Changes, ...]] = (
     *_each(f"{_POD}.volumes[0]", {"name": "data", "persistentVolumeClaim": {"claimName": "d"}}),
     *_each("spec.template.metadata.labels", {"example.com/spottraining.dev": "x"}),
     *_each("spec.template.metadata", {}, ABSENT),
+    # As in a pod, whose quantities may be numbers.
+    *_each(
+        f"{_TRAINER}.resources",
+        {"limits": {"cpu": 0.5, "memory": 1.5e9, "nvidia.com/gpu": 1}, "requests": {"cpu": 0.25}},
+        {"limits": {"cpu": "0.5", "memory": "1.5Gi", "hugepages-2Mi": "4Mi"}},
+    ),
+    *_each(f"{_POD}.resources", {"limits": {"cpu": 1.5}}),
+    *_each(f"{_POD}.volumes[0].emptyDir.sizeLimit", "1.5Gi", 1e9, 1_000_000),
     *_each(
         f"{_TRAINER}.livenessProbe",
         {"httpGet": {"path": "/", "port": 80}},

@@ -43,8 +43,7 @@ class Bounded:
 def job_bounds(crd: Json) -> list[Bounded]:
     """Every bound of a job's spec, those within the template that are ours included."""
     root = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-    ours = [one for one in _walk(root["properties"]["spec"], "spec") if not _foreign(one.path)]
-    return ours + [
+    return [*_walk(root["properties"]["spec"], "spec")] + [
         _length(bound.at.replace("[]", "[0]"), bound.keyword, bound.limit, _of(root, bound.at))
         for bound in TEMPLATE_BOUNDS
     ]
@@ -66,6 +65,8 @@ def _foreign(path: str) -> bool:
 
 
 def _walk(schema: Json, path: str) -> Iterator[Bounded]:
+    if _foreign(path):
+        return
     yield from (_length(path, one, schema[one], schema) for one in _LENGTHS if one in schema)
     yield from (_range(path, one, schema[one]) for one in _RANGES if one in schema)
     if "enum" in schema:
@@ -129,6 +130,10 @@ _SHAPES: Final[dict[str, Callable[[int], Any]]] = {
     "envFrom": lambda count: [{"prefix": f"P{number}"} for number in range(count)],
     "volumeMounts": lambda count: [
         {"name": "data", "mountPath": f"/m{number}"} for number in range(count)
+    ],
+    "devicePath": lambda length: "/".ljust(length, "a"),
+    "volumeDevices": lambda count: [
+        {"name": "disk", "devicePath": f"/d{number}"} for number in range(count)
     ],
     "ports": lambda count: [{"containerPort": 1000 + number} for number in range(count)],
     "volumes": lambda count: [{"name": f"v{number}", "emptyDir": {}} for number in range(count)],

@@ -113,6 +113,10 @@ def a_job_for(path: str) -> Json:
             job["spec"]["checkpoint"]["source"]["directory"]["format"] = "Plain"
         return job
     job = a_full_job()
+    if ".volumeDevices[0]." in path:
+        pod = job["spec"]["template"]["spec"]
+        for container in (*pod["initContainers"], *pod["containers"]):
+            container["volumeDevices"] = [{"name": "disk", "devicePath": "/dev/xvda"}]
     store = job["spec"]["checkpoint"]["store"]
     if path.startswith("spec.checkpoint.store.volume"):
         job["spec"]["checkpoint"]["store"] = {"volume": {"claimName": "ckpt", "path": "teams"}}

@@ -77,6 +77,45 @@ def _in_each_container(kind: str) -> tuple[Refused, ...]:
             for path in ("/spot", "/spot/", "/spot/shared", "//spot/token", "spot")
         ),
         Refused(
+            f"no reserved volumes mounted in {at}",
+            f"{first}.volumeMounts[0].name",
+            "spot-token",
+            "use a volume of your own",
+        ),
+        Refused(
+            f"no reserved volumes mounted in {at}",
+            f"{first}.volumeMounts[0]",
+            {"name": "spot-credentials", "mountPath": "/keys", "subPath": "AWS_SECRET_ACCESS_KEY"},
+            "use a volume of your own",
+            blames=f"{first}.volumeMounts[0].name",
+        ),
+        Refused(
+            f"no reserved devices in {at}",
+            f"{first}.volumeDevices",
+            [{"name": "spot-store", "devicePath": "/dev/x"}],
+            "use a volume of your own",
+            blames=f"{first}.volumeDevices[0].name",
+        ),
+        Refused(
+            f"no reserved device paths in {at}",
+            f"{first}.volumeDevices",
+            [{"name": "disk", "devicePath": "/spot/shared/sidecar.sock"}],
+            "choose another path",
+            blames=f"{first}.volumeDevices[0].devicePath",
+        ),
+        Refused(
+            f"no variables from reserved volumes in {at}",
+            f"{first}.env[0]",
+            {
+                "name": "NONCE",
+                "valueFrom": {
+                    "fileKeyRef": {"volumeName": "spot-private", "path": "nonce", "key": "nonce"}
+                },
+            },
+            "use a volume of your own",
+            blames=f"{first}.env[0].valueFrom.fileKeyRef.volumeName",
+        ),
+        Refused(
             f"no reserved port in {at}", f"{first}.ports[0].containerPort", 8390, "choose another"
         ),
     )
@@ -215,6 +254,7 @@ JOBS: Final[tuple[Refused, ...]] = (
     Refused("no nodeName", f"{POD}.nodeName", "node-1", "use nodeSelector or affinity"),
     Refused("no activeDeadlineSeconds", f"{POD}.activeDeadlineSeconds", 60, "stallTimeout"),
     Refused("no shareProcessNamespace", f"{POD}.shareProcessNamespace", True, "leave shareProcess"),
+    Refused("no hostPID", f"{POD}.hostPID", True, "leave hostPID out"),
     Refused("no hostNetwork", f"{POD}.hostNetwork", True, "leave hostNetwork out"),
     Refused("restartPolicy Never", f"{POD}.restartPolicy", "OnFailure", "write Never"),
     Refused("restartPolicy Never", f"{POD}.restartPolicy", "Always", "write Never"),
@@ -267,6 +307,9 @@ JOB_UPDATES: Final[tuple[Refused, ...]] = tuple(
     for blames, path, value in (
         ("spec.template", f"{_CONTAINERS}[0].image", "example.com/digits:2"),
         ("spec.template", f"{_CONTAINERS}[0].resources.limits", {"nvidia.com/gpu": 2}),
+        ("spec.template", f"{_CONTAINERS}[0].resources.limits", {"nvidia.com/gpu": 1.5}),
+        ("spec.template", f"{POD}.volumes[0].emptyDir.sizeLimit", "2Gi"),
+        ("spec.template", f"{POD}.volumes[0].emptyDir.sizeLimit", 0.5),
         ("spec.template", f"{POD}.priorityClassName", "batch-high"),
         ("spec.template", "spec.template.metadata.labels.team", "speech"),
         ("spec.checkpoint.store", f"{S3}.bucket", "elsewhere"),

@@ -3,6 +3,10 @@
 The kubelet looks once a second. A power cut ends everything on the node at once and tells nobody;
 the node comes back with another boot id, and its kubelet then starts what is bound to it and not
 being deleted a second time, as real ones do with pods whose runtime state is lost.
+
+A pod has one program, that of its trainer (or purge) and sidecar. Containers with an image of
+`beside/` run until their pod is deleted; one of `beside/stubborn` does not heed SIGTERM and uses
+the grace up, of which its sidecar, told to end after it, has two seconds left.
 """
 
 import asyncio
@@ -40,6 +44,10 @@ Start = Callable[[Json, Orders, str], Program]
 
 LEASE_SECONDS = 10.0
 START_SECONDS = 1.0
+LEAST_GRACE = 2.0
+"""What the kubelet lets any container have, if the grace is used up."""
+BESIDE = "beside/"
+STUBBORN = "beside/stubborn"
 WAITING: Json = {"waiting": {"reason": "PodInitializing"}}
 LEASES_NAMESPACE = "kube-node-lease"
 
@@ -49,7 +57,19 @@ class _Running:
     task: "asyncio.Task[Exit]"
     orders: Orders
     program: Program
+    beside: tuple[Json, ...] = ()
+    """The containers that never end by themselves."""
     kill_at: float | None = None
+    ended_at: float | None = None
+    """When the trainer ended, and the kubelet saw it."""
+    last_work: "asyncio.Task[None] | None" = None
+    """What its sidecar brings in after that."""
+
+    def cancel(self) -> None:
+        """Everything of the pod stops in this instant."""
+        self.task.cancel()
+        if self.last_work is not None:
+            self.last_work.cancel()
 
 
 @dataclass(slots=True)
@@ -96,8 +116,10 @@ class Node:
 
     def power_cut(self) -> None:
         """Everything on the node stops in this instant."""
-        for task in (*self._tasks, *(one.task for one in self._running.values())):
+        for task in self._tasks:
             task.cancel()
+        for one in self._running.values():
+            one.cancel()
         self._tasks.clear()
         self._running.clear()
 
@@ -189,7 +211,8 @@ class Node:
         nonce = f"{self.name[-1]}{self.boots}{next(self._starts):06d}"
         program = self.start(pod, orders, nonce)
         task = asyncio.get_running_loop().create_task(self._started(pod, program))
-        self._running[pod["metadata"]["uid"]] = _Running(task, orders, program)
+        beside = tuple(one for one in pod["spec"]["containers"] if _is_beside(one))
+        self._running[pod["metadata"]["uid"]] = _Running(task, orders, program, beside)
 
     async def _started(self, pod: Json, program: Program) -> Exit:
         await self.clock.sleep(START_SECONDS)
@@ -204,7 +227,7 @@ class Node:
 
     def _attend(self, pod: Json, running: _Running, *, deleting: bool) -> None:
         if running.task.done():
-            self._finish(pod, running.task.result(), deleting=deleting)
+            self._part(pod, running, running.task.result(), deleting=deleting)
             return
         if running.program.ready and pod["status"].get("phase") == "Pending":
             self._write(pod, "Running", self._running_now(), self._running_now())
@@ -216,21 +239,60 @@ class Node:
             grace = pod["metadata"]["deletionGracePeriodSeconds"]
             running.kill_at = running.kill_at or self.clock.monotonic() + grace
         if running.kill_at is not None and self.clock.monotonic() >= running.kill_at:
-            running.task.cancel()
+            running.cancel()
             self._finish(pod, Exit(137, {}), deleting=True)
+
+    def _part(self, pod: Json, running: _Running, ended: Exit, *, deleting: bool) -> None:
+        """The trainer has ended: the pod goes when nothing else runs in it any more."""
+        now = self.clock.monotonic()
+        if running.ended_at is None:
+            running.ended_at = now
+            if running.beside or ended.last_work is not None:
+                up = self._running_now()
+                self._write(pod, "Running", self._trainer_ended(ended), up)
+        if deleting and running.kill_at is None:
+            running.kill_at = now + pod["metadata"]["deletionGracePeriodSeconds"]
+        told = self._told_to_end(pod, running)
+        ends = told is not None and now >= told
+        hears = ends or names.ANNOTATION_ENDED in pod["metadata"].get("annotations", {})
+        if ended.last_work is not None and running.last_work is None and (hears or not ended.waits):
+            work = ended.last_work()
+            running.last_work = asyncio.get_running_loop().create_task(work)
+        if told is None or not ends:
+            return
+        if running.last_work is not None and not running.last_work.done():
+            grace = pod["spec"]["terminationGracePeriodSeconds"]
+            end = running.ended_at + grace if running.kill_at is None else running.kill_at
+            if now < max(end, told + LEAST_GRACE):
+                return
+            running.last_work.cancel()
+        self._finish(pod, ended, deleting=deleting)
+
+    def _told_to_end(self, pod: Json, running: _Running) -> float | None:
+        """When the sidecar is told to end; None: not yet, for others run in the pod."""
+        if not running.beside:
+            return running.ended_at
+        if running.kill_at is None:
+            return None
+        stubborn = any(one["image"] == STUBBORN for one in running.beside)
+        return running.kill_at if stubborn else self.clock.monotonic()
+
+    def _trainer_ended(self, ended: Exit) -> Json:
+        if ended.code is None:
+            return WAITING
+        now = timestamp(self.clock.now())
+        reason = "Completed" if ended.code == 0 else "Error"
+        end = {"exitCode": ended.code, "finishedAt": now, "startedAt": now, "reason": reason}
+        return {"terminated": end}
 
     def _finish(self, pod: Json, ended: Exit, *, deleting: bool) -> None:
         uid = pod["metadata"]["uid"]
         del self._running[uid]
         self._ended.add(uid)
         now = timestamp(self.clock.now())
-        reason = "Completed" if ended.code == 0 else "Error"
-        trainer = WAITING
-        if ended.code is not None:
-            end = {"exitCode": ended.code, "finishedAt": now, "startedAt": now, "reason": reason}
-            trainer = {"terminated": end}
+        trainer = self._trainer_ended(ended)
         message = json.dumps(ended.last_word) if ended.last_word else ""
-        if "initContainers" not in pod["spec"] and "terminated" in trainer:
+        if names.LABEL_PURGE in pod["metadata"]["labels"] and "terminated" in trainer:
             trainer["terminated"]["message"] = message
         sidecar = {"exitCode": 0, "reason": "Completed", "message": message, "finishedAt": now}
         phase = "Succeeded" if ended.code == 0 else "Failed"
@@ -251,7 +313,10 @@ class Node:
         meta = pod["metadata"]
         status = {
             "phase": phase,
-            "containerStatuses": [{"name": pod["spec"]["containers"][0]["name"], "state": trainer}],
+            "containerStatuses": [
+                {"name": one["name"], "state": self._state_of(one, phase, trainer)}
+                for one in pod["spec"]["containers"]
+            ],
             "initContainerStatuses": [{"name": names.SIDECAR_CONTAINER, "state": sidecar}],
         }
         try:
@@ -263,3 +328,14 @@ class Node:
             self.server.patch(
                 PODS, meta["name"], body, namespace=meta["namespace"], subresource="status"
             )
+
+    def _state_of(self, container: Json, phase: str, trainer: Json) -> Json:
+        if not _is_beside(container):
+            return trainer
+        if phase in {"Succeeded", "Failed"}:
+            return {"terminated": {"exitCode": 137, "reason": "Error"}}
+        return self._running_now()
+
+
+def _is_beside(container: Json) -> bool:
+    return str(container.get("image", "")).startswith(BESIDE)

@@ -5,7 +5,7 @@ made with the pod, so that the sidecar holds it back if they do not name what th
 notice moves it, only the deletion of its pod.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kit.simcluster.trainer import Exit, TrainerPod, reference
 
@@ -47,6 +47,15 @@ class ScriptPod(TrainerPod):
         return await self._end(SIGTERM_EXIT, "", "")
 
     async def _complete(self) -> Exit:
+        if self.plan.uploading:
+            ended = await self._end(0, "", "")
+            return replace(ended, last_work=self._take_the_last_set, waits=True)
+        await self._take_the_last_set()
+        return await self._end(0, "", "")
+
+    async def _take_the_last_set(self) -> None:
+        await self.clock.sleep(self.plan.uploading)
         await self._save("final")
         self.lineage.complete.setdefault(self.attempt, self.model)
-        return await self._end(0, "", "")
+        self.settled = bool(self.plan.uploading)
+        await self._report()

@@ -1,9 +1,15 @@
 """Scenarios that several tests play, under whatever faults they add."""
 
-from kit.jobs import a_job_manifest, a_script_job
+from typing import Any
+
+from kit.jobs import a_job_manifest, a_script_job, a_template
 from kit.simcluster.world import World
 
-__all__ = ["demo", "script", "settle_down"]
+__all__ = ["demo", "inject", "mesh", "script", "settle_down"]
+
+Json = dict[str, Any]
+
+PROXY: Json = {"name": "istio-proxy", "image": "beside/proxy"}
 
 
 async def demo(world: World) -> None:
@@ -34,6 +40,22 @@ async def script(world: World) -> None:
     world.announce_end(world.node_of(3), 40.0)
     await world.until_finished()
     await settle_down(world)
+
+
+async def mesh(world: World) -> None:
+    """A webhook puts a proxy, which never ends, before the trainer: a crash, then a process that
+    stays after it has completed the job."""
+    world.webhook(lambda pod: inject(pod, PROXY))
+    world.plan.crashes, world.plan.lingers = {1: 15}, True
+    main = {"name": "main", "image": "digits:1"}
+    world.apply(a_job_manifest(template=a_template(containers=[main])))
+    await world.until_finished()
+    await settle_down(world)
+
+
+def inject(pod: Json, container: Json) -> None:
+    """Put a container before those of the pod."""
+    pod["spec"]["containers"].insert(0, dict(container))
 
 
 async def settle_down(world: World) -> None:

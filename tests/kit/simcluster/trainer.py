@@ -6,8 +6,8 @@ deletions, flushes, reports, and leaves a last word.
 """
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from kit.clock import FakeClock
@@ -18,7 +18,7 @@ from spot_sidecar.config import Pacing as PacingSettings
 from spot_sidecar.interval.costs import Save
 from spot_sidecar.interval.pacing import Pacing
 
-__all__ = ["Exit", "Network", "Orders", "Plan", "TrainerPod", "reference"]
+__all__ = ["Exit", "Network", "Orders", "Plan", "TrainerPod", "config_of", "reference"]
 
 Json = dict[str, Any]
 
@@ -56,6 +56,10 @@ class Plan:
     """By attempt: the step before which the trainer exits with code 0, without completing."""
     poisoned: frozenset[tuple[int, int]] = frozenset()
     """Checkpoints, by attempt and step, that verify and that nobody can train on from."""
+    uploading: float = 0.0
+    """Seconds that the upload of a snapshot, taken just before a crash, takes after it."""
+    lingers: bool = False
+    """Whether the process of a trainer that has completed the job does not end."""
     refuses: bool = False
     """Whether the trainer says at once that the job can never succeed."""
 
@@ -67,6 +71,10 @@ class Exit:
     code: int | None
     """None: it was never started."""
     last_word: Json
+    last_work: Callable[[], Coroutine[Any, Any, None]] | None = None
+    """What the sidecar still has to do."""
+    waits: bool = False
+    """It begins with that only when it is told of the trainer's end, or to end itself."""
 
 
 @dataclass(slots=True)
@@ -97,6 +105,7 @@ class TrainerPod:
     commit: Json | None = None
     commits: int = 0
     word: Json | None = None
+    settled: bool = False
     found: Json | None = None
     """A checkpoint that the operator did not know of."""
     quarantined: list[Json] = field(default_factory=list)
@@ -183,13 +192,23 @@ class TrainerPod:
         origin = (self.resume or {}).get("from") or {}
         poisoned = (origin.get("attempt"), origin.get("step")) in self.plan.poisoned
         if self.plan.crashes.get(self.attempt) == at or (poisoned and at == origin["step"] + 1):
-            return await self._end(1, "", "")
+            return await self._crash()
         if self.plan.exits_early.get(self.attempt) == at:
             return await self._end(0, "", "")
         while self.plan.hangs.get(self.attempt) == at and not self._told_to_go():
             await self.clock.sleep(1.0)
             await self._report_if_due()
         return None
+
+    async def _crash(self) -> Exit:
+        ended = await self._end(1, "", "")
+        return replace(ended, last_work=self._upload) if self.plan.uploading else ended
+
+    async def _upload(self) -> None:
+        await self.clock.sleep(self.plan.uploading)
+        self.lineage.commit(Checkpoint(self.attempt, self.model, self.nonce))
+        self.settled = True
+        await self._report()
 
     async def _spend(self, kind: str, seconds: float) -> None:
         await self.clock.sleep(seconds)
@@ -242,7 +261,11 @@ class TrainerPod:
     async def _complete(self) -> Exit:
         await self._save("final")
         self.lineage.complete.setdefault(self.attempt, self.model)
-        return await self._end(0, "Finished", "")
+        ended = await self._end(0, "Finished", "")
+        while self.plan.lingers and not self.orders.deleted:
+            await self.clock.sleep(1.0)
+            await self._report_if_due()
+        return replace(ended, code=143) if self.plan.lingers else ended
 
     async def _stop(self, word: str, reason: str) -> Exit:
         return await self._end(names.EXIT_STOPPED, word, reason)
@@ -289,9 +312,7 @@ class TrainerPod:
         return grant
 
     def _config(self) -> Json:
-        sidecar = self.pod["spec"]["initContainers"][0]
-        config: Json = json.loads(sidecar["env"][0]["value"])
-        return config
+        return config_of(self.pod)
 
     async def _report_if_due(self) -> None:
         if self.clock.monotonic() - self.last_report >= REPORT_SECONDS:
@@ -323,6 +344,7 @@ class TrainerPod:
             "resume": self.resume,
             "commit": self.commit,
             "commits": self.commits,
+            "settled": self.settled,
             "interval": self.pacing and self.pacing.to_json(),
             "seconds": self.seconds,
             "notice": self._heard_notice(),
@@ -331,6 +353,15 @@ class TrainerPod:
             "quarantined": self.quarantined,
         }
         await self.network.report(f"token-of-{meta['uid']}", json.dumps(body).encode())
+
+
+def config_of(pod: Json) -> Json:
+    """What the operator told the sidecar of the pod, wherever webhooks have put others."""
+    (sidecar,) = (
+        one for one in pod["spec"]["initContainers"] if one["name"] == names.SIDECAR_CONTAINER
+    )
+    config: Json = json.loads(sidecar["env"][0]["value"])
+    return config
 
 
 def reference(checkpoint: Checkpoint) -> Json:

@@ -9,7 +9,6 @@ async def scenario(clock):
 """
 
 import asyncio
-import json
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
@@ -23,16 +22,19 @@ from kit.simcluster.replicas import NAMESPACE, Replicas
 from kit.simcluster.scheduler import Scheduler
 from kit.simcluster.script import ScriptPod
 from kit.simcluster.store import Lineage
-from kit.simcluster.trainer import Orders, Plan, TrainerPod
+from kit.simcluster.trainer import Orders, Plan, TrainerPod, config_of
+from kit.tokens import a_token
 from spot_operator.api import names
 from spot_operator.control.clock import timestamp
 from spot_operator.control.resource import EVENTS, NODES, PODS, SECRETS, TOKENREVIEWS
 from spot_operator.reconcile.kinds import JOBS, POLICIES
+from spot_operator.reports.claims import claims_of
 
 __all__ = ["World"]
 
 Json = dict[str, Any]
 
+OF_POD = "token-of-"
 SPOT = {"eks.amazonaws.com/capacityType": "SPOT"}
 
 
@@ -56,6 +58,8 @@ class World:
         self.not_kept: tuple[str, ...] = ()
         """Fields of the job's status that the installed CRD does not know, as `ranks[].trouble`."""
         self.server.admission[JOBS] = [self._drop_unknown]
+        self.reviews = 0
+        """How often the API server was asked about a token."""
         self.purges_fail = 0
         """Tries to delete a lineage that are yet to fail."""
         self.purges: list[tuple[str, list[Program]]] = []
@@ -111,6 +115,16 @@ class World:
         """Create a job."""
         job = self.server.create(JOBS, manifest).object
         self.lineages[job["metadata"]["uid"]] = Lineage()
+
+    def webhook(self, change: Callable[[Json], None]) -> None:
+        """Have every pod changed before it is stored, as a mutating webhook does."""
+
+        def admit(old: Json | None, new: Json) -> tuple[str, ...]:
+            if old is None:
+                change(new)
+            return ()
+
+        self.server.admission.setdefault(PODS, []).append(admit)
 
     def edit(self, name: str = "digits", **spec: Any) -> None:
         """Change fields of a job's spec."""
@@ -174,6 +188,11 @@ class World:
         """Every pod."""
         return self.server.objects(PODS, "research")
 
+    def pods_named(self, name: str, phase: str = "") -> list[Json]:
+        """The pod of that name, if it is there, and in that phase where one is asked for."""
+        named = (pod for pod in self.pods() if pod["metadata"]["name"] == name)
+        return [pod for pod in named if phase in {"", pod["status"].get("phase")}]
+
     def step(self) -> int:
         """The last step that any trainer made."""
         return self.steps[-1][2] if self.steps else 0
@@ -231,8 +250,7 @@ class World:
         uid = pod["metadata"]["labels"][names.LABEL_JOB_UID]
         if names.LABEL_PURGE in pod["metadata"]["labels"]:
             return PurgePod(self.lineages[uid], self.clock, partial(self._purge_begins, uid))
-        config = pod["spec"]["initContainers"][0]["env"][0]["value"]
-        program = ScriptPod if json.loads(config).get("directory") else TrainerPod
+        program = ScriptPod if config_of(pod).get("directory") else TrainerPod
         return program(
             pod=pod,
             lineage=self.lineages[uid],
@@ -254,12 +272,21 @@ class World:
         return self.purges_fail < 0
 
     async def report(self, token: str, body: bytes) -> int | None:
-        """What a sidecar tells the operator."""
-        return None if self.mute else await self.replicas.report(token, body, self._trusted(token))
+        """What a sidecar tells the operator; `token-of-<uid>` stands for the token of that pod."""
+        if self.mute:
+            return None
+        uid = token.removeprefix(OF_POD)
+        bearer = self.token_of(uid) if uid != token else token
+        return await self.replicas.report(bearer, body, self._trusted(uid))
 
-    def _trusted(self, token: str) -> str:
-        """The certificates by which the pod with that token knows the operator, as of now."""
-        uid = token.removeprefix("token-of-")
+    def token_of(self, uid: str) -> str:
+        """A token bound to that pod, as the kubelet asks for it."""
+        found = (one["metadata"] for one in self.server.objects(PODS))
+        spaces = (meta["namespace"] for meta in found if meta["uid"] == uid)
+        return a_token(uid, next(spaces, "research"))
+
+    def _trusted(self, uid: str) -> str:
+        """The certificates by which that pod knows the operator, as of now."""
         pods = (
             pod["metadata"] for pod in self.server.objects(PODS) if pod["metadata"]["uid"] == uid
         )
@@ -283,14 +310,20 @@ class World:
 
     def _review(self, review: Json) -> Json:
         """The API server's answer about a token: good while its pod exists."""
-        uid = review["spec"]["token"].removeprefix("token-of-")
-        exists = any(pod["metadata"]["uid"] == uid for pod in self.server.objects(PODS))
-        extra = {"authentication.kubernetes.io/pod-uid": [uid]}
-        status = {
-            "authenticated": exists,
-            "audiences": review["spec"]["audiences"],
-            "user": {"extra": extra},
+        self.reviews += 1
+        claims = claims_of(review["spec"]["token"])
+        found = (one["metadata"] for one in self.server.objects(PODS))
+        bound = claims is not None and any(
+            (one["uid"], one["namespace"]) == (claims.pod_uid, claims.namespace) for one in found
+        )
+        if claims is None or not bound:
+            return {**review, "status": {"authenticated": False}}
+        user = {
+            "username": f"system:serviceaccount:{claims.namespace}:default",
+            "extra": {"authentication.kubernetes.io/pod-uid": [claims.pod_uid]},
         }
+        audiences = [one for one in review["spec"]["audiences"] if one in claims.audiences]
+        status = {"authenticated": bool(audiences), "audiences": audiences, "user": user}
         return {**review, "status": status}
 
 

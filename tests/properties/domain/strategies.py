@@ -51,6 +51,7 @@ ends = st.builds(
     deleted=st.booleans(),
     started=st.booleans(),
 )
+standstills = st.builds(own.Standstill, times, counts)
 ranks = st.builds(
     own.RankRecord,
     rank=st.integers(0, 15),
@@ -62,7 +63,11 @@ ranks = st.builds(
     word=st.none() | st.builds(own.Word, words, messages),
     trouble=st.none() | st.builds(own.Trouble, words, words, messages, times, st.integers(0, 1800)),
     lost_at=st.none() | times,
+    trainer_end=st.none() | ends,
     ended=st.none() | ends,
+    silent_since=st.none() | times,
+    still=st.none() | standstills,
+    unsaved=st.none() | standstills,
 )
 attempts = st.builds(
     own.AttemptRecord,
@@ -80,6 +85,7 @@ attempts = st.builds(
     loss=st.sampled_from([None, "Saved", "Lost"]),
     replayed_steps=counts,
     retry_seconds=st.none() | figures,
+    last_lines=messages,
 )
 conditions = st.builds(
     own.ConditionRecord,
@@ -149,5 +155,6 @@ ledgers = st.builds(
     policy=st.none() | names,
     progress=st.builds(own.Progress, counts, counts, counts, st.none() | times),
     totals=st.builds(own.Totals, counts, counts, counts, counts, figures),
+    finished_at=st.none() | times,
     conditions=st.lists(conditions, max_size=6, unique_by=lambda one: one.type).map(tuple),
 )

@@ -58,9 +58,18 @@ class Play(RuleBasedStateMachine):
         self.sealed = 0
         self.allowed = (4, 2)
         self.serial = 0
+        self.lingers = False
+        """Whether the trainer that completes the job in the end stays after that."""
 
-    @initialize(nodes=st.integers(1, 4), completion=st.sampled_from(Completion))
-    def begin(self, nodes: int, completion: Completion) -> None:
+    @initialize(
+        nodes=st.integers(1, 4),
+        completion=st.sampled_from(Completion),
+        injects=st.booleans(),
+        lingers=st.booleans(),
+    )
+    def begin(self, nodes: int, completion: Completion, injects: bool, lingers: bool) -> None:
+        self.world.injects = injects
+        self.lingers = lingers
         self.world.job = a_job(completion=completion, stallTimeout="10m")
         for _ in range(nodes):
             self.add_machine()
@@ -250,9 +259,28 @@ class Play(RuleBasedStateMachine):
     def trainer_completes(self, told: bool) -> None:
         self._complete(told=told)
 
+    @precondition(lambda self: len(self.endings) > 2)
+    @rule(word=st.sampled_from(["Finished", "Paused", "Refused"]), told=st.booleans())
+    def trainer_lingers(self, word: str, told: bool) -> None:
+        self._linger(word, told=told)
+
+    def _linger(self, word: str, *, told: bool) -> None:
+        """It says its last word, and its process does not end."""
+        for process in self._on_live_machines():
+            if process.resume is not None and process.word is None:
+                self.world.marker = self.world.marker or word == "Finished"
+                process.word, process.lingers = Word(word), True
+                if told:
+                    self.world.report(process)
+
+    @rule(injects=st.booleans())
+    def webhook(self, injects: bool) -> None:
+        """Pods that begin from now on have a container that never ends, or have none."""
+        self.world.injects = injects
+
     def _complete(self, *, told: bool) -> None:
         for process in self._on_live_machines():
-            if process.resume is not None:
+            if process.resume is not None and not process.lingers:
                 self.world.marker = True
                 process.word = Word("Finished")
                 if told:
@@ -474,7 +502,10 @@ class Play(RuleBasedStateMachine):
     def _live_on(self) -> None:
         self._a_round(0, commit=False)
         if self.world.ledger().state is State.CREATED:
-            self._complete(told=True)
+            if self.lingers:
+                self._linger("Finished", told=True)
+            else:
+                self._complete(told=True)
 
 
 Play.TestCase.settings = settings(

@@ -11,10 +11,11 @@ from properties.domain.strategies import ledgers, lines
 from spot_operator.api.names import Condition
 from spot_operator.domain import ledger as own
 from spot_operator.domain.exclusions import KEPT
+from spot_operator.domain.failed import LOOKED_AT
 from spot_operator.domain.ledger import Ledger
 from spot_operator.domain.starting import ATTEMPTS_KEPT
 from spot_operator.domain.status import ledger_of, status_of
-from spot_operator.domain.text import CONDITION_MESSAGE, STATUS_MESSAGE, WORD, shorten
+from spot_operator.domain.text import CONDITION_MESSAGE, STATUS_MESSAGE, WORD, last_lines, shorten
 
 LIMIT = 64 * 1024
 
@@ -53,9 +54,26 @@ def test_the_largest_status_fits() -> None:
     node = own.NodeIdentity(name, word, word)
     ref = own.CommitRef(10**9, 10**12 - 1, word)
     notice = own.Notice("Maintenance", at, word, at, wide)
-    end = own.RankEnd(at, 255, word, word, wide, word, own.Fence.OUT_OF_SERVICE, True, True)
+    lines = last_lines("é" * 2000)
+    end = own.RankEnd(
+        at,
+        255,
+        word,
+        word,
+        wide,
+        word,
+        own.Fence.OUT_OF_SERVICE,
+        True,
+        True,
+        word,
+        last_lines=lines,
+    )
+    still = own.Standstill(at, 10**12)
     trouble = own.Trouble(word, word, wide, at, 1800)
-    rank = own.RankRecord(0, word, 86_400, node, at, notice, own.Word(word, wide), trouble, at, end)
+    said = own.Word(word, wide)
+    rank = own.RankRecord(
+        0, word, 86_400, node, at, notice, said, trouble, at, end, end, at, still, still
+    )
     attempt = own.AttemptRecord(
         10**9,
         at,
@@ -72,6 +90,7 @@ def test_the_largest_status_fits() -> None:
         10**12,
         1e9 + 0.123,
         True,
+        lines,
     )
     condition = own.ConditionRecord(
         Condition.SUCCEEDED, "Unknown", word, shorten("é" * 2000, CONDITION_MESSAGE), at, 10**9
@@ -89,7 +108,10 @@ def test_the_largest_status_fits() -> None:
         stopping=own.Stopping(at, None, wide),
         not_before=at,
         ranks=(rank,),
-        attempts=(attempt,) * ATTEMPTS_KEPT,
+        attempts=(
+            *(replace(attempt, last_lines="") for _ in range(ATTEMPTS_KEPT - LOOKED_AT - 1)),
+            *(attempt for _ in range(LOOKED_AT + 1)),
+        ),
         budgets=own.Budgets(10**9, (NOW,) * 500, 100, 100),
         checkpoint=own.Checkpoints(
             own.Committed(ref, at, 10**15, 1e9), 10**9, 10**9, 10**12, (word, word), interval, True
@@ -97,6 +119,7 @@ def test_the_largest_status_fits() -> None:
         purge=own.Purge(4, at, "Left", shorten("é" * 2000, CONDITION_MESSAGE)),
         excluded=(own.ExcludedNode(node, word, at),) * KEPT,
         policy=name,
+        finished_at=at,
         conditions=tuple(replace(condition, type=one) for one in Condition),
     )
     assert len(json.dumps(status_of(ledger), ensure_ascii=False).encode()) < LIMIT

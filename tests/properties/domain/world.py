@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from kit.builders import NOW, a_job
-from spot_operator.api.names import ANNOTATION_NODE, ANNOTATION_NOTICE, State
+from spot_operator.api.names import ANNOTATION_ENDED, ANNOTATION_NODE, ANNOTATION_NOTICE, State
 from spot_operator.domain.actions import Action, AnnotatePod, CreatePod, DeleteJob, DeletePod, Plan
 from spot_operator.domain.ledger import CommitRef, Ledger, NodeIdentity, Notice, Word
 from spot_operator.domain.plan import plan
@@ -83,8 +83,11 @@ class Process:
     told_to_end: bool = False
     begun: datetime = NOW
     dies_at: datetime = NOW
+    lingers: bool = False
+    """It has said its last word, and its process does not end."""
     reported: ReportView | None = None
     reported_at: datetime = NOW
+    word_heard: datetime | None = None
 
 
 @dataclass
@@ -107,6 +110,8 @@ class World:
     marker: bool = False
     clean_exit: bool = False
     draw: float = 0.5
+    injects: bool = False
+    """Whether a webhook puts a container that never ends into every pod."""
     created: list[CreatePod] = field(default_factory=list)
     history: list[Ledger] = field(default_factory=list)
     late: list[CreatePod] = field(default_factory=list)
@@ -163,6 +168,7 @@ class World:
             said,
             age=self._age(process.reported_at),
             step_age=self._age(min(process.stepped_at, self.now)),
+            word_age=None if process.word_heard is None else self._age(process.word_heard),
         )
 
     # --- one pass ---------------------------------------------------------------------------
@@ -193,7 +199,7 @@ class World:
         for machine in self._registered():
             machine.renewals = [self.now]
         for process in self.pods:
-            process.reported = None
+            process.reported = process.word_heard = None
 
     def act(self, action: Action) -> None:
         if isinstance(action, CreatePod):
@@ -232,6 +238,8 @@ class World:
                 body = json.loads(action.annotations[ANNOTATION_NODE])
                 identity = NodeIdentity(body["name"], body["uid"], body["bootID"])
                 process.view = replace(process.view, node_identity=identity)
+            if ANNOTATION_ENDED in action.annotations:
+                process.view = replace(process.view, told_of_end=True)
             assert ANNOTATION_NOTICE not in action.annotations
 
     # --- what kubelets, users and platforms do ----------------------------------------------
@@ -260,8 +268,14 @@ class World:
         process.begun = process.stepped_at = self.now
         up = ContainerView(state="running", started_at=self.now)
         process.alive = True
+        beside = (replace(up, name="proxy"),) if self.injects else ()
         process.view = replace(
-            process.view, phase="Running", node_name=machine.name, trainer=up, sidecar=up
+            process.view,
+            phase="Running",
+            node_name=machine.name,
+            trainer=up,
+            sidecar=up,
+            others=beside,
         )
 
     def end(self, process: Process, code: int, reason: str = "", word: Word | None = None) -> None:
@@ -272,7 +286,6 @@ class World:
 
     def tell(self, process: Process, code: int, reason: str = "") -> None:
         """The kubelet reports the end of a process it knows of."""
-        word = process.word
         trainer = replace(
             process.view.trainer,
             state="terminated",
@@ -280,6 +293,13 @@ class World:
             reason=reason or ("Error" if code else "Completed"),
             finished_at=self.now,
         )
+        process.view = replace(process.view, trainer=trainer)
+        if not process.view.others:
+            self.finish(process)
+
+    def finish(self, process: Process) -> None:
+        """The last container of the pod ends, and the kubelet tells of the pod's end."""
+        word, trainer = process.word, process.view.trainer
         message = json.dumps(
             {
                 "version": 1,
@@ -291,8 +311,8 @@ class World:
             }
         )
         sidecar = replace(process.view.sidecar, state="terminated", message=message)
-        phase = "Failed" if code else "Succeeded"
-        process.view = replace(process.view, phase=phase, trainer=trainer, sidecar=sidecar)
+        phase = "Failed" if trainer.exit_code else "Succeeded"
+        process.view = replace(process.view, phase=phase, sidecar=sidecar, others=())
 
     def disrupt(self, process: Process, reason: str) -> None:
         """Somebody evicts the pod through the API."""
@@ -320,7 +340,10 @@ class World:
         machine.boot += 1
         for process in self.pods:
             if process.machine is machine and not process.view.terminal:
-                self.tell(process, 137, "ContainerStatusUnknown")
+                if not process.view.trainer.ended:
+                    self.tell(process, 137, "ContainerStatusUnknown")
+                if not process.view.terminal:
+                    self.finish(process)
 
     def unregister(self, machine: Machine) -> None:
         """The platform removes the machine and its node object; its pods are collected."""
@@ -364,6 +387,8 @@ class World:
             self.end(process, 143)
         elif process.view.terminal:
             self.remove(process)
+        else:
+            self.finish(process)
 
     def _collect(self, process: Process) -> None:
         """The pod collector: a pod whose node object is gone fails, and goes."""
@@ -402,7 +427,7 @@ class World:
 
     def train(self, process: Process, steps: int, *, commit: bool) -> None:
         """The trainer makes steps, perhaps a checkpoint."""
-        if process.resume is None or not process.alive:
+        if process.resume is None or not process.alive or process.lingers:
             return
         process.step += steps
         process.stepped_at = self.now
@@ -420,6 +445,8 @@ class World:
         passed = self._age(process.begun)
         commit = process.commit
         process.reported_at = self.now
+        if process.word is not None:
+            process.word_heard = process.word_heard or self.now
         process.reported = ReportView(
             age=0.0,
             step_age=0.0,

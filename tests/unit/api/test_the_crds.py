@@ -1,6 +1,7 @@
 """What the CRDs promise, as far as it can be told without an API server."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -49,6 +50,15 @@ def test_the_committed_files_are_current() -> None:
     assert main(["--check"]) == 0, "run `make gen`"
     for folder in FOLDERS:
         assert {path.name for path in folder.iterdir()} == set(rendered())
+
+
+@pytest.mark.parametrize("crd", [JOB_CRD, POLICY_CRD], ids=["job", "policy"])
+def test_every_column_shows_a_field_that_there_is(crd: Json) -> None:
+    for column in crd["spec"]["versions"][0]["additionalPrinterColumns"]:
+        path = re.sub(r"\[\?\(.*?\)\]|\[0\]", "[]", column["jsonPath"]).removeprefix(".")
+        if not path.startswith("metadata."):
+            schema = field_schema(_root(crd), path)
+            assert (schema.get("format") == "date-time") == (column["type"] == "date"), column
 
 
 def test_a_stale_file_is_noticed(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
@@ -106,7 +116,8 @@ def test_every_list_text_and_number_of_ours_is_bounded(crd: Json) -> None:
         if schema.get("type") in bounds and not bounds[schema["type"]] & schema.keys()
     }
     # An exit code is whatever the kernel gives; the other two are the server's own.
-    assert unbounded - {".status.ranks[].ended.exitCode"} == {".apiVersion", ".kind"}
+    codes = {f".status.ranks[].{end}.exitCode" for end in ("ended", "trainerEnd")}
+    assert unbounded - codes == {".apiVersion", ".kind"}
 
 
 @pytest.mark.parametrize("rule", [*JOB, *POLICY], ids=lambda rule: rule.name)
@@ -139,7 +150,7 @@ def test_messages_name_the_remedy_in_a_line() -> None:
 def test_the_template_is_that_of_kubernetes() -> None:
     template = dict(_fields(field_schema(_root(JOB_CRD), "spec.template"), ""))
     limits = template[".spec.containers[].resources.limits{}"]
-    assert limits["x-kubernetes-int-or-string"] is True
+    assert limits["x-kubernetes-preserve-unknown-fields"] is True
     assert template[".spec.containers[].livenessProbe.httpGet.port"]["x-kubernetes-int-or-string"]
     assert template[".spec.containers[].env"]["x-kubernetes-list-map-keys"] == ["name"]
     metas = [path for path in template if path.endswith(("etadata", "emplate.metadata"))]

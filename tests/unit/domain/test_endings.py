@@ -348,6 +348,35 @@ def test_a_marker_of_an_earlier_attempt_completes_the_job() -> None:
     expect_ending(ledger, "Completed")
 
 
+@pytest.mark.parametrize(
+    ("message", "remedy"),
+    [
+        ('Usage of EmptyDir volume "scratch" exceeds the limit "1Gi". ', "the volume's sizeLimit"),
+        (
+            'Usage of EmptyDir volume "spot-shared" exceeds the limit "1Gi". ',
+            "checkpoint.staging.sizeLimit",
+        ),
+    ],
+)
+def test_who_wrote_too_much_is_told_which_limit_to_raise(message: str, remedy: str) -> None:
+    pod = replace(exited(POD, 137), reason="Evicted", message=message)
+    record = expect_ending(expect_write(replace(at_work(), pods=(pod,))), "OutOfStorage")
+    assert remedy in record.message
+    assert message.strip(". ") in record.message
+    assert record.loss is None, "it says nothing of the capacity"
+
+
+def test_a_running_pod_that_a_kubelet_refuses_lost_its_place() -> None:
+    refused = replace(
+        bound(a_pod()),
+        phase="Failed",
+        reason="UnexpectedAdmissionError",
+        message="Pod was rejected: Allocate failed",
+    )
+    record = expect_ending(expect_write(replace(at_work(), pods=(refused,))), "AdmissionRejected")
+    assert (record.charged, record.loss) == (None, "Lost")
+
+
 EXIT_CODE = a_job(completion="ExitCode")
 
 

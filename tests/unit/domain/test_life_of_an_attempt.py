@@ -167,6 +167,29 @@ def test_names_that_are_all_taken_are_tried_ever_more_slowly() -> None:
     assert waits == [10, 20, 40, 80]
 
 
+@pytest.mark.parametrize(
+    ("message", "helps"),
+    [
+        (
+            (
+                'Pod "digits-1-0" is invalid: spec.initContainers[0].resources.requests: Invalid '
+                'value: "100m": must be less than or equal to cpu limit of 50m'
+            ),
+            "sidecar.cpuLimit",
+        ),
+        ("the server does not like it", "does not like it"),
+    ],
+)
+def test_a_pod_that_another_template_would_not_mend_is_waited_for(message: str, helps: str) -> None:
+    """The sidecar's request is not the template's: no failure is charged, and it is told whose."""
+    waiting = persisted(created(refusal=Refusal("digits-1-0", 422, message)))
+    assert waiting.ledger.state is State.CREATING
+    summary = the_condition(waiting.ledger, Condition.SUCCEEDED)
+    assert summary.reason == "PodsRefused"
+    assert helps in summary.message
+    assert "spec.template" not in summary.message
+
+
 def test_a_pod_that_can_never_be_created_is_a_failure() -> None:
     refused = created(refusal=Refusal("digits-1-0", 422, "spec.containers: Required value"))
     stopping = persisted(refused)

@@ -16,6 +16,7 @@ from kit.builders import (
     a_pod,
     a_report,
     a_sight,
+    a_snapshot,
     after,
     at_work,
     committed,
@@ -29,7 +30,7 @@ from kit.builders import (
     the_rank,
 )
 from kit.jobs import a_script_job, a_spec
-from spot_operator.api.names import Condition, State
+from spot_operator.api.names import FINALIZER, Condition, State
 from spot_operator.domain.ledger import Interval, IntervalInputs
 from spot_operator.domain.plan import plan
 from spot_operator.domain.snapshot import (
@@ -250,6 +251,13 @@ TABLE = (
         NONE_YET,
     ),
     Row(
+        "it called the SDK, and waits for ever for its state",
+        seen(aged(replace(NEW, registered=True), step=HOURS)),
+        ("False", "NotStepping"),
+        NONE_YET,
+        ("no step of its own since 2026-03-01T12:00:00Z",),
+    ),
+    Row(
         "restoring takes its time",
         seen(aged(replace(NEW, state="Restoring", registered=True), step=HOURS)),
         ("False", "Restoring"),
@@ -435,6 +443,37 @@ def test_without_fresh_eyes_nothing_is_found() -> None:
     assert the_condition(persisted(blind).ledger, RUNNING).reason == "Training"
 
 
+def test_the_summary_does_not_take_silence_for_health() -> None:
+    silent = persisted(seen(aged(SAVED, HOURS)))
+    still = persisted(seen(aged(SAVED, step=HOURS)))
+    says = [the_condition(one.ledger, Condition.SUCCEEDED).message for one in (silent, still)]
+    assert says == [
+        "attempt 1 is under way, but its sidecar reports nothing since 2026-03-01T12:00:00Z",
+        "attempt 1 is under way, but it makes no step since 2026-03-01T12:00:00Z",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("report", "status", "reason"),
+    [
+        (SAVED, "True", "WithinBound"),
+        (aged(SAVED, HOURS), "Unknown", "ReportsSilent"),
+        (aged(SAVED, commit=HOURS), "False", "CheckpointOverdue"),
+    ],
+)
+def test_no_bound_of_lost_work_is_promised_beside_silence(
+    report: ReportView, status: str, reason: str
+) -> None:
+    measured = Interval(
+        60.0, "Optimum", IntervalInputs(stall_seconds=0.5, commit_latency_seconds=20.0)
+    )
+    job = a_job(checkpoint={**a_spec()["checkpoint"], "maxLostWork": "10m"})
+    known = replace(report, interval=measured)
+    told = persisted(seen(known, job=job, before=replace(SAVED, interval=measured)))
+    found = the_condition(told.ledger, Condition.LOSS_BOUND_FEASIBLE)
+    assert (found.status, found.reason) == (status, reason)
+
+
 # The node beside the silence.
 
 
@@ -497,6 +536,30 @@ def test_a_pod_that_outlives_its_grace_is_named_with_its_node_since_when_and_wha
     expect_rest(hours)
 
 
+def test_a_pod_that_somebody_deleted_and_that_does_not_end_is_named_as_well() -> None:
+    work = at_work()
+    pod = terminating(work.pods[0], after(120))
+    seen_ = persisted(replace(later(work, 181), pods=(pod,)))
+    assert seen_.ledger.state is State.CREATED
+    assert the_condition(seen_.ledger, RUNNING).reason == "PodNotEnding"
+    assert "Reboot the node" in the_condition(seen_.ledger, Condition.SUCCEEDED).message
+
+
+def test_a_deleted_job_that_waits_for_such_a_pod_names_it() -> None:
+    checkpoint = {**a_spec()["checkpoint"], "deletionPolicy": "Delete"}
+    job = a_job(checkpoint=checkpoint, finalizers=(FINALIZER,))
+    work = at_work(job)
+    pod = terminating(work.pods[0], after(120))
+    deleted = replace(later(work, 181), job=replace(job, deleting=True), pods=(pod,))
+    made = plan(deleted)
+    assert [one.reason for one in made.events] == ["PodNotEnding"]
+    told = persisted(deleted)
+    assert the_condition(told.ledger, RUNNING).reason == "PodNotEnding"
+    assert [one.type for one in told.ledger.conditions] == list(Condition)
+    gone = persisted(replace(later(told, 60), pods=()))
+    assert the_condition(gone.ledger, RUNNING).reason != "PodNotEnding"
+
+
 def test_it_has_a_minute_and_somebody_looks_then() -> None:
     early = persisted(stopping(0))
     assert the_condition(early.ledger, RUNNING).reason == "Draining"
@@ -528,3 +591,42 @@ def test_what_was_true_of_one_attempt_is_not_said_of_the_next() -> None:
     healthy = the_condition(after_it.ledger, HEALTHY)
     assert (healthy.status, healthy.reason) == ("Unknown", "NoReport")
     assert "step 100" in healthy.message
+
+
+# A pod of which no scheduler says a word.
+
+
+def unseen(seconds: float, leading_for: float = 3600.0) -> Snapshot:
+    nodes = tuple(a_node(f"node-{k}") for k in (1, 2, 3))
+    created = replace(persisted(a_snapshot()), pods=(a_pod(),))
+    sight = a_sight(*nodes, leading_for=leading_for)
+    return replace(later(persisted(created), seconds), sight=sight)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "leading_for", "status", "reason"),
+    [
+        (299, 3600, "Unknown", "Placing"),
+        (300, 3600, "False", "NotScheduled"),
+        (300, 299, "Unknown", "Placing"),
+    ],
+)
+def test_a_pod_that_no_scheduler_looks_at_is_told(
+    seconds: float, leading_for: float, status: str, reason: str
+) -> None:
+    seen_ = persisted(unseen(seconds, leading_for))
+    found = the_condition(seen_.ledger, Condition.CAPACITY_AVAILABLE)
+    assert (found.status, found.reason) == (status, reason)
+    if status == "False":
+        assert "digits-1-0" in found.message
+        assert "since 2026-03-01T12:00:00Z" in found.message
+        # It does not move, and the next leader says the same.
+        expect_rest(replace(later(seen_, 60.4), sight=a_sight(leading_for=1.0)))
+
+
+def test_somebody_looks_again_when_no_scheduler_does() -> None:
+    for passed, now in walked(unseen(0), 400):
+        if the_condition(now.ledger, Condition.CAPACITY_AVAILABLE).reason == "NotScheduled":
+            assert passed == pytest.approx(300, abs=1)
+            return
+    raise AssertionError("it is never told")

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 from kit.builders import (
+    a_companion,
     a_job,
     a_node,
     a_pod,
     a_snapshot,
     at_work,
+    beside,
     exited,
     expect_actions,
     expect_rest,
@@ -135,7 +137,9 @@ def test_the_pods_of_a_held_job_are_ended_by_us() -> None:
 
 def test_nothing_is_deleted_while_a_pod_may_still_write() -> None:
     dying = replace(deleted(), pods=(terminating(POD),))
-    expect_rest(later(dying, 3600))
+    named = persisted(later(dying, 3600))
+    assert named.ledger.purge is None
+    expect_rest(named)
     vanished = persisted(replace(dying, pods=(gone(POD),)))
     expect_rest(vanished)  # deleted by force: the process may live on
     waited = persisted(later(vanished, 120 + 41))
@@ -275,3 +279,25 @@ def test_the_pods_of_a_purge_go_with_the_job() -> None:
     (action,) = expect_actions(left)
     assert isinstance(action, DeletePod)
     assert action.name == "digits-purge-1"
+
+
+PROXY = a_companion()
+
+
+@pytest.mark.parametrize("started", [60, 3600])
+def test_a_proxy_in_its_pod_does_not_keep_a_try_under_way(started: float) -> None:
+    """Deleted is deleted, however long a container of a webhook runs on."""
+    pod = beside(done(a_purge_pod(), deleted=12), PROXY)
+    ledger = expect_write(later(trying(1, pod), started))
+    assert ledger.purge is not None
+    assert ledger.purge.outcome == "Deleted"
+    again = replace(trying(1, pod), ledger=ledger)
+    whats = [type(one).__name__ for one in expect_actions(again)]
+    assert whats == ["DeletePod", "Hold"], "nobody else ends the pod"
+
+
+def test_a_proxy_in_its_pod_does_not_hide_that_a_try_failed() -> None:
+    pod = beside(done(a_purge_pod(), code=1, problem="Denied"), PROXY)
+    failed = the_purge(trying(1, pod))
+    assert (failed.number, failed.outcome) == (2, None)
+    assert "Denied" in failed.message

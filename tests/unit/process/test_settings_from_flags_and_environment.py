@@ -63,6 +63,19 @@ def test_mistakes_are_named(
     assert says in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("seconds", "taken"), [(0, False), (1, True), (30, True), (31, False)])
+def test_reports_come_often_enough_for_silence_to_mean_something(
+    seconds: int, taken: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = [f"--report-seconds={seconds}"]
+    if taken:
+        assert parse(flags, NEEDED).report_seconds == seconds
+        return
+    with pytest.raises(SystemExit):
+        parse(flags, NEEDED)
+    assert "--report-seconds: write 1 to 30" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["LOG_LEVEL=loud", "SIDECAR_PULL_POLICY=Sometimes"])
 def test_a_wrong_choice_in_the_environment_is_refused_too(
     name: str, capsys: pytest.CaptureFixture[str]

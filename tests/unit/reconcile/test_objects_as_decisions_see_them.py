@@ -76,8 +76,8 @@ def test_a_pod_as_created() -> None:
     assert (view.owner_uid, view.node_name, view.grace_seconds) == ("job-uid", "spot-a", 120)
     assert view.created_at == datetime(2026, 1, 1, tzinfo=UTC)
     assert view.trainer == ContainerView("trainer")
-    assert view.sidecar == ContainerView("spot-sidecar")
-    assert [one.name for one in view.others] == ["fetch", "logs"]
+    assert view.sidecar == ContainerView("spot-sidecar", is_init=True)
+    assert [(one.name, one.is_init) for one in view.others] == [("fetch", True), ("logs", False)]
     assert (view.notice, view.node_identity, view.grant) == (None, None, '{"attempt":3}')
 
 
@@ -132,6 +132,86 @@ def test_the_only_container_is_the_trainer() -> None:
     status = {"containerStatuses": [{"name": "main", "state": {"terminated": {"exitCode": 3}}}]}
     view = seen(spec={"containers": [{"name": "main"}]}, status=status)
     assert (view.trainer.name, view.trainer.exit_code) == ("main", 3)
+
+
+def pod_of(names: list[str], noted: str | None, **labels: str) -> Json:
+    """A pod in which each container exits with its number, the first with 1."""
+    statuses = [
+        {"name": name, "state": {"terminated": {"exitCode": number}}}
+        for number, name in enumerate(names, 1)
+    ]
+    annotations = {} if noted is None else {"spottraining.dev/trainer": noted}
+    meta = a_pod()["metadata"]
+    return a_pod(
+        metadata={
+            **meta,
+            "annotations": annotations,
+            "labels": {**meta["labels"], **labels},
+        },
+        spec={"containers": [{"name": name} for name in names]},
+        status={"containerStatuses": statuses},
+    )
+
+
+@pytest.mark.parametrize(
+    ("there", "noted", "by_template", "trains"),
+    [
+        (["main"], "main", "main", "main"),
+        (["main", "proxy"], "main", "main", "main"),
+        (["proxy", "main"], "main", "main", "main"),
+        (["proxy", "main", "trainer"], "main", "main", "main"),
+        (["logs", "trainer"], "trainer", "trainer", "trainer"),
+        # A job of that name with another template, which has just taken the place of the pod's:
+        (["proxy", "main"], "main", "other", "main"),
+        # Not noted: by an operator that did not do it yet, or dropped by a webhook.
+        (["proxy", "main"], None, "main", "main"),
+        (["trainer", "main"], None, "main", "main"),
+        (["logs", "trainer"], None, "trainer", "trainer"),
+        # Nor is the job known: by name, by place.
+        (["logs", "trainer"], None, "", "trainer"),
+        (["main", "proxy"], None, "", "main"),
+        # Changed by hand: a container that is not there trains nothing.
+        (["proxy", "main"], "absent", "main", "main"),
+        (["main"], "", "", "main"),
+    ],
+)
+def test_the_trainer_is_the_container_that_it_was_when_the_pod_was_made(
+    there: list[str], noted: str | None, by_template: str, trains: str
+) -> None:
+    view = pod_view(trim_pod(pod_of(there, noted)), trainer=by_template)
+    assert (view.trainer.name, view.trainer.exit_code) == (trains, there.index(trains) + 1)
+    others = [one.name for one in view.others if not one.is_init]
+    assert others == [name for name in there if name != trains]
+
+
+@pytest.mark.parametrize("there", [["spot-purge", "proxy"], ["proxy", "spot-purge"]])
+def test_what_purges_is_our_container_whoever_else_is_in_its_pod(there: list[str]) -> None:
+    pod = pod_of(there, None, **{"spottraining.dev/purge": "1"})
+    view = pod_view(trim_pod(pod), trainer="proxy")
+    assert (view.trainer.name, view.purge) == ("spot-purge", 1)
+
+
+def test_our_sidecar_is_found_behind_those_of_webhooks() -> None:
+    inits = [{"name": "istio-init"}, {"name": "istio-proxy"}, {"name": "spot-sidecar"}]
+    up = {"name": "spot-sidecar", "state": {"running": {}}}
+    view = seen(spec={"initContainers": inits}, status={"initContainerStatuses": [up]})
+    assert view.sidecar.state == "running"
+    assert [one.name for one in view.others] == ["istio-init", "istio-proxy", "logs"]
+
+
+def test_of_a_trainer_that_was_started_again_its_first_end_counts() -> None:
+    """Nothing of ours lets that happen, but a webhook may change a pod's restartPolicy."""
+    again = {
+        "name": "trainer",
+        "restartCount": 1,
+        "state": {"running": {"startedAt": "2026-01-01T00:02:00Z"}},
+        "lastState": {
+            "terminated": {"exitCode": 7, "reason": "Error", "startedAt": "2026-01-01T00:00:05Z"}
+        },
+    }
+    view = seen(status={"containerStatuses": [again]})
+    assert (view.trainer.state, view.trainer.exit_code) == ("terminated", 7)
+    assert (view.trainer.started, view.ends_by_itself) == (True, False)
 
 
 def test_a_pod_being_deleted_has_the_grace_it_was_given() -> None:

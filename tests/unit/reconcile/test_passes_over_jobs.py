@@ -12,12 +12,12 @@ from kit.simcluster.replicas import Replica
 from kit.simcluster.world import World
 from spot_operator.app import Operator
 from spot_operator.control.errors import Unavailable
+from spot_operator.control.rate import RateBudget
 from spot_operator.control.resource import EVENTS, NODES, PODS
 from spot_operator.domain.plan import plan
 from spot_operator.domain.snapshot import JobKey, Snapshot
 from spot_operator.reconcile import loop
 from spot_operator.reconcile.kinds import JOBS, POLICIES
-from spot_operator.reconcile.rate import RateBudget
 
 Json = dict[str, Any]
 

@@ -120,6 +120,25 @@ def mounts_of(container: Json) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
+    ("said", "policy"),
+    [
+        ({}, "FallbackToLogsOnError"),
+        ({"terminationMessagePolicy": "File"}, "File"),
+        ({"terminationMessagePolicy": "FallbackToLogsOnError"}, "FallbackToLogsOnError"),
+    ],
+)
+def test_the_trainers_last_lines_are_kept_unless_the_template_says_otherwise(
+    said: Json, policy: str
+) -> None:
+    trainer = {"name": "trainer", "image": "digits:1", **said}
+    logs = {"name": "logs", "image": "logs:1"}
+    pod = rendered(template={"spec": {"containers": [logs, trainer]}})
+    containers = {one["name"]: one for one in pod["spec"]["containers"]}
+    assert containers["trainer"]["terminationMessagePolicy"] == policy
+    assert "terminationMessagePolicy" not in containers["logs"]
+
+
+@pytest.mark.parametrize(
     ("name", "pod"),
     [
         ("plain", rendered()),
@@ -129,6 +148,31 @@ def mounts_of(container: Json) -> dict[str, str]:
 def test_the_whole_pod_is_as_written_down(name: str, pod: Json) -> None:
     """Read the files under golden/ to see what a user gets; change them when that is meant."""
     assert pod == yaml.safe_load((GOLDEN / f"{name}.yaml").read_text())
+
+
+@pytest.mark.parametrize(
+    ("there", "trains"),
+    [(["main"], "main"), (["trainer"], "trainer"), (["logs", "trainer"], "trainer")],
+)
+def test_the_pod_says_which_container_trains(there: list[str], trains: str) -> None:
+    template = {"spec": {"containers": [{"name": name, "image": "a"} for name in there]}}
+    pod = rendered(template=template)
+    annotations = pod["metadata"]["annotations"]
+    assert annotations[names.ANNOTATION_TRAINER] == trains
+    assert annotations["kubectl.kubernetes.io/default-container"] == trains
+    hooked = [one["name"] for one in pod["spec"]["containers"] if "lifecycle" in one]
+    assert hooked == [trains]
+
+
+def test_which_container_trains_is_not_for_the_template_to_say_in_an_annotation() -> None:
+    theirs = {
+        names.ANNOTATION_TRAINER: "logs",
+        "kubectl.kubernetes.io/default-container": "logs",
+    }
+    template = {**RICH_TEMPLATE, "metadata": {"annotations": theirs}}
+    annotations = rendered(template=template)["metadata"]["annotations"]
+    assert annotations[names.ANNOTATION_TRAINER] == "trainer"
+    assert annotations["kubectl.kubernetes.io/default-container"] == "logs", "theirs to choose"
 
 
 def test_the_template_is_not_changed() -> None:

@@ -58,7 +58,8 @@ def test_it_has_the_jobs_identity_and_nothing_that_only_training_needs() -> None
     assert spec["serviceAccountName"] == "trainer"
     assert spec["automountServiceAccountToken"] is False
     assert spec["securityContext"] == {"runAsUser": 1000, "supplementalGroups": [7, 65532]}
-    assert not {"affinity", "nodeSelector", "initContainers", "priorityClassName"} & set(spec)
+    assert (spec["nodeSelector"], spec["priorityClassName"]) == ({"disk": "ssd"}, "experiment")
+    assert "initContainers" not in spec
     assert set(the_container({"spec": spec})["resources"]["limits"]) == {"memory"}
     keys = {one.get("key") for one in spec["tolerations"]}
     assert {"cloud.google.com/gke-spot", "nvidia.com/gpu", "team"} <= keys

@@ -69,7 +69,8 @@ def at(second: int, minute: int = 0) -> datetime:
 
 def test_a_full_report_as_decisions_see_it() -> None:
     report = Report.model_validate_json(json.dumps(FULL))
-    assert view_of(report, age=3.0, step_age=4.0) == ReportView(
+    assert view_of(report, age=3.0, step_age=4.0, word_age=5.0) == ReportView(
+        word_age=5.0,
         age=3.0,
         step_age=4.0,
         state="Training",

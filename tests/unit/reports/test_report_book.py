@@ -78,6 +78,25 @@ def test_the_age_of_a_commit_goes_on_while_steps_are_made() -> None:
     in_fake_time(scenario)
 
 
+def test_the_age_of_the_word_is_counted_from_when_it_was_first_heard() -> None:
+    async def scenario(clock: FakeClock) -> None:
+        book = ReportBook(clock)
+        book.put(a_report(sequence=1))
+        await clock.sleep(15)
+        view = book.view("pod-1")
+        assert view is not None
+        assert view.word_age is None
+        word = {"word": "Finished", "reason": "", "at": "2026-01-01T00:00:00Z"}
+        for sequence in (2, 3):
+            book.put(a_report(sequence=sequence, word=word))
+            await clock.sleep(15)
+        view = book.view("pod-1")
+        assert view is not None
+        assert (view.age, view.word_age) == (15, 30)
+
+    in_fake_time(scenario)
+
+
 def test_an_older_report_never_replaces_a_newer_one() -> None:
     async def scenario(clock: FakeClock) -> None:
         book = ReportBook(clock)

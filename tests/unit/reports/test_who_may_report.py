@@ -12,9 +12,10 @@ import pytest
 from kit.reports import a_report_body
 from spot_operator.control.clock import SystemClock
 from spot_operator.control.errors import Unavailable
+from spot_operator.control.rate import RateBudgets
 from spot_operator.reports.authority import advance, issue
 from spot_operator.reports.book import ReportBook
-from spot_operator.reports.identity import PodIdentity
+from spot_operator.reports.identity import Busy, PodIdentity, Unseen
 from spot_operator.reports.receiver import KnownPod, Receiver
 from spot_operator.reports.schema import Report
 from spot_operator.reports.server import ReportsServer
@@ -39,18 +40,25 @@ class FakeWorld:
     def pod(self, uid: str) -> KnownPod | None:
         return self.pods.get(uid)
 
-    def attempt_of(self, job_uid: str) -> int | None:
-        return self.attempts.get(job_uid)
+    def attempt_of(self, job_uid: str, namespace: str) -> int | None:
+        return self.attempts.get(job_uid) if namespace == OURS.namespace else None
 
 
 class FakeReviewer:
-    """Takes `token-of-X` for a token bound to pod X."""
+    """Takes `token-of-X` for a token bound to pod X, `token-of-X@Y` for one of namespace Y."""
 
     async def pod_of(self, token: str) -> PodIdentity | None:
         if token == "unlucky":
             raise Unavailable("no answer")
         prefix = "token-of-"
-        return PodIdentity(token.removeprefix(prefix)) if token.startswith(prefix) else None
+        if token == "unseen":
+            raise Unseen("the token's pod is not seen here")
+        if token == "busy":
+            raise Busy("too many tokens")
+        if not token.startswith(prefix):
+            return None
+        uid, _, namespace = token.removeprefix(prefix).partition("@")
+        return PodIdentity(uid, namespace or OURS.namespace)
 
 
 @dataclass
@@ -78,7 +86,8 @@ async def rig() -> AsyncIterator[Rig]:
     pair = issue(authority, ("localhost",), clock.now())
     load(server_side, pair.key + pair.certificate)
     world, book, heard = FakeWorld(), ReportBook(clock), list[Report]()
-    receiver = Receiver(world, FakeReviewer(), book, heard.append)
+    flow = RateBudgets(clock, 1.0, 20, limit=100)
+    receiver = Receiver(world, FakeReviewer(), book, heard.append, flow)
     server = ReportsServer(receiver, server_side, host="127.0.0.1", port=0)
     port = await server.start()
     trust = ssl.create_default_context(cadata=authority.bundle)
@@ -130,6 +139,8 @@ async def test_a_report_sent_twice_is_acknowledged_twice_and_heard_once(rig: Rig
         (b"", "token-of-pod-1", 422, "JSON"),
         (b'{"a":"' + b"x" * 300_000 + b'"}', "token-of-pod-1", 413, "bytes"),
         (a_report_body(), "unlucky", 503, "could not be asked"),
+        (a_report_body(), "unseen", 503, "not seen"),
+        (a_report_body(), "busy", 429, "too many tokens"),
     ],
 )
 async def test_refusals_say_why(

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from kit.clock import FakeClock, in_fake_time
+from kit.clock import FakeClock, HandClock, in_fake_time
 from kit.sidecar import write_annotations
 from spot_sidecar.annotations import AnnotationReader
 from spot_sidecar.clock import SystemClock
+from spot_sidecar.memory import Memory
 from spot_sidecar.notices.notice import Kind, Notice
 from spot_sidecar.podinfo import read_annotations, unquote, watch_annotations
 from spot_sidecar.resume.grant import Grant, GrantDesk, read_grant
@@ -88,11 +90,19 @@ def test_a_grant_for_another_attempt_counts_for_nothing() -> None:
     assert desk.grant == Grant(2)
 
 
-def test_each_annotation_reaches_whom_it_is_for() -> None:
+def test_each_annotation_reaches_whom_it_is_for(tmp_path: Path) -> None:
     told: list[Notice] = []
     bundles: list[str | None] = []
     desk = GrantDesk(1, start_fresh=True)
-    reader = AnnotationReader(desk=desk, tell=told.append, trust=bundles.append)
+    ends: list[bool] = []
+    reader = AnnotationReader(
+        desk=desk,
+        clock=SystemClock(),
+        memory=Memory(tmp_path / "memory"),
+        tell=told.append,
+        trust=bundles.append,
+        ended=lambda: ends.append(True),
+    )
     notice = {"kind": "Maintenance", "source": "operator", "observedAt": "2026-01-01T00:00:00Z"}
     reader.read(
         {
@@ -101,8 +111,58 @@ def test_each_annotation_reaches_whom_it_is_for() -> None:
             "spottraining.dev/ca": "PEM",
         }
     )
-    reader.read({"spottraining.dev/notice": "not JSON"})
+    assert ends == []
+    reader.read(
+        {
+            "spottraining.dev/notice": "not JSON",
+            "spottraining.dev/trainer-ended": "2026-01-01T00:00:00Z",
+        }
+    )
+    assert ends == [True]
     assert desk.grant == Grant(1, start_fresh=True)
     assert [one.kind for one in told] == [Kind.Maintenance]
     assert bundles == ["PEM", None]
     assert SystemClock().now().tzinfo is not None
+
+
+@pytest.mark.parametrize(
+    ("ahead", "left"),
+    [
+        pytest.param(0.0, 30.0, id="the same clock"),
+        pytest.param(-3.0, 33.0, id="all but the same"),
+        pytest.param(90.0, -60.0, id="a kubelet that looked late"),
+        pytest.param(600.0, 30.0, id="ten minutes ahead"),
+        pytest.param(-600.0, 30.0, id="ten minutes behind"),
+        pytest.param(-86_400.0, 30.0, id="a day behind"),
+    ],
+)
+def test_a_deadline_is_as_far_off_on_a_node_whose_clock_is_wrong(
+    tmp_path: Path, ahead: float, left: float
+) -> None:
+    """The operator gives thirty seconds; the container is restarted ten seconds later."""
+
+    def told_at(clock: HandClock) -> float:
+        told: list[Notice] = []
+        reader = AnnotationReader(
+            desk=GrantDesk(1, start_fresh=False),
+            clock=clock,
+            memory=Memory(tmp_path / "memory"),
+            tell=told.append,
+            trust=lambda _: None,
+            ended=lambda: None,
+        )
+        reader.read({"spottraining.dev/notice": json.dumps(notice)})
+        assert told[0].deadline is not None
+        return (told[0].deadline - clock.now()).total_seconds()
+
+    clock = HandClock()
+    observed = clock.now() - timedelta(seconds=ahead)
+    notice = {
+        "kind": "Preempt",
+        "source": "operator",
+        "observedAt": observed.isoformat(),
+        "deadline": (observed + timedelta(seconds=30)).isoformat(),
+    }
+    assert told_at(clock) == left
+    clock.step(10)
+    assert told_at(clock) == left - 10

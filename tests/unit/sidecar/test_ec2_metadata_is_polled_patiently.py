@@ -27,6 +27,8 @@ ACTION = "/latest/meta-data/spot/instance-action"
         ("stop", "2026-01-01T00:01:30Z", 90),
         ("terminate", "2026-01-01T01:00:00Z", 120),
         ("terminate", "2025-12-31T23:59:00Z", -60),
+        ("terminate", "2025-12-31T23:50:00Z", 120),
+        ("stop", "2025-12-30T00:00:00Z", 120),
         ("hibernate", "2026-01-01T00:01:30Z", 0),
     ],
 )

@@ -46,6 +46,7 @@ def test_an_empty_one(settings: Settings) -> None:
     assert (report.attempt, report.rank, report.sequence) == (3, 0, 5)
     assert (report.job, report.job_uid, report.pod_uid) == ("digits", "uid-of-digits", "pod-uid-1")
     assert report.state == "Waiting"
+    assert not report.settled
 
 
 def test_a_full_one(settings: Settings) -> None:
@@ -54,6 +55,7 @@ def test_a_full_one(settings: Settings) -> None:
     standing.trainer.last_step_at = EPOCH
     standing.seconds = Seconds(1, 2, 3, 4, 5, 6)
     standing.replayed_steps = 7
+    standing.settled = True
     standing.resumed = Resumed("checkpoint", Origin(2, 390, "x"), 1.5, EPOCH)
     standing.commit = CommitSeen(Origin(3, 400, "y"), 10, EPOCH, 0.5, 0.1, "notice")
     standing.notice = Notice(Kind.Preempt, "imds", EPOCH, EPOCH, "raw")
@@ -65,6 +67,7 @@ def test_a_full_one(settings: Settings) -> None:
         standing.quarantine(f"id-{number}", "flipped")
     report = as_read(standing, settings)
     assert report.trainer.busy == "eval"
+    assert view_of(report, age=0.0, step_age=0.0).settled
     assert report.resume is not None
     assert report.resume.source is not None
     assert report.resume.source.step == 390

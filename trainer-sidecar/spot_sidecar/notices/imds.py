@@ -143,8 +143,9 @@ class ImdsSource:
 def read_instance_action(body: str, now: datetime) -> Notice:
     """Read the answer of spot/instance-action.
 
-    The deadline is the earlier of its `time` and two minutes from `now`: the pod's clock may be
-    wrong, and hibernation starts at once.
+    The deadline is the earlier of its `time` and two minutes from `now`: the node's clock may be
+    behind. Where `time` passed longer ago than a node lives then, the clock is ahead, and two
+    minutes count as well. Hibernation starts at once.
 
     Raises:
         ValueError: the answer is not what EC2 documents.
@@ -153,7 +154,9 @@ def read_instance_action(body: str, now: datetime) -> Notice:
     action, time = answer.get("action"), answer.get("time")
     if action not in ACTIONS:
         raise ValueError(f"instance-action {body[:100]!r}: action is none of {sorted(ACTIONS)}")
-    deadline = min(parse_time(str(time)), now + timedelta(seconds=NOTICE_SECONDS))
+    announced, promised = parse_time(str(time)), now + timedelta(seconds=NOTICE_SECONDS)
+    ahead = now - announced > timedelta(seconds=NOTICE_SECONDS)
+    deadline = promised if ahead else min(announced, promised)
     if action == "hibernate":
         deadline = min(deadline, now)
     return Notice(Kind.Preempt, SOURCE, observed_at=now, deadline=deadline, raw=body.strip())

@@ -4,7 +4,7 @@ One shape everywhere: the pod annotation, notice.json, the socket's answers and 
 """
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import Any
 
@@ -43,6 +43,11 @@ class Notice:
     observed_at: datetime
     deadline: datetime | None = None
     raw: str = ""
+
+    def moved(self, by: timedelta) -> "Notice":
+        """The notice on a clock that is ahead by that much."""
+        deadline = None if self.deadline is None else self.deadline + by
+        return replace(self, observed_at=self.observed_at + by, deadline=deadline)
 
     def to_json(self) -> dict[str, Any]:
         """The wire form."""

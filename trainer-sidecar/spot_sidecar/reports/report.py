@@ -54,6 +54,7 @@ def _progress(standing: Standing) -> dict[str, Any]:
         "commit": standing.commit.to_json() if standing.commit else None,
         "found": standing.found.to_json() if standing.found else None,
         "commits": standing.commits,
+        "settled": standing.settled,
         "skippedSnapshots": standing.skipped_snapshots,
         "interval": standing.interval or None,
         "seconds": standing.seconds.to_json(),

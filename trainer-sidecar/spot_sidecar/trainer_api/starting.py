@@ -86,7 +86,7 @@ class Starting:
 
 def create_progress_file(path: Path) -> None:
     """Make the process's progress file, so that it is in the group that both sides are in."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, GROUP_FILE)
+    descriptor = progress.open_or_create(path, GROUP_FILE)
     try:
         if os.fstat(descriptor).st_size == 0:
             os.fchmod(descriptor, GROUP_FILE)

@@ -1,0 +1,194 @@
+"""Who may create pods in one namespace tries to be heard as a job of another."""
+
+import json
+from typing import Any
+
+import pytest
+from kit.clock import FakeClock, in_fake_time
+from kit.jobs import a_job_manifest
+from kit.reports import a_notice, a_report_body
+from kit.simcluster.world import World
+from kit.tokens import a_token
+from spot_operator.app import EVENTS_AT_ONCE, EVENTS_PER_SECOND
+from spot_operator.control.resource import EVENTS, NAMESPACES, PODS
+
+Json = dict[str, Any]
+
+TEXT = "delete this job, run curl evil.example"
+
+
+class Attacker:
+    """Has a namespace of his own, in which he may create pods and jobs, and knows every uid."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.victim = world.job()["metadata"]["uid"]
+        world.server.create(NAMESPACES, {"metadata": {"name": "evil"}})
+
+    def a_pod(self, name: str = "digits-1-0", **spec: Any) -> Json:
+        """A pod that looks as if it were the victim's."""
+        uid = self.victim
+        reference = {
+            "apiVersion": "spottraining.dev/v1alpha1",
+            "kind": "SpotTrainingJob",
+            "name": "digits",
+            "uid": uid,
+            "controller": True,
+        }
+        labels = {
+            "spottraining.dev/job": "digits",
+            "spottraining.dev/job-uid": uid,
+            "spottraining.dev/attempt": "1",
+            "spottraining.dev/rank": "0",
+        }
+        pod = {
+            "metadata": {
+                "name": name,
+                "namespace": "evil",
+                "labels": labels,
+                "ownerReferences": [reference],
+            },
+            "spec": {"containers": [{"name": "trainer", "image": "y"}], "nodeName": "x", **spec},
+        }
+        return self.world.server.create(PODS, pod).object
+
+    async def report(self, pod: Json, **fields: Any) -> int | None:
+        now = "2026-01-01T00:00:00Z"
+        event = {"type": "Warning", "reason": "Failed", "at": now, "message": TEXT}
+        uid = pod["metadata"]["uid"]
+        known = {"jobUID": self.victim, "podUID": uid, "events": [event]}
+        body = a_report_body(**{**known, **fields})
+        return await self.world.report(f"token-of-{uid}", json.dumps(body).encode())
+
+    def planted(self) -> list[tuple[str, str, str]]:
+        """Namespace, reason and text of the events that tell what he wanted to say."""
+        return [
+            (one["metadata"]["namespace"], one["reason"], one["note"])
+            for one in self.world.server.objects(EVENTS)
+            if TEXT in one["note"]
+        ]
+
+
+async def a_world(clock: FakeClock) -> tuple[World, Attacker]:
+    world = await World.make(clock)
+    world.apply(a_job_manifest())
+    await world.until(lambda: world.step() >= 3, "step 3")
+    return world, Attacker(world)
+
+
+@pytest.mark.parametrize("namespace", ["research", "evil"])
+def test_a_pod_that_names_another_namespaces_job_as_its_owner_says_nothing(namespace: str) -> None:
+    async def scenario(clock: FakeClock) -> None:
+        _, attacker = await a_world(clock)
+        pod = attacker.a_pod()
+        await clock.sleep(0.3)
+        status = await attacker.report(pod, namespace=namespace)
+        await clock.sleep(5)
+        assert status == 403
+        assert attacker.planted() == []
+
+    in_fake_time(scenario)
+
+
+def test_nor_after_the_pod_was_deleted() -> None:
+    """Its token is remembered for two minutes, the pod itself is not there to be compared with."""
+
+    async def scenario(clock: FakeClock) -> None:
+        world, attacker = await a_world(clock)
+        pod = attacker.a_pod()
+        await clock.sleep(0.3)
+        await attacker.report(pod)
+        meta = pod["metadata"]
+        world.server.delete(PODS, meta["name"], namespace="evil", grace_seconds=0)
+        await clock.sleep(1)
+        for namespace in ("research", "evil"):
+            assert await attacker.report(pod, namespace=namespace, attempt=7) == 503
+        assert attacker.planted() == []
+
+    in_fake_time(scenario)
+
+
+def test_no_job_avoids_a_node_because_a_stranger_says_that_it_goes() -> None:
+    async def scenario(clock: FakeClock) -> None:
+        world, attacker = await a_world(clock)
+        for node in ("spot-a", "spot-b", "spot-c"):
+            pod = attacker.a_pod(name=f"on-{node}", nodeName=node)
+            await clock.sleep(0.3)
+            assert await attacker.report(pod, namespace="evil", notice=a_notice()) == 403
+        assert operator_of(world)._observer._noticed_nodes() == frozenset()
+
+    in_fake_time(scenario)
+
+
+def test_what_a_tenant_says_of_his_own_job_is_told_as_the_sidecars_word() -> None:
+    async def scenario(clock: FakeClock) -> None:
+        world, attacker = await a_world(clock)
+        world.apply(a_job_manifest("own", "evil"))
+        await world.until(lambda: any(pods_of(world, "evil")), "a pod of his job")
+        (pod,) = pods_of(world, "evil")
+        own = pod["metadata"]["labels"]["spottraining.dev/job-uid"]
+        fields = {"namespace": "evil", "job": "own", "jobUID": own, "sequence": 10**6}
+        assert await attacker.report(pod, **fields) == 200
+        await clock.sleep(5)
+        told = ("evil", "SidecarNote", f"the sidecar says Failed: {TEXT}")
+        assert attacker.planted() == [told]
+
+    in_fake_time(scenario)
+
+
+def test_a_flood_of_events_of_one_job_leaves_the_others_theirs() -> None:
+    """All jobs share the rate at which Events are written."""
+
+    async def scenario(clock: FakeClock) -> None:
+        world, attacker = await a_world(clock)
+        world.apply(a_job_manifest("own", "evil"))
+        await world.until(lambda: any(pods_of(world, "evil")), "a pod of his job")
+        (pod,) = pods_of(world, "evil")
+        own = pod["metadata"]["labels"]["spottraining.dev/job-uid"]
+        fields = {"namespace": "evil", "job": "own", "jobUID": own}
+        now = "2026-01-01T00:00:00Z"
+        for number in range(600):
+            events = [
+                {
+                    "type": "Normal",
+                    "reason": "SnapshotLost",
+                    "at": now,
+                    "message": f"{number} {one}",
+                }
+                for one in range(32)
+            ]
+            sequence = 10**6 + number
+            answer = await attacker.report(pod, **fields, sequence=sequence, events=events)
+            assert answer in {200, 429}
+            await clock.sleep(0.1)
+        written = [one for one in world.server.objects(EVENTS, "evil") if "Lost" in one["reason"]]
+        assert len(written) <= EVENTS_AT_ONCE + 60 * EVENTS_PER_SECOND + 1
+        assert operator_of(world)._recorder.dropped == 0
+
+    in_fake_time(scenario)
+
+
+def test_a_flood_of_tokens_costs_the_api_server_nothing_and_silences_nobody() -> None:
+    async def scenario(clock: FakeClock) -> None:
+        world, _ = await a_world(clock)
+        before = world.reviews
+        for number in range(5_000):
+            token = a_token(f"no-pod-{number}", signature=f"forged-{number}")
+            assert await world.report(token, b"{}") == 503
+        for number in range(5_000):
+            assert await world.report(f"random-{number}", b"{}") == 401
+        assert world.reviews == before
+        step = world.step()
+        await world.until(lambda: world.step() >= step + 20, "20 more steps")
+        assert world.condition("Running")["status"] == "True"
+
+    in_fake_time(scenario)
+
+
+def operator_of(world: World) -> Any:
+    (leader,) = (one.operator for one in world.replicas.all if one.leads())
+    return leader
+
+
+def pods_of(world: World, namespace: str) -> list[Json]:
+    return world.server.objects(PODS, namespace)

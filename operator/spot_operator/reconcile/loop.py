@@ -141,7 +141,7 @@ class Reconciler:
         made = plan(snapshot)
         if made.ledger is not None and snapshot.job is not None:
             return await self._persist(snapshot, snapshot.job, made, made.ledger)
-        if snapshot.unkept and snapshot.job and await self._ask(snapshot, snapshot.job):
+        if snapshot.unkept and snapshot.job and await self._upgraded(snapshot, snapshot.job):
             return 0.0
         again = await self.actor.act(key, snapshot.job, made.actions)
         return 0.0 if again else _seconds(made)
@@ -151,9 +151,9 @@ class Reconciler:
     ) -> float | None:
         if not made.urgent and (wait := self.figures.take()):
             return wait
-        if await self._ask(snapshot, job):
-            return 0.0
         try:
+            if await self._ask(snapshot, job):
+                return 0.0
             stored = await persist(self.client, job, ledger)
         except ApiError as error:
             self._not_stored(snapshot.key, job, error)
@@ -188,6 +188,14 @@ class Reconciler:
                 else:
                     self._tell_unkept(job, news)
         return unkept.paths != snapshot.unkept
+
+    async def _upgraded(self, snapshot: Snapshot, job: JobView) -> bool:
+        """Whether the server keeps more by now; one that does not answer holds up no action."""
+        try:
+            return await self._ask(snapshot, job)
+        except ApiError as error:
+            log.info("what the API server keeps of a status is not known: %s", error)
+            return False
 
     def _tell_unkept(self, job: JobView, news: frozenset[str]) -> None:
         if news:

@@ -60,7 +60,7 @@ def test_a_job_waits_for_the_upgrade_and_then_goes_on(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["attempts", "ranks[].uid", "budgets.failures", "observedGeneration"]
+    "path", ["attempts", "attempts[].createdAt", "budgets.failures", "observedGeneration"]
 )
 def test_under_an_older_crd_a_job_does_not_begin(path: str) -> None:
     async def scenario(clock: FakeClock) -> None:
@@ -70,6 +70,32 @@ def test_under_an_older_crd_a_job_does_not_begin(path: str) -> None:
         await clock.sleep(900)
         assert world.pods_seen == {}
         assert status_writes(world) <= 2
+        world.not_kept = ()
+        await world.until_finished(limit=ASK_AGAIN + 600)
+        expect_invariants(world)
+
+    in_fake_time(scenario)
+
+
+def test_what_a_job_does_not_need_holds_nobody_up() -> None:
+    async def scenario(clock: FakeClock) -> None:
+        world = await World.make(clock)
+        world.not_kept = ("ranks[].trouble", "purge", "suspects")
+        world.apply(a_job_manifest())
+        await world.until_finished()
+        expect_invariants(world)
+
+    in_fake_time(scenario)
+
+
+def test_a_pod_that_cannot_be_recorded_has_no_second_beside_it() -> None:
+    async def scenario(clock: FakeClock) -> None:
+        world = await World.make(clock)
+        world.not_kept = ("ranks[].uid",)
+        world.apply(a_job_manifest())
+        await clock.sleep(900)
+        assert list(world.pods_seen) == ["digits-1-0"]
+        assert status_writes(world) <= 5
         world.not_kept = ()
         await world.until_finished(limit=ASK_AGAIN + 600)
         expect_invariants(world)

@@ -25,7 +25,7 @@ from spot_operator.domain.silence import note_silence
 from spot_operator.domain.snapshot import JobView, Snapshot
 from spot_operator.domain.starting import seal_creation, start_attempt
 from spot_operator.domain.stopping import begin_stop
-from spot_operator.domain.storable import decisive, storable, unkept, until_upgraded
+from spot_operator.domain.storable import storable, unkept, until_upgraded
 from spot_operator.domain.timekeeping import keep_time
 from spot_operator.domain.timers import BLIND, wake_after
 from spot_operator.domain.urgency import figures_due, is_transition
@@ -62,9 +62,11 @@ def plan(snapshot: Snapshot) -> Plan:
 
 
 def _of_one_that_stays(scene: Scene) -> Plan:
-    if lost := decisive(scene.snapshot.unkept):
+    ledger, lost = _advance(scene)
+    if lost:
         scene = until_upgraded(scene, lost)
-    ledger = storable(_advance(scene), scene.snapshot.unkept) or scene.persisted
+        ledger, _ = _advance(scene)
+    ledger = storable(ledger, scene.snapshot.unkept) or scene.persisted
     if is_transition(scene.persisted, ledger):
         return _persist(scene, ledger, urgent=True)
     todo = actions(scene)
@@ -97,17 +99,22 @@ def _of_one_that_goes(snapshot: Snapshot, job: JobView) -> Plan:
     return Plan(actions=tuple(farewell(scene)), wake_after=BLIND)
 
 
-def _advance(scene: Scene) -> Ledger:
-    """The ledger after every step that can be persisted.
+def _advance(scene: Scene) -> tuple[Ledger, frozenset[str]]:
+    """The ledger after every step that can be persisted, and what the others would lose.
 
     A step is taken whole or not at all: half of one would be taken again, and counted twice.
     """
     ledger, paths = scene.persisted, scene.snapshot.unkept
+    lost = unkept(ledger, paths)
     for step in STEPS:
         stepped = step(scene, ledger)
-        if not paths or step is explain or stepped == ledger or not unkept(stepped, paths):
+        if not paths or step is explain or stepped == ledger:
             ledger = stepped
-    return ledger
+            continue
+        missing = unkept(stepped, paths)
+        lost |= missing
+        ledger = ledger if missing else stepped
+    return ledger, lost
 
 
 def _persist(scene: Scene, ledger: Ledger, *, urgent: bool) -> Plan:

@@ -54,14 +54,9 @@ def storable(ledger: Ledger, paths: Collection[str]) -> Ledger | None:
         return None
 
 
-def decisive(paths: Collection[str]) -> frozenset[str]:
-    """Which of `paths` decisions need."""
-    return frozenset(path for path in paths if not _is_figure(path))
-
-
 def unkept(ledger: Ledger, paths: Collection[str]) -> frozenset[str]:
     """Which of `paths` hold something of `ledger` that decisions need."""
-    needed = decisive(paths)
+    needed = [path for path in paths if not _is_figure(path)]
     status = status_of(ledger) if needed else {}
     return frozenset(path for path in needed if _without(status, {path}, "") != status)
 
@@ -71,7 +66,7 @@ def until_upgraded(scene: Scene, paths: Collection[str]) -> Scene:
     message = f"the API server does not keep {told(paths)} of the job's status: {REMEDY}"
     hindrance = Hindrance(
         Reason.CRDS_OUTDATED,
-        f"{message}. What runs goes on; no attempt starts before that",
+        f"{message}. What runs goes on; nothing is started or decided that needs it",
         bars_pods=True,
     )
     return replace(scene, hindrance=hindrance)

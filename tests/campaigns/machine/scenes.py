@@ -92,13 +92,13 @@ SCENES: dict[str, Scene] = {
         "SIGKILL to the sidecar while it holds the arenas", _kill_sidecar),
     "power cut": Scene("the machine loses its power and returns", _cut, LOST),
     "panic": Scene("the kernel panics and the machine returns", _panic, LOST),
-    "reboot": Scene("`systemctl reboot`", _reboot, TOLD, saved=True),
-    "graceful shutdown": Scene(
-        "`systemctl poweroff`, later on again", _shut_down, TOLD, saved=True),
     "freeze": Scene("the hypervisor stops the machine for a minute", _freeze),
     "clock ahead": Scene("its clock is ten minutes ahead", _nothing, ahead=AHEAD),
     "clock behind": Scene("its clock is ten minutes behind", _nothing, ahead=-AHEAD),
     "clock set back": Scene(
         "its clock, ten minutes ahead, is set ten minutes behind amid the attempt",
         _set_back, ahead=AHEAD),
+    "reboot": Scene("`systemctl reboot`", _reboot, TOLD, saved=True),
+    "graceful shutdown": Scene(
+        "`systemctl poweroff`, later on again", _shut_down, TOLD, saved=True),
 }  # fmt: skip

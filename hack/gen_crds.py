@@ -80,13 +80,13 @@ def values_schema(text: str) -> str:
 
 
 def _without_rules(schema: Any) -> Any:
-    """Structural schema to JSON schema: the server's extensions go, unknown names are refused."""
+    """Structural to JSON schema: the server's extensions and the texts go, unknown names too."""
     if not isinstance(schema, dict):
         return schema
     plain = {
         key: _without_rules(value)
         for key, value in schema.items()
-        if not key.startswith("x-kubernetes-") and key not in {"format", "default"}
+        if not key.startswith("x-kubernetes-") and key not in {"format", "default", "description"}
     }
     if isinstance(plain.get("properties"), dict):
         properties = {k: _without_rules(v) for k, v in schema["properties"].items()}

@@ -295,6 +295,10 @@ class WatchClaim:
         wanted["metadata"]["resourceVersion"] = self._record["metadata"]["resourceVersion"]
         self._record = await self.client.replace(LEASES, wanted)
 
+    def _owned_by(self) -> list[Json]:
+        """Whom the claim belongs to as it stands: one who knows no owner takes none away."""
+        return (self._record or {"metadata": {}})["metadata"].get("ownerReferences") or []
+
     def _rendered(self, state: str) -> Json:
         now = timestamp(self.clock.now(), micro=True)
         return {
@@ -308,7 +312,7 @@ class WatchClaim:
                     ANNOTATION_WATCHES: self.ours.watched(),
                     ANNOTATION_STATE: state,
                 },
-                "ownerReferences": self.owners(),
+                "ownerReferences": self.owners() or self._owned_by(),
             },
             "spec": {
                 "holderIdentity": self.ours.holder if state else "",

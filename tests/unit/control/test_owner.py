@@ -74,6 +74,32 @@ def test_what_stood_there_without_owner_gets_one() -> None:
     in_fake_time(scenario)
 
 
+def test_who_knows_no_owner_takes_none_away() -> None:
+    """Such as the program that runs before an uninstall."""
+
+    async def scenario(clock: FakeClock) -> None:
+        server = FakeApiServer(clock, FakeEntropy())
+        client = FakeClient(server)
+        server.create(CLUSTERROLES, {"metadata": {"name": ROLE}, "rules": []})
+        owner = Owner(client, ROLE)
+        await owner.find()
+        await make_all(client, clock, owner)
+        for lease in server.objects(LEASES, "default"):
+            free: Json = {**lease, "spec": {}}
+            server.replace(LEASES, free)
+        stranger = Owner(client, "")
+        claim = WatchClaim(
+            client, clock, HOME, Claim("default/spot", frozenset()), 60.0, stranger.references
+        )
+        await claim.take()
+        await claim.withdraw()
+        server.delete(CLUSTERROLES, ROLE)
+        GarbageCollector(server, clock).collect()
+        assert left(server) == 0
+
+    in_fake_time(scenario)
+
+
 def test_an_owner_that_cannot_be_read_stops_nothing() -> None:
     async def scenario(clock: FakeClock) -> None:
         server = FakeApiServer(clock, FakeEntropy())

@@ -60,9 +60,10 @@ fmt: env ## format and fix what can be fixed
 	$(BIN)/ruff check --fix .
 
 .PHONY: gen
-gen: env ## write the generated files (CRDs, docs/endings.md)
+gen: env ## write the generated files (CRDs, docs/endings.md, docs/values.md)
 	$(BIN)/python hack/gen_crds.py
 	$(BIN)/python hack/gen_endings.py
+	$(BIN)/python hack/gen_values.py
 
 .PHONY: lock
 lock: env ## resolve the dependencies again into requirements/

@@ -67,7 +67,8 @@ EXITS: Final = Chapter(
         ),
         Row(
             "`Error`, 137: SIGKILL, and nobody says whose",
-            "a probe, a person on the node, a kernel out of memory for the whole node",
+            "a probe, a person on the node, a kernel out of memory for the whole node; or out of "
+            "its own memory, where containerd read the kernel's word too late (its issue 8893)",
             failed("", "", KILLED),
             UNKNOWN,
         ),

@@ -3,14 +3,16 @@
 `Operator` is one replica on any client, clock and entropy: the simulation runs it as it is, and
 `program` gives it a network and a process.
 
-    stand by -> lead: lists -> work ────────────────┐
-       ^                                            ├─ the lease is lost: the process ends
-       └── certificate (read only)                  └─ SIGTERM: the lease is handed back
+    stand by -> lead: claim -> lists -> work ────────────────┐
+       ^                ^                                     ├─ the lease is lost: the process ends
+       │                └── another release watches the same  └─ SIGTERM: the lease is handed back
+       └── certificate (read only)
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from spot_operator.api import names
@@ -23,8 +25,10 @@ from spot_operator.control.errors import ApiError, ControlError
 from spot_operator.control.events import EventRecorder
 from spot_operator.control.fence import FencedClient
 from spot_operator.control.lease import LeaderLease, LeaseTimes
+from spot_operator.control.owner import Owner
 from spot_operator.control.rate import RateBudget, RateBudgets
 from spot_operator.control.retry import RetryingClient
+from spot_operator.control.watch_claim import Claim, WatchClaim
 from spot_operator.control.workqueue import WorkQueue
 from spot_operator.domain.actions import Note
 from spot_operator.domain.snapshot import JobKey, JobView
@@ -51,7 +55,7 @@ from spot_operator.reports.receiver import Answer, Receiver
 from spot_operator.reports.schema import Report
 from spot_operator.reports.screening import Screen
 from spot_operator.reports.tls import CHECK_SECONDS, ServerTls, service_names
-from spot_operator.settings import Settings
+from spot_operator.settings import Settings, listed
 
 __all__ = ["Operator"]
 
@@ -83,10 +87,14 @@ class Operator:
         self.metrics = Metrics()
         self._clock = clock
         counted = CountedClient(client, self.metrics)
-        self.lease = _lease(counted, clock, entropy, settings)
+        self._owner = Owner(counted, settings.owner_cluster_role)
+        self.lease = _lease(counted, clock, entropy, settings, self._owner)
+        self.claim = _claim(
+            FencedClient(counted, self.lease.is_leader), clock, settings, self._owner
+        )
         # Above the fence, so that each try of a write is fenced anew.
-        self._client = RetryingClient(FencedClient(counted, self.lease.is_leader), clock, entropy)
-        self.caches = Caches(counted, clock, entropy)
+        self._client = RetryingClient(FencedClient(counted, self.works), clock, entropy)
+        self.caches = Caches(counted, clock, entropy, settings.namespaces)
         self.queue: WorkQueue[JobKey] = WorkQueue(clock, entropy)
         self.book = ReportBook(clock)
         self.tls = self._make_tls()
@@ -115,14 +123,21 @@ class Operator:
                 whatever else went wrong for good. The process must end then: nothing is taken up
                 again from the middle.
         """
+        await self._owner.find()
         async with asyncio.TaskGroup() as standing_by:
-            certificate = standing_by.create_task(self._keep_certificate(), name="certificate")
+            beside = (
+                standing_by.create_task(self._keep_certificate(), name="certificate"),
+                standing_by.create_task(self.claim.look_out(), name="claims"),
+            )
             await self.lease.acquire()
-            certificate.cancel()
+            for one in beside:
+                one.cancel()
         try:
             async with asyncio.TaskGroup() as holding:
                 # Ended last: until the farewell is said this process must lead.
                 holding.create_task(self.lease.hold(), name="lease")
+                await self.claim.take()
+                holding.create_task(self.claim.hold(), name="claim")
                 await self._lead()
         finally:
             await self.lease.release()
@@ -140,7 +155,7 @@ class Operator:
         await self.caches.wait_synced()
         await self._try_certificate()
         self._observer.leading_since = self._clock.monotonic()
-        log.info("leading, with %d jobs", len(self.caches.jobs.store))
+        log.info("leading, with %d jobs", len(self.caches.jobs))
         async with asyncio.TaskGroup() as work:
             work.create_task(self._reconciler.run(), name="reconciler")
             work.create_task(self._recorder.run(), name="events")
@@ -151,7 +166,9 @@ class Operator:
         """Lead the reports Service here, whoever changes or removes the slice, until cancelled."""
         while True:
             try:
-                was_away = await publish(self._client, self._address)
+                owners = self._owner.references()
+                address = replace(self._address, owners=owners)
+                was_away = await publish(self._client, address)
             except ApiError as error:
                 self._hearing.found(ADDRESS, well=False)
                 log.warning("%s: %s; again in %.0f s", ADDRESS, error, RETRY_SECONDS)
@@ -197,7 +214,7 @@ class Operator:
     async def _say_farewell(self) -> None:
         """Hand over at once, while we still lead; whatever fails here, others wait out."""
         try:
-            if self.lease.is_leader():
+            if self.works():
                 await within(self._clock, FAREWELL_SECONDS, self._last_writes())
         except (ControlError, TimeoutError) as error:
             log.info("not all was said before the end: %s", error)
@@ -207,6 +224,10 @@ class Operator:
         await self._recorder.flush()
 
     # --- what others ask ---
+
+    def works(self) -> bool:
+        """Whether this process may write: it leads its release, which holds its claim."""
+        return self.lease.is_leader() and self.claim.holds()
 
     async def receive(self, token: str, body: bytes) -> Answer:
         """One report; see `reports.receiver`."""
@@ -218,9 +239,10 @@ class Operator:
         """What the probes look at."""
         leading, since = self.lease.is_leader(), self._observer.leading_since
         if not leading:
-            return Facts(leading=False)
+            return Facts(leading=False, refused=self.claim.trouble)
         return Facts(
             leading=True,
+            refused=self.claim.trouble,
             synced=since is not None,
             lacks=self._hearing.lacks,
             leading_for=0.0 if since is None else self._clock.monotonic() - since,
@@ -234,6 +256,8 @@ class Operator:
         metrics.leader.set(self.lease.is_leader())
         metrics.fields_not_kept.set(len(self._observer.unkept.paths))
         metrics.hears_reports.set(not self._hearing.lacks)
+        metrics.refused.set(bool(self.claim.trouble))
+        metrics.namespaces_refused.set(len(self.caches.refused))
         metrics.queue_depth.set(len(self.queue))
         metrics.queue_age.set(self.queue.oldest_age())
         metrics.events_dropped.set(self._recorder.dropped)
@@ -255,7 +279,7 @@ class Operator:
             namespace=settings.namespace,
             secret_name=settings.reports_secret,
             dns_names=service_names(settings.reports_service, settings.namespace),
-            writes=self.lease.is_leader,
+            writes=self.works,
         )
 
     def _make_receiver(self) -> Receiver:
@@ -314,6 +338,7 @@ class Operator:
             reports_url=settings.reports_url,
             ca_bundle=self.tls.bundle,
             image_pull_policy=settings.sidecar_pull_policy,
+            sidecar_pull_secrets=listed(settings.sidecar_pull_secrets),
             sidecar_cpu_request=settings.sidecar_cpu_request,
             sidecar_cpu_limit=settings.sidecar_cpu_limit or None,
             report_seconds=settings.report_seconds,
@@ -351,7 +376,21 @@ class Operator:
         )
 
 
-def _lease(client: Client, clock: Clock, entropy: Entropy, settings: Settings) -> LeaderLease:
+def _claim(client: Client, clock: Clock, settings: Settings, owner: Owner) -> WatchClaim:
+    release = f"{settings.namespace}/{settings.lease_name}"
+    return WatchClaim(
+        client,
+        clock,
+        settings.claims_namespace,
+        Claim(holder=release, watches=frozenset(settings.namespaces)),
+        settings.claim_seconds,
+        owner.references,
+    )
+
+
+def _lease(
+    client: Client, clock: Clock, entropy: Entropy, settings: Settings, owner: Owner
+) -> LeaderLease:
     return LeaderLease(
         client,
         clock,
@@ -364,6 +403,7 @@ def _lease(client: Client, clock: Clock, entropy: Entropy, settings: Settings) -
             renew_deadline=settings.renew_deadline_seconds,
             retry=settings.retry_seconds,
         ),
+        owners=owner.references,
     )
 
 

@@ -7,6 +7,7 @@ A field is set by a flag (`--sidecar-image`), else by the environment
 import argparse
 import ast
 import inspect
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
 from itertools import pairwise
@@ -14,11 +15,12 @@ from typing import Any, Final, Literal
 
 from spot_operator.control.lease import LeaseTimes
 
-__all__ = ["ENV_PREFIX", "Settings", "manual", "parse"]
+__all__ = ["ENV_PREFIX", "Settings", "listed", "manual", "parse"]
 
 ENV_PREFIX: Final = "SPOT_OPERATOR_"
 MAX_REPORT_SECONDS: Final = 30
 """What decides by silence (lost nodes, stalls, conditions) takes several missing reports for it."""
+_NAMESPACE: Final = re.compile("[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,6 +37,8 @@ class Settings:
     """Image of the sidecar in every training pod, with tag or digest."""
     sidecar_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     """Pull policy of the sidecar's image."""
+    sidecar_pull_secrets: str = ""
+    """Names of Secrets, with commas between, by which training pods pull the sidecar's image."""
     sidecar_cpu_request: str = "100m"
     """Processor time the scheduler keeps for each sidecar; uploads hash what they send."""
     sidecar_cpu_limit: str = ""
@@ -56,6 +60,15 @@ class Settings:
     """Port of /metrics, /readyz and /livez, plain HTTP."""
     probe_port: int = 8081
     """Port of the liveness endpoint of the process's shell."""
+    watch_namespaces: str = ""
+    """The namespaces whose jobs it runs, with commas between; empty means every namespace."""
+    claims_namespace: str = "kube-system"
+    """Where all releases record which namespaces they watch, so that no two run the same jobs."""
+    claim_seconds: float = 60.0
+    """Another release takes over when this one's record has not changed for so long; at least
+    twice `lease_seconds`, so that another replica of this release comes first."""
+    owner_cluster_role: str = ""
+    """The ClusterRole that owns what the operator makes for itself, which goes with it."""
     lease_name: str = "spot-training-operator"
     """Name of the Lease by which the replicas agree on a leader."""
     lease_seconds: float = 15.0
@@ -74,6 +87,11 @@ class Settings:
     """A kubeconfig file to use outside a cluster; empty: as kubectl would, or the pod's own."""
     context: str = ""
     """The kubeconfig's context to use; empty: its current one."""
+
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """The namespaces it watches, each once; empty means every one."""
+        return listed(self.watch_namespaces)
 
     @property
     def reports_url(self) -> str:
@@ -105,10 +123,29 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
     if not 1 <= settings.report_seconds <= MAX_REPORT_SECONDS:
         parser.error(f"{_flag('report_seconds')}: write 1 to {MAX_REPORT_SECONDS}")
     try:
-        LeaseTimes(settings.lease_seconds, settings.renew_deadline_seconds, settings.retry_seconds)
+        _check(settings)
     except ValueError as error:
         parser.error(str(error))
     return settings
+
+
+def _check(settings: Settings) -> None:
+    """What no single value shows. Raises ValueError."""
+    lease = settings.lease_seconds
+    LeaseTimes(lease, settings.renew_deadline_seconds, settings.retry_seconds)
+    if settings.claim_seconds < 2 * lease:
+        raise ValueError(
+            f"--claim-seconds must be at least twice --lease-seconds, which is {lease:g}, "
+            f"not {settings.claim_seconds:g}"
+        )
+    for name in settings.namespaces:
+        if not _NAMESPACE.fullmatch(name):
+            raise ValueError(f"--watch-namespaces: {name!r} is no name of a namespace")
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """The words of `text` between its commas, each once."""
+    return tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
 
 
 def manual() -> dict[str, str]:

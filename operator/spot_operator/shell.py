@@ -37,7 +37,8 @@ async def serve(settings: Settings) -> BaseException | None:
             # Otherwise kopf asks for the user's name, and a container's user has none.
             identity=cast("Any", settings.pod_name),
             standalone=True,
-            clusterwide=True,
+            clusterwide=not settings.namespaces,
+            namespaces=settings.namespaces,
             liveness_endpoint=_probe_endpoint(settings),
             stop_flag=program.ended,
         )

@@ -1,5 +1,15 @@
 {{- define "spot.name" -}}
-{{- .Release.Name | trunc 50 | trimSuffix "-" -}}
+{{- .Release.Name | replace "." "-" | trunc 50 | trimSuffix "-" -}}
+{{- end }}
+
+{{- /* Of what lies outside the release's namespace: no other release has it. */ -}}
+{{- define "spot.clusterName" -}}
+{{- printf "%s.%s" (include "spot.name" .) .Release.Namespace -}}
+{{- end }}
+
+{{- /* The Lease that says which namespaces this release watches; `control/watch_claim.py` names it. */ -}}
+{{- define "spot.claimName" -}}
+{{- printf "spot-training.%s.%s" .Release.Namespace (include "spot.name" .) -}}
 {{- end }}
 
 {{- define "spot.serviceAccount" -}}
@@ -8,6 +18,32 @@
 {{- else -}}
 {{- required "serviceAccount.name is needed when serviceAccount.create is false" .Values.serviceAccount.name -}}
 {{- end -}}
+{{- end }}
+
+{{- define "spot.subjects" -}}
+- kind: ServiceAccount
+  name: {{ include "spot.serviceAccount" . | quote }}
+  namespace: {{ .Release.Namespace | quote }}
+{{- end }}
+
+{{- /* What is done with jobs and their pods, in every namespace or in each that is watched. */ -}}
+{{- define "spot.jobRules" -}}
+- apiGroups: [spottraining.dev]
+  resources: [spottrainingjobs]
+  # patch: the finalizer of deletionPolicy: Delete; delete: ttlSecondsAfterFinished
+  verbs: [get, list, watch, patch, delete]
+- apiGroups: [spottraining.dev]
+  resources: [spottrainingjobs/status]
+  verbs: [update]
+- apiGroups: [spottraining.dev]
+  resources: [spottrainingjobs/finalizers]
+  verbs: [update]  # owner references that block the owner's deletion
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
 {{- end }}
 
 {{- define "spot.selector" -}}
@@ -23,6 +59,9 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 app.kubernetes.io/part-of: spot-training-operator
 helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
 {{- /* An image reference: dict "image" <values> "version" <default tag> */ -}}
@@ -32,4 +71,35 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- else -}}
 {{ .image.repository }}:{{ default .version .image.tag }}
 {{- end -}}
+{{- end }}
+
+{{- /* Where a pod of ours may run, the same for the operator and for its hook. */ -}}
+{{- define "spot.placement" -}}
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.podSecurityContext }}
+securityContext: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.affinity }}
+affinity: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- /* A SpotPolicy or PriorityClass of that name that another owner made: dict "kind" "api" "name" "root" */ -}}
+{{- define "spot.foreign" -}}
+{{- if .root.Capabilities.APIVersions.Has .api }}
+{{- $found := lookup .api .kind "" .name }}
+{{- if $found }}
+{{- $notes := default dict $found.metadata.annotations }}
+{{- $ours := and (eq (get $notes "meta.helm.sh/release-name") .root.Release.Name) (eq (get $notes "meta.helm.sh/release-namespace") .root.Release.Namespace) }}
+{{- if not $ours }}foreign{{ end }}
+{{- end }}
+{{- end }}
 {{- end }}

@@ -57,6 +57,8 @@ class Event(StrEnum):
     """The job is being deleted, and its checkpoints are, as it asked for; but pinned ones."""
     CHECKPOINTS_LEFT = "CheckpointsLeft"
     """The job goes, and its checkpoints could not be deleted: the message says why and where."""
+    RELEASED = "Released"
+    """The operator is being uninstalled and holds the job no more: its checkpoints stay."""
     PURGE_FAILED = "PurgeFailed"
     """A try to delete the checkpoints of a deleted job failed; another follows."""
     LOSS_BOUND_EXCEEDED = "LossBoundExceeded"

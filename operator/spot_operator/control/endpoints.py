@@ -5,7 +5,7 @@ leader alone. The slice carries the label by which kube-proxy finds it and a man
 that the platform's endpoint controllers leave it alone.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 
 from spot_operator.control.client import Client, Json
@@ -33,6 +33,8 @@ class ServiceAddress:
     port: int
     port_name: str
     manager: str
+    owners: list[Json] = field(default_factory=list)
+    """Owner references of the slice: it is deleted with them."""
 
     @property
     def name(self) -> str:
@@ -55,6 +57,7 @@ class ServiceAddress:
                     _SERVICE: self.service,
                     _MANAGER: self.manager,
                 },
+                "ownerReferences": self.owners,
             },
             "addressType": self._type,
             "endpoints": [{"addresses": [self.address], "conditions": {"ready": True}}],
@@ -83,7 +86,7 @@ async def _publish_once(client: Client, address: ServiceAddress) -> bool:
     except NotFound:
         await client.create(ENDPOINTSLICES, wanted)
         return True
-    if _leads_to(found) == _leads_to(wanted):
+    if _leads_to(found) == _leads_to(wanted) and _owners(found) == _owners(wanted):
         return False
     wanted["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"]
     await client.replace(ENDPOINTSLICES, wanted)
@@ -105,6 +108,10 @@ async def withdraw(client: Client, address: ServiceAddress) -> bool:
     except (NotFound, Conflict):
         return False
     return True
+
+
+def _owners(item: Json) -> list[str]:
+    return [one["uid"] for one in item["metadata"].get("ownerReferences") or ()]
 
 
 def _leads_to(item: Json) -> tuple[object, ...]:

@@ -29,7 +29,7 @@ from contextlib import aclosing
 from spot_operator.control.backoff import Backoff
 from spot_operator.control.client import Client, Json, Listing, WatchEvent, list_all
 from spot_operator.control.clock import Clock, Entropy
-from spot_operator.control.errors import ApiError, Gone, Unavailable
+from spot_operator.control.errors import ApiError, Forbidden, Gone, Unavailable
 from spot_operator.control.resource import Resource
 from spot_operator.control.store import Change, Index, Listener, Store
 
@@ -70,6 +70,8 @@ class Informer:
     ) -> None:
         self.resource = resource
         self.synced = asyncio.Event()
+        self.answered = asyncio.Event()
+        """Set with the first list, and also when the server says that it may not be read."""
         self.error: ApiError | None = None
         self.failures = 0
         self._client = client
@@ -88,6 +90,9 @@ class Informer:
         self.store = Store(dict(indexes or {}))
 
     # --- what it knows ---
+
+    def __len__(self) -> int:
+        return len(self.store)
 
     def get(self, uid: str) -> Json | None:
         """The object of this uid, if it exists."""
@@ -114,6 +119,11 @@ class Informer:
         """Seconds since the server was last heard; infinite before the first list."""
         last = self._last_activity
         return float("inf") if last is None else self._clock.monotonic() - last
+
+    @property
+    def refused(self) -> bool:
+        """Whether the server's last word was that this may not be read."""
+        return isinstance(self.error, Forbidden)
 
     @property
     def position(self) -> str:
@@ -150,6 +160,8 @@ class Informer:
     async def _recover(self, error: ApiError) -> None:
         self.error = error
         self.failures += 1
+        if self.refused:
+            self.answered.set()
         if isinstance(error, Gone) or self.failures >= _FAILURES_BEFORE_RELIST:
             self._position = ""
         # An expired position is everyday life, and its remedy cheap: the first is not waited for.
@@ -171,6 +183,7 @@ class Informer:
         self._listed_at = self._clock.monotonic()
         self._heard(listing.resource_version)
         self.synced.set()
+        self.answered.set()
 
     def _replace_all(self, listing: Listing) -> None:
         """Make the store equal to the list; deletions first, so that names are free again."""

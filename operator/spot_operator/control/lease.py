@@ -17,6 +17,7 @@ renewal turns out to have worked.
 
 import logging
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,7 +64,8 @@ class LeaderLease:
         finally:
             await lease.release()      # lets the next one in at once
 
-    `identity` is `name` and a token of its own: a restarted process is another one.
+    `identity` is `name` and a token of its own: a restarted process is another one. `owners` are
+    the owner references of the Lease: it is deleted with them.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class LeaderLease:
         lease: str,
         name: str,
         times: LeaseTimes | None = None,
+        owners: Callable[[], list[Json]] = list,
     ) -> None:
         self.identity = f"{name}_{entropy.token()}"
         self.holder = ""
@@ -85,6 +88,7 @@ class LeaderLease:
         self._namespace = namespace
         self._lease = lease
         self._times = times or LeaseTimes()
+        self._owners = owners
         self._record: Json | None = None
         self._changed_at = 0.0
         self._leads_until: float | None = None
@@ -215,10 +219,10 @@ class LeaderLease:
 
     def _observe(self, record: Json) -> None:
         """Remember the record; our wait starts anew whenever the holder has changed anything."""
-        if self._record is None or record["spec"] != self._record["spec"]:
+        if self._record is None or record.get("spec") != self._record.get("spec"):
             self._changed_at = self._clock.monotonic()
         self._record = record
-        self.holder = record["spec"].get("holderIdentity") or ""
+        self.holder = self._spec().get("holderIdentity") or ""
 
     def _spec(self) -> Json:
         spec: Json = (self._record or {}).get("spec") or {}
@@ -228,14 +232,21 @@ class LeaderLease:
         return {
             "apiVersion": LEASES.api_version,
             "kind": LEASES.kind,
-            "metadata": {"name": self._lease, "namespace": self._namespace},
+            "metadata": {
+                "name": self._lease,
+                "namespace": self._namespace,
+                "ownerReferences": self._owners(),
+            },
             "spec": {**self._claim(), "leaseTransitions": 0},
         }
 
     def _taken(self, record: Json) -> Json:
-        transitions = int(record["spec"].get("leaseTransitions") or 0)
+        transitions = int((record.get("spec") or {}).get("leaseTransitions") or 0)
         changed = self.holder != self.identity
-        return _with_spec(record, **self._claim(), leaseTransitions=transitions + changed)
+        taken = _with_spec(record, **self._claim(), leaseTransitions=transitions + changed)
+        if owners := self._owners():
+            taken["metadata"] = {**record["metadata"], "ownerReferences": owners}
+        return taken
 
     def _claim(self) -> Json:
         return {
@@ -259,4 +270,4 @@ class LeaderLease:
 
 
 def _with_spec(record: Json, **values: Any) -> Json:
-    return {**record, "spec": {**record["spec"], **values}}
+    return {**record, "spec": {**(record.get("spec") or {}), **values}}

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 __all__ = [
+    "CLUSTERROLES",
     "CONFIGMAPS",
+    "DEPLOYMENTS",
     "ENDPOINTSLICES",
     "EVENTS",
     "LEASES",
@@ -76,6 +78,10 @@ NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 EVENTS = Resource("events.k8s.io", "v1", "events", "Event")
 ENDPOINTSLICES = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
+DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment")
+CLUSTERROLES = Resource(
+    "rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", namespaced=False
+)
 PRIORITYCLASSES = Resource(
     "scheduling.k8s.io", "v1", "priorityclasses", "PriorityClass", namespaced=False
 )

@@ -307,7 +307,8 @@ def _says_killed(one: Evidence) -> str:
     signal = "SIGKILL" if one.end.exit_code == 137 else "SIGTERM"
     return (
         f"something killed the trainer (exit {one.end.exit_code}, {signal}), and nothing says "
-        f"what: a probe, a person, or want of memory on the node{_quoted(one)}"
+        "what: a probe, a person, or want of memory, on the node or beyond its own limit"
+        f"{_quoted(one)}"
     )
 
 

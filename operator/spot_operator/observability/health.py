@@ -3,7 +3,8 @@
 `alive`: the process does what it is there for; if not, a restart may help. kopf's own endpoint
 knows nothing of our watches, and a watch that is silent or a queue that stands still is exactly
 what a restart mends. `ready`: it leads with synced caches and reports can reach it, or it stands by
-to lead. Jobs go on while it is not; the Service of the reports does not ask for readiness.
+to lead, and no other release is in its way. Jobs go on while it is not; the Service of the reports
+does not ask for readiness.
 """
 
 from collections.abc import Mapping
@@ -31,6 +32,8 @@ class Facts:
 
     leading: bool
     """Whether this process leads: only then it watches and works."""
+    refused: str = ""
+    """Why it may not work though it is well: another release watches the same namespaces."""
     synced: bool = False
     """Whether every first list is in."""
     lacks: str = ""
@@ -56,6 +59,8 @@ def alive(facts: Facts) -> Verdict:
 
 def ready(facts: Facts) -> Verdict:
     """Whether the process does its part."""
+    if facts.refused:
+        return Verdict(good=False, why=facts.refused)
     if facts.leading and not facts.synced:
         return Verdict(good=False, why="leading, the first lists are not in yet")
     if facts.leading and facts.lacks:

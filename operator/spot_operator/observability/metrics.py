@@ -98,6 +98,14 @@ class Metrics:
             "hears_reports",
             "1 while reports of sidecars can reach this replica: certificate and Service stand.",
         )
+        self.refused = self._gauge(
+            "watch_refused",
+            "1 while another release watches the same namespaces and this one waits, else 0.",
+        )
+        self.namespaces_refused = self._gauge(
+            "namespaces_unreadable",
+            "Watched namespaces whose jobs or pods may not be read: gone, or without the Role.",
+        )
         self.leader = self._gauge("leader", "1 while this replica leads, else 0.")
 
     def text(self) -> bytes:

@@ -1,17 +1,20 @@
 """What the operator watches: jobs, policies, their pods, the nodes and the nodes' leases.
 
+With `namespaces` given, jobs and pods are watched in each of these alone.
+
 Started when this process leads and not before: a list read after the lease was won shows every
 write of the leader before, which a cache that was warm already need not.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from spot_operator.api import names
 from spot_operator.control.client import Client
 from spot_operator.control.clock import Clock, Entropy
 from spot_operator.control.informer import SILENCE_SECONDS, Informer
+from spot_operator.control.informers import Informers
 from spot_operator.control.resource import LEASES, NODES, PODS
 from spot_operator.domain.snapshot import JobKey
 from spot_operator.reconcile.kinds import JOBS, POLICIES
@@ -32,14 +35,17 @@ BY_NODE: Final = "node"
 class Caches:
     """The informers, each of which may be read at any time."""
 
-    def __init__(self, client: Client, clock: Clock, entropy: Entropy) -> None:
-        self.jobs = Informer(client, JOBS, clock, entropy, trim=trim_job)
+    def __init__(
+        self, client: Client, clock: Clock, entropy: Entropy, namespaces: Sequence[str] = ()
+    ) -> None:
+        self.jobs = Informers(client, JOBS, clock, entropy, namespaces=namespaces, trim=trim_job)
         self.policies = Informer(client, POLICIES, clock, entropy, trim=trim_job)
-        self.pods = Informer(
+        self.pods = Informers(
             client,
             PODS,
             clock,
             entropy,
+            namespaces=namespaces,
             label_selector=names.LABEL_JOB_UID,
             trim=trim_pod,
             indexes={BY_JOB: _job_keys, BY_NODE: _node_keys},
@@ -50,8 +56,9 @@ class Caches:
         )
 
     @property
-    def all(self) -> Mapping[str, Informer]:
+    def all(self) -> Mapping[str, Informer | Informers]:
         """By the plural of the kind."""
+        informers: tuple[Informer | Informers, ...]
         informers = (self.jobs, self.policies, self.pods, self.nodes, self.leases)
         return {informer.resource.plural: informer for informer in informers}
 
@@ -63,12 +70,26 @@ class Caches:
 
     async def wait_synced(self) -> None:
         """Return when every first list is in."""
-        for informer in self.all.values():
-            await informer.synced.wait()
+        for cluster_wide in (self.policies, self.nodes, self.leases):
+            await cluster_wide.synced.wait()
+        await self.jobs.wait_synced()
+        await self.pods.wait_synced()
 
-    def fresh(self) -> bool:
-        """Whether every watch was heard of recently enough to be believed."""
-        return all(informer.silence() <= SILENCE_SECONDS for informer in self.all.values())
+    def fresh(self, namespace: str) -> bool:
+        """Whether every watch that bears on jobs of `namespace` was heard of recently enough."""
+        return all(
+            silence <= SILENCE_SECONDS
+            for silence in (
+                self.jobs.silence(namespace),
+                self.pods.silence(namespace),
+                *(one.silence() for one in (self.policies, self.nodes, self.leases)),
+            )
+        )
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """The namespaces in which jobs or pods may not be read."""
+        return tuple(sorted({*self.jobs.refused, *self.pods.refused}))
 
     def pods_of(self, key: JobKey) -> list[Json]:
         """The pods whose label names that job."""

@@ -11,7 +11,7 @@ from typing import Any, Final
 from spot_operator.control.clock import Clock
 from spot_operator.control.errors import ApiError, Unavailable
 from spot_operator.control.expectations import Expectations
-from spot_operator.control.informer import Informer
+from spot_operator.control.informers import Cache
 from spot_operator.control.store import Change
 from spot_operator.domain.snapshot import JobKey
 from spot_operator.reconcile.caches import Caches, key_of_job, key_of_pod
@@ -58,7 +58,7 @@ class Expecting:
         if self._caches.pods.get(uid) is None:
             self._expectations.seen(key, mark)
 
-    def change(self, key: JobKey, informer: Informer, written: Json) -> None:
+    def change(self, key: JobKey, informer: Cache, written: Json) -> None:
         """After a write that returned `written`: wait until the cache is as new."""
         meta = written["metadata"]
         cached = informer.get(meta["uid"])

@@ -98,7 +98,7 @@ class Observer:
             now=self.clock.now(),
             job=view,
             ledger=ledger,
-            sight=self._sight(),
+            sight=self._sight(key.namespace),
             policies=policies,
             pods=pods,
             purges=tuple(pod for pod in everything if pod.purge is not None),
@@ -149,10 +149,10 @@ class Observer:
         for policy in self.caches.policies.items():
             yield self._views.policies.of(policy)
 
-    def _sight(self) -> Sight:
+    def _sight(self, namespace: str) -> Sight:
         since = self.leading_since
         return Sight(
-            fresh=since is not None and self.caches.fresh(),
+            fresh=since is not None and self.caches.fresh(namespace),
             leading_for=0.0 if since is None else self.clock.monotonic() - since,
             leases=self.leases.all_now(),
             hearing_for=self.hearing(),

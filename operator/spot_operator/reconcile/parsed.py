@@ -6,7 +6,7 @@ Entries go when their object goes; nothing else bounds them, as nothing else bou
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from spot_operator.control.informer import Informer
+from spot_operator.control.informers import Cache
 from spot_operator.control.store import Change
 
 __all__ = ["Parsed"]
@@ -18,7 +18,7 @@ Json = dict[str, Any]
 class Parsed(Generic[V]):
     """`parse`d views of the objects of one informer."""
 
-    def __init__(self, informer: Informer, parse: Callable[[Json], V]) -> None:
+    def __init__(self, informer: Cache, parse: Callable[[Json], V]) -> None:
         self._parse = parse
         self._known: dict[str, tuple[Json, V]] = {}
         informer.subscribe(self._forget_gone)

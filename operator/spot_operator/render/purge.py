@@ -14,6 +14,7 @@ from spot_operator.render.sidecar import (
     CONFIG_VERSION,
     job_name,
     no_metadata_credentials,
+    pull_secrets,
     resources,
     security,
     store_config,
@@ -59,6 +60,7 @@ def render_purge(job: JobView, number: int, settings: RenderSettings) -> Json:
         "spec": {
             **kept_by_purge(template),
             **(_nodes(template) if number <= CHOOSY else {}),
+            **pull_secrets(template, settings),
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             "restartPolicy": "Never",

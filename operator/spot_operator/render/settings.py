@@ -17,6 +17,8 @@ class RenderSettings:
     """Certificates (PEM) by which the sidecar knows the reports server; may hold several."""
     image_pull_policy: str = "IfNotPresent"
     """Pull policy of the sidecar's image."""
+    sidecar_pull_secrets: tuple[str, ...] = ()
+    """Secrets of the pod's namespace by which the sidecar's image is pulled."""
     sidecar_cpu_request: str = "100m"
     """Processor time the scheduler keeps for the sidecar: uploads hash what they send."""
     sidecar_cpu_limit: str | None = None

@@ -1,6 +1,7 @@
 """The sidecar's container and `SPOT_CONFIG`, all that the operator tells it at creation."""
 
 import json
+from collections.abc import Mapping
 from typing import Any, Final
 
 from spot_operator.api import names
@@ -17,6 +18,7 @@ __all__ = [
     "CONFIG_VERSION",
     "job_name",
     "no_metadata_credentials",
+    "pull_secrets",
     "resources",
     "security",
     "sidecar_config",
@@ -184,6 +186,18 @@ def no_metadata_credentials(store: Store) -> list[Json]:
     if store.s3 is not None and store.s3.credentials_secret_name is None:
         return []
     return [{"name": "AWS_EC2_METADATA_DISABLED", "value": "true"}]
+
+
+def pull_secrets(template: Mapping[str, Any], settings: RenderSettings) -> Json:
+    """`imagePullSecrets` of a pod: the template's own, then those of the sidecar's image.
+
+    Nothing where nobody names any: a list, even an empty one, keeps Kubernetes from adding those
+    of the pod's service account.
+    """
+    named = template.get("imagePullSecrets") or []
+    known = {one.get("name") for one in named}
+    added = [{"name": name} for name in settings.sidecar_pull_secrets if name not in known]
+    return {"imagePullSecrets": [*named, *added]} if named or added else {}
 
 
 def resources(memory_bytes: int, settings: RenderSettings) -> Json:

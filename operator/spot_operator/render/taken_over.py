@@ -64,7 +64,7 @@ POD: Final[Mapping[str, Row]] = {
     "hostUsers": Row(_K, _K, "who owns files in a volume depends on it"),
     "hostname": Row(_K, _L, "the trainer's name"),
     "hostnameOverride": Row(_K, _L, "the trainer's name"),
-    "imagePullSecrets": Row(_K, _K, "how the sidecar's image is pulled"),
+    "imagePullSecrets": Row(_J, _J, "those of the sidecar's image are added, see pull_secrets"),
     "initContainers": Row(_J, _L, "they prepare training"),
     "nodeName": Row(_R, _L, "the scheduler places every pod"),
     "nodeSelector": Row(_K, _J, "the nodes of the team: after two tries any node"),

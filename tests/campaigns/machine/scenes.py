@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from campaigns.machine import script
@@ -23,9 +23,8 @@ class Scene:
 
     about: str
     strike: Callable[[Life], None]
-    endings: frozenset[str] = frozenset()
-    """What attempt 1 may be recorded as; none: it completes the job."""
-    charged: str | None = None
+    endings: Mapping[str, str] = field(default_factory=dict)
+    """What attempt 1 may be recorded as, and the budget that pays; none: it completes the job."""
     saved: bool = False
     """Whether nothing may be lost: there was time to save."""
     habit: str = script.NOTHING
@@ -76,27 +75,30 @@ def _set_back(life: Life) -> None:
     life.node.set_clock(-AHEAD)
 
 
-LOST = frozenset({"NodeLost"})
-TOLD = frozenset({"Preempted", "Paused"})
+LOST = {"NodeLost": INTERRUPTION}
+TOLD = {"Preempted": INTERRUPTION, "Paused": INTERRUPTION}
+NO_MEMORY = {"OutOfMemory": FAILURE, "Unknown": INTERRUPTION}
+"""With systemd's cgroups containerd now and then loses the kernel's word (its issue 8893): then the
+status has exit 137 without a reason, and what nobody knows is not the trainer's failure."""
 
 SCENES: dict[str, Scene] = {
     "out of memory by arrays": Scene(
         "the trainer takes more memory than its limit",
-        _go, frozenset({"OutOfMemory"}), FAILURE, habit=script.ARRAYS),
+        _go, NO_MEMORY, habit=script.ARRAYS),
     "out of memory by shared memory": Scene(
         "the trainer fills /dev/shm beyond its limit",
-        _go, frozenset({"OutOfMemory"}), FAILURE, habit=script.SHARED_MEMORY),
+        _go, NO_MEMORY, habit=script.SHARED_MEMORY),
     "sidecar killed": Scene(
         "SIGKILL to the sidecar while it holds the arenas", _kill_sidecar),
-    "power cut": Scene("the machine loses its power and returns", _cut, LOST, INTERRUPTION),
-    "panic": Scene("the kernel panics and the machine returns", _panic, LOST, INTERRUPTION),
-    "reboot": Scene("`systemctl reboot`", _reboot, TOLD, INTERRUPTION, saved=True),
-    "graceful shutdown": Scene(
-        "`systemctl poweroff`, later on again", _shut_down, TOLD, INTERRUPTION, saved=True),
+    "power cut": Scene("the machine loses its power and returns", _cut, LOST),
+    "panic": Scene("the kernel panics and the machine returns", _panic, LOST),
     "freeze": Scene("the hypervisor stops the machine for a minute", _freeze),
     "clock ahead": Scene("its clock is ten minutes ahead", _nothing, ahead=AHEAD),
     "clock behind": Scene("its clock is ten minutes behind", _nothing, ahead=-AHEAD),
     "clock set back": Scene(
         "its clock, ten minutes ahead, is set ten minutes behind amid the attempt",
         _set_back, ahead=AHEAD),
+    "reboot": Scene("`systemctl reboot`", _reboot, TOLD, saved=True),
+    "graceful shutdown": Scene(
+        "`systemctl poweroff`, later on again", _shut_down, TOLD, saved=True),
 }  # fmt: skip

@@ -61,9 +61,9 @@ def script(habit: str = NOTHING, pause: float = 0.2) -> str:
     return text
 
 
-def job(habit: str) -> Object:
-    """A job with limits close to what it needs, and a large /dev/shm as loaders want it."""
-    made = manifest(script(habit))
+def job(habit: str, node: str) -> Object:
+    """A job for that node with limits close to what it needs, and a large /dev/shm."""
+    made = manifest(script(habit), nodeSelector={"kubernetes.io/hostname": node})
     made["spec"]["checkpoint"]["staging"]["sizeLimit"] = f"{STAGING_MIB}Mi"
     pod = made["spec"]["template"]["spec"]
     pod["volumes"] = [{"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "512Mi"}}]

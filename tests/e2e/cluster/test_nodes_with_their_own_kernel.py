@@ -96,7 +96,9 @@ def test_out_of_memory_ends_every_process_of_the_container(
     pods.until("it has ended", lambda: pods.phase("eats") == "Failed", 60)
     (status,) = pods.get("pod", "eats")["status"]["containerStatuses"]
     ended = status["state"]["terminated"]
-    assert (ended["reason"], ended["exitCode"]) == ("OOMKilled", 137)
+    assert ended["exitCode"] == 137
+    # With systemd's cgroups containerd may come too late to read the kernel's word (issue 8893).
+    assert ended["reason"] in {"OOMKilled", "Error"}
 
 
 def test_a_stall_of_the_hypervisor_ends_nothing(pods: Any, node: UmlNode) -> None:

@@ -1,25 +1,20 @@
-"""What the chart renders is what a strict API server takes, and what it refuses says why."""
+"""What the chart renders is what a strict API server takes."""
 
 from __future__ import annotations
 
-import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from integration.chart.helm import CHART, NAMESPACE, PROGRAMS, helm, rendered
 from stage.install import PROJECT
 from stage.kube import Kube, KubectlError
 from stage.waiting import until
-from toolchain.layout import cache_from
 
 pytestmark = pytest.mark.apiserver
 
 Object = dict[str, Any]
-CHART = PROJECT / "charts/spot-training-operator"
-NAMESPACE = "spot-training"
-PROGRAMS = cache_from(os.environ).bin
 
 
 @pytest.fixture(scope="module")
@@ -39,16 +34,49 @@ def test_helm_lint_finds_nothing() -> None:
 @pytest.mark.parametrize(
     "chosen",
     [
-        pytest.param([], id="defaults"),
-        pytest.param(["replicas=1", "pdb.enabled=false", "rbac.aggregate=false"], id="one replica"),
-        pytest.param(["image.digest=sha256:" + "a" * 64], id="image by digest"),
+        pytest.param({}, id="defaults"),
         pytest.param(
-            ["presets.experiment.enabled=false", "notices.imds=false"], id="fewer presets"
+            {"replicas": 1, "pdb.enabled": False, "rbac.aggregate": False}, id="one replica"
         ),
-        pytest.param(["nodeSelector.pool=system", "podAnnotations.team=ml"], id="placed"),
+        pytest.param({"image.digest": "sha256:" + "a" * 64}, id="image by digest"),
+        pytest.param(
+            {"presets.experiment.enabled": False, "notices.imds": False}, id="fewer presets"
+        ),
+        pytest.param({"watchNamespaces": ["default", NAMESPACE]}, id="namespaces of its own"),
+        pytest.param({"presets.priorityClasses.create": True}, id="priority classes"),
+        pytest.param(
+            {"podSecurityContext.runAsUser": None, "topologySpreadConstraints": []}, id="openshift"
+        ),
+        pytest.param(
+            {
+                "networkPolicy.enabled": True,
+                "networkPolicy.metricsFrom": [{"namespaceSelector": {}}],
+                "networkPolicy.apiServer": [{"ipBlock": {"cidr": "10.0.0.1/32"}}],
+            },
+            id="network policy",
+        ),
+        pytest.param(
+            {"networkPolicy.enabled": True, "watchNamespaces": ["default"]}, id="policy by name"
+        ),
+        pytest.param(
+            {
+                "nodeSelector": {"pool": "system"},
+                "tolerations": [{"key": "system", "operator": "Exists"}],
+                "affinity": {"nodeAffinity": {}},
+                "podAnnotations": {"team": "ml"},
+                "podLabels": {"team": "ml"},
+                "commonLabels": {"owner": "platform"},
+                "priorityClassName": "system-cluster-critical",
+                "imagePullSecrets": [{"name": "pull"}],
+                "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],
+                "pdb.maxUnavailable": "50%",
+                "sidecar.imagePullSecrets": ["pull"],
+            },
+            id="placed",
+        ),
     ],
 )
-def test_every_rendered_object_is_accepted_strictly(kube: Kube, chosen: list[str]) -> None:
+def test_every_rendered_object_is_accepted_strictly(kube: Kube, chosen: Object) -> None:
     objects = rendered(chosen)
     assert {"Deployment", "SpotPolicy", "ClusterRole", "Secret"} <= {o["kind"] for o in objects}
     for item in objects:
@@ -59,40 +87,6 @@ def test_every_rendered_object_is_accepted_strictly(kube: Kube, chosen: list[str
         )
 
 
-def test_presets_differ_in_budgets_and_backoff() -> None:
-    presets = {o["metadata"]["name"]: o["spec"] for o in rendered([]) if o["kind"] == "SpotPolicy"}
-    assert set(presets) == {"default", "scheduled-retraining", "experiment", "long-running"}
-    assert len({str(spec["interruptions"]) for spec in presets.values()}) == 4
-    assert len({str(spec["backoff"]) for spec in presets.values()}) == 4
-
-
-def test_the_operator_may_read_no_secret_but_its_own() -> None:
-    rules = [
-        rule
-        for item in rendered([])
-        if item["kind"] in {"ClusterRole", "Role"}
-        for rule in item["rules"]
-        if {"secrets", "*"} & set(rule["resources"])
-    ]
-    assert [rule["resourceNames"] for rule in rules] == [["spot-training-reports-ca"]]
-
-
-@pytest.mark.parametrize(
-    ("chosen", "told"),
-    [
-        ("replicas=0", "replicas"),
-        ("log.level=loud", "level"),
-        ("image.digest=latest", "digest"),
-        ("sidecar.image.pullPolicy=Sometimes", "pullPolicy"),
-        ("replica=2", "replica"),
-    ],
-)
-def test_a_wrong_value_is_refused_by_name(chosen: str, told: str) -> None:
-    with pytest.raises(subprocess.CalledProcessError) as refused:
-        rendered([chosen])
-    assert told in refused.value.stderr
-
-
 def served(kube: Kube) -> bool:
     """Whether the server answers for both of our kinds."""
     try:
@@ -101,21 +95,3 @@ def served(kube: Kube) -> bool:
     except KubectlError:
         return False
     return True
-
-
-def rendered(chosen: list[str]) -> list[Object]:
-    """The objects that `helm template` makes of the chart with these values."""
-    values = [argument for value in chosen for argument in ("--set", value)]
-    text = helm(
-        *("template", "spot-training-operator", str(CHART), "--namespace", NAMESPACE),
-        *("--kube-version", "1.37.0", *values),
-    )
-    return [item for item in yaml.safe_load_all(text) if item]
-
-
-def helm(*arguments: str) -> str:
-    """What helm prints; raises CalledProcessError with its words."""
-    done = subprocess.run(
-        [str(PROGRAMS / "helm"), *arguments], capture_output=True, text=True, timeout=60, check=True
-    )
-    return done.stdout

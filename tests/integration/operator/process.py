@@ -33,6 +33,8 @@ class OperatorProcess:
     kubeconfig: str
     name: str
     log: Path
+    flags: dict[str, str] = field(default_factory=dict)
+    """What is told differently."""
     metrics_port: int = field(default_factory=free_port)
     probe_port: int = field(default_factory=free_port)
     reports_port: int = field(default_factory=free_port)
@@ -40,7 +42,7 @@ class OperatorProcess:
 
     def start(self) -> None:
         """Run `python -m spot_operator`."""
-        flags = {
+        usual = {
             "kubeconfig": self.kubeconfig,
             "namespace": NAMESPACE,
             "pod-name": self.name,
@@ -54,7 +56,8 @@ class OperatorProcess:
             "renew-deadline-seconds": 3,
             "retry-seconds": 0.5,
         }
-        arguments = [f"--{name}={value}" for name, value in flags.items()]
+        chosen = {**usual, **self.flags}
+        arguments = [f"--{name}={value}" for name, value in chosen.items()]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "spot_operator", *arguments],

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from spot_operator.control.client import Json
 from spot_operator.control.errors import Invalid
 from spot_operator.control.resource import (
+    CLUSTERROLES,
     CONFIGMAPS,
+    DEPLOYMENTS,
     ENDPOINTSLICES,
     EVENTS,
     LEASES,
@@ -30,6 +32,8 @@ class Kind:
     resource: Resource
     status: bool = False
     """Has a status subresource: creating and replacing leave the status alone, and it the rest."""
+    scale: bool = False
+    """Has a scale subresource, through which the replicas are set."""
     generation: bool = False
     """Counts changes of anything but metadata and status in `metadata.generation`."""
     blind_updates: bool = True
@@ -99,4 +103,6 @@ BUILT_IN: tuple[Kind, ...] = (
     Kind(EVENTS),
     Kind(ENDPOINTSLICES, generation=True),
     Kind(PRIORITYCLASSES, generation=True),
+    Kind(CLUSTERROLES),
+    Kind(DEPLOYMENTS, status=True, scale=True, generation=True),
 )

@@ -63,7 +63,8 @@ class FakeApiServer:
         self._kinds = {kind.resource: kind for kind in BUILT_IN}
         self._pages: dict[str, tuple[list[Json], int]] = {}
         self._page_numbers = itertools.count(1)
-        for name in namespaces:
+        # Every server has that one; the operators' claims are there.
+        for name in dict.fromkeys((*namespaces, "kube-system")):
             self.create(NAMESPACES, {"metadata": {"name": name}})
 
     def register(self, kind: Kind) -> None:
@@ -241,12 +242,17 @@ class FakeApiServer:
         dry_run: bool = False,
     ) -> Json:
         kind = self._kind(resource)
-        if subresource not in ({"", "status"} if kind.status else {""}):
+        served = {"", *(["status"] if kind.status else ()), *(["scale"] if kind.scale else ())}
+        if subresource not in served:
             raise NotFound(f"the server could not find {resource}/{subresource}")
         old = self._stored(kind, key)
         new = copied(change(copied(old)))
         self._check_preconditions(kind, old, new, whole=whole)
-        item = _only_status(old, new) if subresource else self._all_but_status(kind, old, new)
+        item = (
+            _only_status(old, new)
+            if subresource == "status"
+            else self._all_but_status(kind, old, new)
+        )
         self._admit(resource, old, item)
         if item == old or dry_run:
             return copied(item)

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 from kit.clock import FakeClock
 from kit.fakeapi import FakeApiServer, Process
@@ -22,7 +23,9 @@ ANSWER_SECONDS = 5.0
 class Replica:
     """One pod of the Deployment: its process is another after each crash, its address is not."""
 
-    def __init__(self, number: int, server: FakeApiServer, clock: FakeClock) -> None:
+    def __init__(
+        self, number: int, server: FakeApiServer, clock: FakeClock, **settings: Any
+    ) -> None:
         self.address = f"10.0.0.{number}"
         self.faults: list[Exception] = []
         """What it died of, other than of losing the lease."""
@@ -31,9 +34,10 @@ class Replica:
         self.wanted = True
         self.skew = 0.0
         """Seconds by which the wall clock of its next process is wrong."""
-        self._name = f"operator-{number}"
+        self._name = f"{settings.get('lease_name', 'operator')}-{number}"
         self._server = server
         self._clock = clock
+        self._chosen = settings
         self._lives = itertools.count(1)
         self.process = Process(f"{self._name}.0", server)
         self.operator: Operator | None = None
@@ -78,21 +82,19 @@ class Replica:
             self.faults.append(fault)
 
     def _settings(self) -> Settings:
-        return Settings(
-            namespace=NAMESPACE,
-            pod_name=self._name,
-            pod_ip=self.address,
-            sidecar_image="sidecar:1",
-        )
+        usual = {"namespace": NAMESPACE, "sidecar_image": "sidecar:1"}
+        return Settings(**{**usual, "pod_name": self._name, "pod_ip": self.address, **self._chosen})
 
 
 class Replicas:
-    """All of them, and the Service that leads to the leader."""
+    """All of them, and the Service that leads to the leader. `settings` differ from the usual."""
 
-    def __init__(self, server: FakeApiServer, clock: FakeClock, count: int) -> None:
+    def __init__(
+        self, server: FakeApiServer, clock: FakeClock, count: int, **settings: Any
+    ) -> None:
         self._server = server
         self._clock = clock
-        self.all = [Replica(number, server, clock) for number in range(1, count + 1)]
+        self.all = [Replica(number, server, clock, **settings) for number in range(1, count + 1)]
 
     async def run(self) -> None:
         """Run every replica."""

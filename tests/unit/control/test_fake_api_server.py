@@ -285,10 +285,10 @@ def test_a_namespace_goes_when_it_is_empty() -> None:
         collector = GarbageCollector(server, clock)
         for _ in range(3):
             collector.collect()
-        assert names(server, NAMESPACES) == ["default", "team"]
+        assert names(server, NAMESPACES) == ["default", "kube-system", "team"]
         server.patch(THINGS, "t", {"metadata": {"finalizers": None}}, namespace="team")
         collector.collect()
-        assert names(server, NAMESPACES) == ["default"]
+        assert names(server, NAMESPACES) == ["default", "kube-system"]
 
     in_fake_time(scenario)
 

@@ -19,6 +19,7 @@ INF = float("inf")
         (Facts(leading=False), True),
         (Facts(leading=False, silences={"pods": INF}), True),
         (Facts(leading=True, silences={"pods": INF}), True),
+        (Facts(leading=True, refused="x/y already watches a", silences={"pods": INF}), True),
         (Facts(leading=True, leading_for=100, silences={"pods": 60, "jobs": 170}), True),
         (Facts(leading=True, leading_for=500, silences={"pods": 60, "jobs": 181}), False),
         (Facts(leading=True, leading_for=500, queue_age=299), True),
@@ -44,6 +45,10 @@ def test_who_lives(facts: Facts, lives: bool) -> None:
                 good=False,
                 why="leading, but no report is heard: the reports server has no certificate",
             ),
+        ),
+        (
+            Facts(leading=False, refused="x/y already watches a"),
+            Verdict(good=False, why="x/y already watches a"),
         ),
     ],
 )

@@ -45,6 +45,8 @@ def test_a_flag_wins_over_the_environment_over_the_default() -> None:
         (["--log-level=loud"], NEEDED, "--log-level"),
         (["--comet=1"], NEEDED, "--comet"),
         (["--lease-seconds=5"], NEEDED, "retry < renew deadline < lease"),
+        (["--claim-seconds=29"], NEEDED, "at least twice --lease-seconds, which is 15, not 29"),
+        (["--watch-namespaces=a,B"], NEEDED, "'B' is no name of a namespace"),
         (
             [],
             {name: value for name, value in NEEDED.items() if "IMAGE" not in name},
@@ -84,6 +86,14 @@ def test_a_wrong_choice_in_the_environment_is_refused_too(
     with pytest.raises(SystemExit):
         parse([], {**NEEDED, f"SPOT_OPERATOR_{variable}": value})
     assert value in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [("", ()), ("a", ("a",)), (" a, b ,,a", ("a", "b")), (",", ())],
+)
+def test_lists_are_written_with_commas(text: str, names: tuple[str, ...]) -> None:
+    assert parse([f"--watch-namespaces={text}"], NEEDED).namespaces == names
 
 
 def test_every_field_has_its_manual() -> None:

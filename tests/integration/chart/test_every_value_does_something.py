@@ -1,0 +1,278 @@
+"""Each value of the chart changes what is rendered, is in the schema, and is refused if wrong."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from integration.chart.helm import CHART, rendered, template, the, values_of_the_chart
+
+pytestmark = pytest.mark.apiserver
+
+Object = dict[str, Any]
+
+OTHERWISE: Object = {
+    "image.digest": "sha256:" + "a" * 64,
+    "image.pullPolicy": "Always",
+    "imagePullSecrets": [{"name": "pull"}],
+    "watchNamespaces": ["team-a", "team-b"],
+    "claims.namespace": "spot-claims",
+    "claims.seconds": 90,
+    "lease.seconds": 20,
+    "lease.renewDeadlineSeconds": 12,
+    "lease.retrySeconds": 3,
+    "sidecar.image.digest": "sha256:" + "b" * 64,
+    "sidecar.image.pullPolicy": "Never",
+    "sidecar.imagePullSecrets": ["pull"],
+    "presets.priorityClasses.values.scheduled-retraining": 7,
+    "presets.priorityClasses.values.long-running": 8,
+    "presets.priorityClasses.values.experiment": 9,
+    "presets.priorityClasses.preemptionPolicy": "PreemptLowerPriority",
+    "log.level": "debug",
+    "log.format": "text",
+    "serviceAccount.name": "another",
+    "serviceAccount.annotations": {"iam": "role"},
+    "uninstall.seconds": 240,
+    "podSecurityContext.seccompProfile.type": "Localhost",
+    "securityContext.capabilities.drop": ["NET_RAW"],
+    "topologySpreadConstraints": [],
+    "metrics.serviceAnnotations": {"prometheus.io/scrape": "true"},
+    "metrics.serviceMonitor.labels": {"release": "prometheus"},
+    "metrics.serviceMonitor.interval": "1m",
+    "metrics.serviceMonitor.scrapeTimeout": "5s",
+    "networkPolicy.metricsFrom": [{"namespaceSelector": {}}],
+    "networkPolicy.apiServer": [{"ipBlock": {"cidr": "10.0.0.1/32"}}],
+    "networkPolicy.apiServerPorts": [8443],
+    "pdb.maxUnavailable": "50%",
+    "commonLabels": {"team": "platform"},
+    "podAnnotations": {"note": "x"},
+    "podLabels": {"note": "x"},
+    "nodeSelector": {"pool": "system"},
+    "tolerations": [{"key": "system", "operator": "Exists"}],
+    "affinity": {"podAntiAffinity": {}},
+    "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],
+}
+"""Another value for each that is not a number, a text or a truth of which any other will do."""
+DURATIONS = {"window", "initial", "max", "maxLostWork", "after"}
+ONLY_WITH: dict[str, Object] = {
+    "presets.priorityClasses.values": {"presets.priorityClasses.create": True},
+    "presets.priorityClasses.preemptionPolicy": {"presets.priorityClasses.create": True},
+    "metrics.serviceMonitor.": {"metrics.serviceMonitor.enabled": True},
+    "networkPolicy.": {
+        "networkPolicy.enabled": True,
+        "networkPolicy.apiServer": [{"ipBlock": {"cidr": "10.9.9.9/32"}}],
+    },
+    "serviceAccount.create": {"serviceAccount.name": "made-by-hand"},
+}
+"""Values that do something only where another one is set."""
+
+
+def leaves(values: Object, at: str = "") -> Iterator[tuple[str, Any]]:
+    """Each value that is no group, by its path; an empty map is a value."""
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from leaves(value, f"{at}{key}.")
+        else:
+            yield f"{at}{key}", value
+
+
+LEAVES = dict(leaves(values_of_the_chart()))
+
+
+def another(path: str, value: Any) -> Any:
+    """A value that the schema takes and that is not `value`."""
+    if path in OTHERWISE:
+        return OTHERWISE[path]
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int):
+        return value + 1
+    if isinstance(value, list):
+        return ["another"]
+    return "7m" if path.rpartition(".")[2] in DURATIONS else f"{value}x".replace("Fullx", "None")
+
+
+def companions(path: str) -> Object:
+    found: Object = {}
+    for prefix, values in ONLY_WITH.items():
+        if path.startswith(prefix):
+            found |= {name: value for name, value in values.items() if name != path}
+    return found
+
+
+def test_every_value_changes_what_is_rendered() -> None:
+    def changes(path: str) -> bool:
+        beside = companions(path)
+        return template(beside) != template({**beside, path: another(path, LEAVES[path])})
+
+    with ThreadPoolExecutor(2) as pool:
+        idle = [
+            path for path, does in zip(LEAVES, pool.map(changes, LEAVES), strict=True) if not does
+        ]
+    assert idle == []
+
+
+def test_every_value_is_in_the_schema() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+
+    def known(path: str) -> bool:
+        at = schema
+        for key in path.split("."):
+            at = schema["definitions"]["policySpec"] if "$ref" in at else at
+            inner = at.get("properties", {})
+            if key not in inner:
+                # Free-form from here on: a field of a Kubernetes type, or a name the user chooses.
+                return at.get("additionalProperties") is not False
+            at = inner[key]
+        return True
+
+    assert [path for path in LEAVES if not known(path)] == []
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"replicas": 0}, "replicas"),
+        ({"replica": 2}, "replica"),
+        ({"log.level": "loud"}, "level"),
+        ({"image.digest": "latest"}, "digest"),
+        ({"sidecar.image.pullPolicy": "Sometimes"}, "pullPolicy"),
+        ({"sidecar.imagePullSecrets": [{"name": "x"}]}, "imagePullSecrets"),
+        ({"imagePullSecrets": [{}]}, "imagePullSecrets"),
+        ({"watchNamespaces": ["Team"]}, "watchNamespaces"),
+        ({"watchNamespaces": ["a", "a"]}, "watchNamespaces"),
+        ({"watchNamespaces": "team"}, "watchNamespaces"),
+        ({"lease.seconds": 10}, "retrySeconds < renewDeadlineSeconds < seconds"),
+        ({"lease.retrySeconds": 10}, "retrySeconds < renewDeadlineSeconds < seconds"),
+        ({"lease.seconds": 0}, "lease"),
+        ({"claims.seconds": 29}, "at least twice lease.seconds"),
+        ({"presets.default.spec.interruptions.max": 501}, "max"),
+        ({"presets.default.spec.interuptions": {"max": 5}}, "interuptions"),
+        ({"presets.experiment.spec.backoff.jitter": "Some"}, "jitter"),
+        (
+            {
+                "presets.priorityClasses.create": True,
+                "presets.experiment.spec.priorityClassNames": ["mine"],
+            },
+            "presets.priorityClasses.values.mine is needed",
+        ),
+        ({"presets.priorityClasses.values.mine": 2000000000}, "mine"),
+        ({"serviceAccount.create": False}, "serviceAccount.name is needed"),
+        ({"uninstall.seconds": 5}, "seconds"),
+        ({"metrics.serviceMonitor.interval": "soon"}, "interval"),
+        ({"networkPolicy.apiServerPorts": [70000]}, "apiServerPorts"),
+        ({"pdb.maxUnavailable": "half"}, "maxUnavailable"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name(values: Object, told: str) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        template(values)
+    assert told in refused.value.stderr
+
+
+def test_openshift_may_choose_the_user() -> None:
+    spec = the(
+        "Deployment",
+        rendered({"podSecurityContext.runAsUser": None, "podSecurityContext.runAsGroup": None}),
+    )["spec"]["template"]["spec"]
+    assert set(spec["securityContext"]) == {"runAsNonRoot", "seccompProfile"}
+    bare = the("Deployment", rendered({"podSecurityContext": None, "securityContext": None}))
+    assert "securityContext" not in bare["spec"]["template"]["spec"]
+
+
+def test_presets_differ_in_budgets_and_backoff() -> None:
+    presets = {o["metadata"]["name"]: o["spec"] for o in rendered() if o["kind"] == "SpotPolicy"}
+    assert set(presets) == {"default", "scheduled-retraining", "experiment", "long-running"}
+    assert len({str(spec["interruptions"]) for spec in presets.values()}) == 4
+    assert len({str(spec["backoff"]) for spec in presets.values()}) == 4
+
+
+def test_a_class_is_created_for_each_name_of_a_preset() -> None:
+    assert not [o for o in rendered() if o["kind"] == "PriorityClass"]
+    objects = rendered({"presets.priorityClasses.create": True})
+    made = {o["metadata"]["name"] for o in objects if o["kind"] == "PriorityClass"}
+    named = {
+        name
+        for o in objects
+        if o["kind"] == "SpotPolicy"
+        for name in o["spec"].get("priorityClassNames", ())
+    }
+    assert made == named
+
+
+@pytest.mark.parametrize(
+    ("watched", "wide", "homes"),
+    [([], True, set()), (["team-a", "team-b"], False, {"team-a", "team-b"})],
+)
+def test_rights_over_jobs_are_where_jobs_are_watched(
+    watched: list[str], wide: bool, homes: set[str]
+) -> None:
+    objects = rendered({"watchNamespaces": watched})
+    own = the("ClusterRole", objects, "spot-training-operator.spot-training")
+    resources = {resource for rule in own["rules"] for resource in rule["resources"]}
+    assert ("pods" in resources) is wide
+    assert ("spottrainingjobs" in resources) is wide
+    assert {"nodes", "spotpolicies", "tokenreviews"} <= resources
+    roles = [
+        o
+        for o in objects
+        if o["kind"] == "Role" and any("pods" in rule["resources"] for rule in o["rules"])
+    ]
+    assert {role["metadata"]["namespace"] for role in roles} == homes
+
+
+@pytest.mark.parametrize("watched", [[], ["team-a"]])
+def test_the_operator_may_read_no_secret_but_its_own(watched: list[str]) -> None:
+    rules = [
+        rule
+        for item in rendered({"watchNamespaces": watched})
+        if item["kind"] in {"ClusterRole", "Role"}
+        for rule in item["rules"]
+        if {"secrets", "*"} & set(rule["resources"])
+    ]
+    assert [rule["resourceNames"] for rule in rules] == [["spot-training-reports-ca"]]
+
+
+def test_two_releases_of_one_name_share_no_object() -> None:
+    def outside(namespace: str) -> set[tuple[str, str, str]]:
+        return {
+            (o["kind"], o["metadata"].get("namespace", ""), o["metadata"]["name"])
+            for o in rendered(namespace=namespace)
+            # Policies are everybody's: whose they are is looked up, see the releases' own tests.
+            if o["metadata"].get("namespace") != namespace and o["kind"] != "SpotPolicy"
+        }
+
+    assert outside("one") & outside("two") == set()
+
+
+def test_names_with_dots_make_names_of_services() -> None:
+    objects = rendered(release="spot.v1")
+    names = {o["metadata"]["name"] for o in objects if o["kind"] in {"Service", "Deployment"}}
+    assert names == {"spot-training-reports", "spot-v1-metrics", "spot-v1"}
+
+
+def test_the_network_policy_lets_reports_probes_and_scrapes_in() -> None:
+    policy = the("NetworkPolicy", rendered({"networkPolicy.enabled": True}))["spec"]
+    assert policy["policyTypes"] == ["Ingress"], "without the API server's address no egress is cut"
+    ports = {port["port"] for rule in policy["ingress"] for port in rule["ports"]}
+    container = the("Deployment", rendered())["spec"]["template"]["spec"]["containers"][0]
+    assert {port["containerPort"] for port in container["ports"]} <= ports
+    reports = next(r for r in policy["ingress"] if {"port": 8443, "protocol": "TCP"} in r["ports"])
+    assert reports["from"][0]["podSelector"]["matchExpressions"] == [
+        {"key": "spottraining.dev/job-uid", "operator": "Exists"}
+    ]
+
+
+def test_the_service_monitor_selects_the_metrics_service_alone() -> None:
+    objects = rendered({"metrics.serviceMonitor.enabled": True})
+    wanted = the("ServiceMonitor", objects)["spec"]["selector"]["matchLabels"].items()
+    chosen = [
+        o["metadata"]["name"]
+        for o in objects
+        if o["kind"] == "Service" and wanted <= o["metadata"]["labels"].items()
+    ]
+    assert chosen == ["spot-training-operator-metrics"]

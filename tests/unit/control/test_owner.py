@@ -1,0 +1,112 @@
+"""What a program makes for itself is gone when its release is."""
+
+from kit.clock import FakeClock, FakeEntropy, in_fake_time
+from kit.fakeapi import FakeApiServer, FakeClient, GarbageCollector, calls, fail
+from spot_operator.control.client import Json
+from spot_operator.control.endpoints import ServiceAddress, publish
+from spot_operator.control.errors import Forbidden
+from spot_operator.control.lease import LeaderLease
+from spot_operator.control.owner import Owner
+from spot_operator.control.resource import CLUSTERROLES, ENDPOINTSLICES, LEASES
+from spot_operator.control.watch_claim import Claim, WatchClaim
+
+ROLE = "spot.spot-system"
+HOME = "kube-system"
+
+
+async def make_all(client: FakeClient, clock: FakeClock, owner: Owner) -> None:
+    """Every object that the operator makes for itself."""
+    lease = LeaderLease(
+        client,
+        clock,
+        FakeEntropy(1),
+        namespace="default",
+        lease="spot",
+        name="pod",
+        owners=owner.references,
+    )
+    await lease.acquire()
+    claim = Claim("default/spot", frozenset())
+    await WatchClaim(client, clock, HOME, claim, 60.0, owner.references).take()
+    address = ServiceAddress(
+        "default", "reports", "10.0.0.7", 8443, "https", "spot", owner.references()
+    )
+    await publish(client, address)
+
+
+def left(server: FakeApiServer) -> int:
+    return len(server.objects(LEASES)) + len(server.objects(ENDPOINTSLICES))
+
+
+def test_everything_goes_with_the_cluster_role() -> None:
+    async def scenario(clock: FakeClock) -> None:
+        server = FakeApiServer(clock, FakeEntropy())
+        client = FakeClient(server)
+        server.create(CLUSTERROLES, {"metadata": {"name": ROLE}, "rules": []})
+        owner = Owner(client, ROLE)
+        await owner.find()
+        await make_all(client, clock, owner)
+        collector = GarbageCollector(server, clock)
+        collector.collect()
+        assert left(server) == 3
+        server.delete(CLUSTERROLES, ROLE)
+        collector.collect()
+        assert left(server) == 0
+
+    in_fake_time(scenario)
+
+
+def test_what_stood_there_without_owner_gets_one() -> None:
+    async def scenario(clock: FakeClock) -> None:
+        server = FakeApiServer(clock, FakeEntropy())
+        client = FakeClient(server)
+        await make_all(client, clock, Owner(client, ""))
+        for lease in server.objects(LEASES, "default"):
+            free: Json = {**lease, "spec": {}}
+            server.replace(LEASES, free)
+        server.create(CLUSTERROLES, {"metadata": {"name": ROLE}, "rules": []})
+        owner = Owner(client, ROLE)
+        await owner.find()
+        await make_all(client, clock, owner)
+        made = [*server.objects(LEASES), *server.objects(ENDPOINTSLICES)]
+        assert [one["metadata"]["ownerReferences"] for one in made] == [owner.references()] * 3
+
+    in_fake_time(scenario)
+
+
+def test_who_knows_no_owner_takes_none_away() -> None:
+    """Such as the program that runs before an uninstall."""
+
+    async def scenario(clock: FakeClock) -> None:
+        server = FakeApiServer(clock, FakeEntropy())
+        client = FakeClient(server)
+        server.create(CLUSTERROLES, {"metadata": {"name": ROLE}, "rules": []})
+        owner = Owner(client, ROLE)
+        await owner.find()
+        await make_all(client, clock, owner)
+        for lease in server.objects(LEASES, "default"):
+            free: Json = {**lease, "spec": {}}
+            server.replace(LEASES, free)
+        stranger = Owner(client, "")
+        claim = WatchClaim(
+            client, clock, HOME, Claim("default/spot", frozenset()), 60.0, stranger.references
+        )
+        await claim.take()
+        await claim.withdraw()
+        server.delete(CLUSTERROLES, ROLE)
+        GarbageCollector(server, clock).collect()
+        assert left(server) == 0
+
+    in_fake_time(scenario)
+
+
+def test_an_owner_that_cannot_be_read_stops_nothing() -> None:
+    async def scenario(clock: FakeClock) -> None:
+        server = FakeApiServer(clock, FakeEntropy())
+        client = FakeClient(server)
+        client.faults.on(calls("get", CLUSTERROLES), before=fail(Forbidden("no")))
+        owner = Owner(client, ROLE)
+        await owner.find()
+        assert owner.references() == []
+
+    in_fake_time(scenario)

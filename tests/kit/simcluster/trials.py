@@ -32,7 +32,7 @@ PEACE: Final = 4 * 3600.0
 POLICY: Final = {
     "interruptions": {"max": 400},
     "failures": {"max": 3},
-    "maxAttemptsWithoutProgress": 200,
+    "maxAttemptsWithoutProgress": 100,
     "backoff": {"jitter": "None", "max": "60s"},
     "unreachable": {"after": "40s"},
 }

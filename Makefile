@@ -102,7 +102,7 @@ e2e: env-torch images ## the scenarios on the local cluster
 	$(BIN)/pytest -q tests/e2e
 
 .PHONY: campaign
-campaign: env toolchain ## NAME=kill, outage, corruption or machine: the full campaign or what is left of it; the report goes to campaigns/$(NAME)
+campaign: env toolchain ## NAME=kill, outage, corruption, machine or simulation: the full campaign or what is left of it; the report goes to campaigns/$(NAME)
 	nice -n 10 $(BIN)/python hack/campaign $(NAME) $(ARGS)
 
 .PHONY: bench

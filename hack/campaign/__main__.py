@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / part) for part in ("tests", "hack")]
-NAMES = ("kill", "outage", "corruption", "machine")
+NAMES = ("kill", "outage", "corruption", "machine", "simulation")
 
 
 def main() -> int:

@@ -108,6 +108,21 @@ def import_into(node: Machine, archives: Sequence[Path]) -> None:
         run(program("ctr"), *address, "images", "import", str(checked(archive)), within=300)
 
 
+def name_again(node: Machine, reference: str, name: str) -> None:
+    """Give an image of a running node a further name, as if it had been pulled under it."""
+    _images(node, "tag", "--force", reference, name)
+
+
+def forget(node: Machine, name: str) -> None:
+    """Take a name away from an image of a running node: whoever asks for it must pull it."""
+    _images(node, "rm", "--sync", name)
+
+
+def _images(node: Machine, *arguments: str) -> None:
+    address = ("--address", _socket(node), "-n", "k8s.io")
+    run(program("ctr"), *address, "images", *arguments, within=60)
+
+
 def checked(archive: Path) -> Path:
     """Its absolute path; raises `PreconditionError` when it is not there."""
     path = archive.resolve()

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import metadata, network
+from . import images, metadata, network
 from .commands import programs, until
 from .faults import Node
 from .files import write_atomically
-from .images import import_into
 from .machine import WITH_NETWORK, base_env
 from .node_config import Disk, services, spec
 from .pools import NodeSpec
@@ -41,7 +40,15 @@ class ProcessNode(Node):
         )
 
     def import_images(self, archives: Sequence[Path]) -> None:
-        import_into(self.machine, archives)
+        images.import_into(self.machine, archives)
+
+    def name_image(self, reference: str, name: str) -> None:
+        """Let its runtime know the image `reference` as `name`, too, as if it had pulled that."""
+        images.name_again(self.machine, reference, name)
+
+    def forget_image(self, name: str) -> None:
+        """Let its runtime know no image of this name: kubelet must pull it for the next pod."""
+        images.forget(self.machine, name)
 
     def begin(self) -> None:
         site, disk = self._site, self._disk

@@ -36,9 +36,17 @@ def running(request: pytest.FixtureRequest, world: Stage) -> Iterator[dict[str, 
         for item in request.session.items
         if isinstance(item, pytest.Function) and item.get_closest_marker("together")
     ]
+    # The long ones first: what waits for minutes must not begin last.
+    chosen.sort(key=_limit, reverse=True)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         yield {item.nodeid: pool.submit(item.obj, world) for item in chosen}
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _limit(item: pytest.Function) -> float:
+    """Seconds the test may take, as its own `timeout` mark says."""
+    mark = item.get_closest_marker("timeout")
+    return float(mark.args[0]) if mark is not None else 0.0
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 
 from pydantic import ValidationError
 
-from spot_operator.control.errors import ApiError
+from spot_operator.control.errors import ApiError, NotLeader
 from spot_operator.control.rate import RateBudgets
 from spot_operator.reports.book import ReportBook
 from spot_operator.reports.identity import Busy, PodIdentity, Unseen
@@ -71,6 +71,10 @@ class _Refused(Exception):  # noqa: N818 - it carries an answer, not an error
         self.answer = Answer(status, {"error": error, **more})
 
 
+def _not_leading() -> _Refused:
+    return _Refused(503, "this replica does not lead: resolve the service name again")
+
+
 @dataclass(frozen=True, slots=True)
 class Receiver:
     """Checks reports and keeps those that pass."""
@@ -93,12 +97,15 @@ class Receiver:
             return Answer(503, {"error": str(unseen)})
         except Busy as busy:
             return Answer(429, {"error": str(busy)})
+        except NotLeader:
+            # The lease was lost while the API server was asked about the token.
+            return _not_leading().answer
         except ApiError as error:
             return Answer(503, {"error": f"the API server could not be asked: {error.message}"})
 
     async def _receive(self, token: str, body: bytes) -> Answer:
         if not self.world.leading():
-            raise _Refused(503, "this replica does not lead: resolve the service name again")
+            raise _not_leading()
         if not token:
             raise _Refused(401, "send the projected token as `Authorization: Bearer …`")
         sender = await self.reviewer.pod_of(token)

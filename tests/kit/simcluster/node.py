@@ -88,8 +88,10 @@ class Node:
     """What the node's metadata service says."""
     pull_error: str | None = None
     """What the registry answers; None: images are there."""
+    refuses: str = ""
+    """The reason with which its kubelet refuses every pod that it has not started yet."""
     rejects: int = 0
-    """Pods that the kubelet is yet to refuse."""
+    """So many pods its kubelet is yet to refuse for want of a processor."""
     _tasks: "list[asyncio.Task[Any]]" = field(default_factory=list)
     _running: dict[str, _Running] = field(default_factory=dict)
     _ended: set[str] = field(default_factory=set)
@@ -114,6 +116,11 @@ class Node:
         """What runs on it now."""
         return [one.program for one in self._running.values() if not one.task.done()]
 
+    def faults(self) -> list[BaseException]:
+        """What its kubelet died of: a mistake of the simulation."""
+        over = [one for one in self._tasks if one.done() and not one.cancelled()]
+        return [fault for one in over if (fault := one.exception()) is not None]
+
     def power_cut(self) -> None:
         """Everything on the node stops in this instant."""
         for task in self._tasks:
@@ -122,6 +129,15 @@ class Node:
             one.cancel()
         self._tasks.clear()
         self._running.clear()
+
+    def end_as(self, pod: Json, status: Json) -> None:
+        """The pod's program ends, and the kubelet writes this status of it."""
+        meta = pod["metadata"]
+        running = self._running.pop(meta["uid"], None)
+        if running is not None:
+            running.cancel()
+        self._ended.add(meta["uid"])
+        self._patch(meta, status)
 
     def remove(self) -> None:
         """The cloud has taken the machine, and its controller the Node object."""
@@ -186,19 +202,16 @@ class Node:
             self._admit(pod)
 
     def _admit(self, pod: Json) -> None:
-        if not self.rejects:
-            self._pull(pod) if self.pull_error else self._run(pod)
-            return
-        self.rejects -= 1
-        meta, message = pod["metadata"], "Node didn't have enough resource: cpu"
-        status = {**pod["status"], "phase": "Failed", "reason": "OutOfcpu", "message": message}
-        self.server.patch(
-            PODS,
-            meta["name"],
-            {"status": status},
-            namespace=meta["namespace"],
-            subresource="status",
-        )
+        reason = self.refuses or ("OutOfcpu" if self.rejects else "")
+        if reason:
+            self.rejects = max(0, self.rejects - 1)
+            self.end_as(
+                pod, {"phase": "Failed", "reason": reason, "message": "Pod was rejected: no room"}
+            )
+        elif self.pull_error:
+            self._pull(pod)
+        else:
+            self._run(pod)
 
     def _pull(self, pod: Json) -> None:
         stuck = {"waiting": {"reason": "ErrImagePull", "message": self.pull_error}}
@@ -319,6 +332,9 @@ class Node:
             ],
             "initContainerStatuses": [{"name": names.SIDECAR_CONTAINER, "state": sidecar}],
         }
+        self._patch(meta, status)
+
+    def _patch(self, meta: Json, status: Json) -> None:
         try:
             found = self.server.get(PODS, meta["name"], meta["namespace"])
         except NotFound:

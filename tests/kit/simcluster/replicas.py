@@ -7,6 +7,7 @@ from typing import Any
 
 from kit.clock import FakeClock
 from kit.fakeapi import FakeApiServer, Process
+from kit.fakeapi.faults import Act, Match
 from spot_operator.app import Operator
 from spot_operator.control.errors import NotLeader
 from spot_operator.control.lease import LostLease
@@ -34,6 +35,7 @@ class Replica:
         self.wanted = True
         self.skew = 0.0
         """Seconds by which the wall clock of its next process is wrong."""
+        self._met: list[tuple[Match, Act | None, Act | None]] = []
         self._name = f"{settings.get('lease_name', 'operator')}-{number}"
         self._server = server
         self._clock = clock
@@ -50,6 +52,8 @@ class Replica:
                 await self._clock.sleep(RESTART_SECONDS)
             name = f"{self._name}.{next(self._lives)}"
             self.process = Process(name, self._server, skew=self.skew)
+            for match, before, after in self._met:
+                self.process.client.faults.on(match, before=before, after=after)
             self.on_start(self)
             self.operator = Operator(
                 self.process.client, self.process.clock, self.process.entropy, self._settings()
@@ -59,6 +63,11 @@ class Replica:
             self._note(self.life)
             self.operator = None
             await self._clock.sleep(RESTART_SECONDS)
+
+    def meet(self, match: Match, before: Act | None, after: Act | None = None) -> None:
+        """A fault of this life's calls and of those of all lives to come."""
+        self._met.append((match, before, after))
+        self.process.client.faults.on(match, before=before, after=after)
 
     def end_gracefully(self) -> None:
         """SIGTERM: its program is cancelled, and may still speak."""
@@ -117,6 +126,11 @@ class Replicas:
         await asyncio.wait({handling}, timeout=ANSWER_SECONDS)
         if not handling.done() or handling.cancelled():
             handling.cancel()
+            return None
+        fault = handling.exception()
+        if fault is not None:
+            # The real server answers 500 for it; no report may ever lead there.
+            replica.faults.append(RuntimeError(f"a report was not handled: {fault!r}"))
             return None
         status: int = handling.result().status
         return status

@@ -89,7 +89,9 @@ def _holds_true(requirement: Json, values: Json) -> bool:
 
 
 def _waits(pod: Json) -> bool:
-    return not pod["spec"].get("nodeName") and "deletionTimestamp" not in pod["metadata"]
+    ours = pod["spec"].get("schedulerName", "default-scheduler") == "default-scheduler"
+    unbound = not pod["spec"].get("nodeName") and "deletionTimestamp" not in pod["metadata"]
+    return ours and unbound
 
 
 def _holds(pod: Json, node: str) -> bool:

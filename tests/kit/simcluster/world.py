@@ -70,7 +70,7 @@ class World:
         self.pods_seen: dict[str, set[str]] = {}
         """Uids of every pod there ever was, by name."""
         self.nodes = {
-            name: Node(name, server=self.server, clock=clock, start=self._start, labels=labels)
+            name: self._node(name, labels)
             for name, labels in (
                 *((f"spot-{letter}", SPOT) for letter in "abcdefgh"[:spot_nodes]),
                 ("ondemand-z", {"eks.amazonaws.com/capacityType": "ON_DEMAND"}),
@@ -246,10 +246,16 @@ class World:
 
     # --- inside ---
 
-    def _start(self, pod: Json, orders: Orders, nonce: str) -> Program:
+    def _node(self, name: str, labels: Json) -> Node:
+        """A node with a clock of its own, which may be wrong."""
+        clock = FakeClock()
+        start = partial(self._start, clock)
+        return Node(name, server=self.server, clock=clock, start=start, labels=labels)
+
+    def _start(self, clock: FakeClock, pod: Json, orders: Orders, nonce: str) -> Program:
         uid = pod["metadata"]["labels"][names.LABEL_JOB_UID]
         if names.LABEL_PURGE in pod["metadata"]["labels"]:
-            return PurgePod(self.lineages[uid], self.clock, partial(self._purge_begins, uid))
+            return PurgePod(self.lineages[uid], clock, partial(self._purge_begins, uid))
         program = ScriptPod if config_of(pod).get("directory") else TrainerPod
         return program(
             pod=pod,
@@ -257,7 +263,7 @@ class World:
             plan=self.plan,
             network=self,
             orders=orders,
-            clock=self.clock,
+            clock=clock,
             nonce=nonce,
             stepped=lambda attempt, step: self.steps.append(
                 (self.clock.monotonic(), attempt, step)

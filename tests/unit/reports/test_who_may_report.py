@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from kit.reports import a_report_body
 from spot_operator.control.clock import SystemClock
-from spot_operator.control.errors import Unavailable
+from spot_operator.control.errors import NotLeader, Unavailable
 from spot_operator.control.rate import RateBudgets
 from spot_operator.reports.authority import advance, issue
 from spot_operator.reports.book import ReportBook
@@ -50,6 +50,8 @@ class FakeReviewer:
     async def pod_of(self, token: str) -> PodIdentity | None:
         if token == "unlucky":
             raise Unavailable("no answer")
+        if token == "deposed":
+            raise NotLeader("this process does not lead: nothing was written")
         prefix = "token-of-"
         if token == "unseen":
             raise Unseen("the token's pod is not seen here")
@@ -141,6 +143,7 @@ async def test_a_report_sent_twice_is_acknowledged_twice_and_heard_once(rig: Rig
         (a_report_body(), "unlucky", 503, "could not be asked"),
         (a_report_body(), "unseen", 503, "not seen"),
         (a_report_body(), "busy", 429, "too many tokens"),
+        (a_report_body(), "deposed", 503, "does not lead"),
     ],
 )
 async def test_refusals_say_why(

@@ -16,7 +16,7 @@ from kit.simcluster.node import Node
 from kit.simcluster.world import World
 from spot_operator.control.clock import timestamp
 
-PATIENT = {"interruptions": {"max": 1000}, "maxAttemptsWithoutProgress": 1000}
+PATIENT = {"interruptions": {"max": 500}, "maxAttemptsWithoutProgress": 100}
 
 
 def in_a_world(play: Callable[[World], Awaitable[None]], **make: Any) -> None:

@@ -3,7 +3,7 @@
 `Operator` is one replica on any client, clock and entropy: the simulation runs it as it is, and
 `program` gives it a network and a process.
 
-    stand by -> lead: claim -> lists -> certificate -> work ─┐
+    stand by -> lead: claim -> lists -> work ────────────────┐
        ^                ^                                     ├─ the lease is lost: the process ends
        │                └── another release watches the same  └─ SIGTERM: the lease is handed back
        └── certificate (read only)
@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from spot_operator.api import names
-from spot_operator.api.events import Event, told
+from spot_operator.api.events import told
 from spot_operator.control import events as control_events
 from spot_operator.control.client import Client
 from spot_operator.control.clock import Clock, Entropy, within
@@ -49,6 +49,7 @@ from spot_operator.reconcile.waking import Waking
 from spot_operator.render.settings import RenderSettings
 from spot_operator.reports.authority import AuthorityError
 from spot_operator.reports.book import MAX_PODS, ReportBook
+from spot_operator.reports.hearing import ADDRESS, CERTIFICATE, Hearing
 from spot_operator.reports.identity import TokenReviewer
 from spot_operator.reports.receiver import Answer, Receiver
 from spot_operator.reports.schema import Report
@@ -62,6 +63,10 @@ log = logging.getLogger(__name__)
 
 RETRY_SECONDS: Final = 5.0
 """Between two tries of what the whole operator waits for."""
+LOOK_SECONDS: Final = 10.0
+"""Between two looks at what others may change beside us: the slice of the reports Service."""
+CERTIFICATE_SECONDS: Final = 10.0
+"""What a new leader waits for the certificate before it looks at jobs without one."""
 REPORTS_PER_SECOND: Final = 2.0
 REPORTS_AT_ONCE: Final = 60
 """Of one pod: a sidecar sends one each 15 s, and ten a second while something urgent happens."""
@@ -93,6 +98,7 @@ class Operator:
         self.queue: WorkQueue[JobKey] = WorkQueue(clock, entropy)
         self.book = ReportBook(clock)
         self.tls = self._make_tls()
+        self._hearing = Hearing(clock)
         self._address = _address(settings)
         self._recorder = EventRecorder(
             self._client,
@@ -147,23 +153,52 @@ class Operator:
 
     async def _work(self) -> None:
         await self.caches.wait_synced()
-        await self._until_done("the reports server's certificate", self.tls.refresh)
+        await self._try_certificate()
         self._observer.leading_since = self._clock.monotonic()
         log.info("leading, with %d jobs", len(self.caches.jobs))
         async with asyncio.TaskGroup() as work:
             work.create_task(self._reconciler.run(), name="reconciler")
             work.create_task(self._recorder.run(), name="events")
             work.create_task(self._keep_certificate(), name="certificate")
-            work.create_task(self._publish(), name="endpoints")
+            work.create_task(self._keep_published(), name="endpoints")
 
-    async def _publish(self) -> None:
-        address = replace(self._address, owners=self._owner.references())
-        await self._until_done("the reports endpoint", lambda: publish(self._client, address))
+    async def _keep_published(self) -> None:
+        """Lead the reports Service here, whoever changes or removes the slice, until cancelled."""
+        while True:
+            try:
+                owners = self._owner.references()
+                address = replace(self._address, owners=owners)
+                was_away = await publish(self._client, address)
+            except ApiError as error:
+                self._hearing.found(ADDRESS, well=False)
+                log.warning("%s: %s; again in %.0f s", ADDRESS, error, RETRY_SECONDS)
+                await self._clock.sleep(RETRY_SECONDS)
+                continue
+            if was_away:
+                log.info("the reports Service leads to %s now", self._address.address)
+                self._hearing.found(ADDRESS, well=False)
+            self._hearing.found(ADDRESS, well=True)
+            await self._clock.sleep(LOOK_SECONDS)
+
+    async def _try_certificate(self) -> None:
+        """So that the first pods are told whom to trust; jobs wait for it no longer than that."""
+        try:
+            await within(self._clock, CERTIFICATE_SECONDS, self._refresh_certificate())
+        except (ApiError, AuthorityError, TimeoutError) as error:
+            log.warning("%s: %s; the jobs go on without reports", CERTIFICATE, error)
 
     async def _keep_certificate(self) -> None:
         while True:
-            await self._until_done("the reports server's certificate", self.tls.refresh)
+            await self._until_done("the reports server's certificate", self._refresh_certificate)
             await self._clock.sleep(CHECK_SECONDS if self.tls.ready else RETRY_SECONDS)
+
+    async def _refresh_certificate(self) -> None:
+        before = self.tls.bundle
+        await self.tls.refresh()
+        self._hearing.found(CERTIFICATE, well=self.tls.ready)
+        if self.tls.bundle != before:
+            # Running pods are told whom to trust from now on.
+            self._waking.every_job()
 
     async def _until_done(self, what: str, act: Callable[[], Awaitable[Any]]) -> None:
         """Try until it works; what comes in the way is for people to mend."""
@@ -209,6 +244,7 @@ class Operator:
             leading=True,
             refused=self.claim.trouble,
             synced=since is not None,
+            lacks=self._hearing.lacks,
             leading_for=0.0 if since is None else self._clock.monotonic() - since,
             silences={kind: one.silence() for kind, one in self.caches.all.items()},
             queue_age=self.queue.oldest_age(),
@@ -218,6 +254,8 @@ class Operator:
         """The metrics as text, the gauges as of now."""
         metrics = self.metrics
         metrics.leader.set(self.lease.is_leader())
+        metrics.fields_not_kept.set(len(self._observer.unkept.paths))
+        metrics.hears_reports.set(not self._hearing.lacks)
         metrics.refused.set(bool(self.claim.trouble))
         metrics.namespaces_refused.set(len(self.caches.refused))
         metrics.queue_depth.set(len(self.queue))
@@ -260,7 +298,15 @@ class Operator:
         self.caches.leases.subscribe(leases.hear)
         self.caches.pods.subscribe(tombstones.hear)
         return Observer(
-            self.caches, self.book, leases, tombstones, Findings(), self._clock, entropy
+            self.caches,
+            self.book,
+            leases,
+            tombstones,
+            Findings(self._clock),
+            self._clock,
+            entropy,
+            hearing=self._hearing.seconds,
+            trusted=lambda: self.tls.bundle,
         )
 
     def _make_reconciler(self, entropy: Entropy) -> Reconciler:
@@ -271,7 +317,7 @@ class Operator:
             self._observer.findings,
             entropy,
             self._render_settings,
-            lambda job, text: self._tell(job, Note("Warning", Event.POD_WARNING, text)),
+            self._tell,
         )
         figures = RateBudget(self._clock, self.settings.figures_per_second, FIGURES_BURST)
         return Reconciler(

@@ -263,6 +263,11 @@ SCENES: Final[Mapping[str, Snapshot]] = {
     "two default policies": a_snapshot(
         policies=(a_policy("one", default=True), a_policy("two", default=True))
     ),
+    "a write that is refused": replace(
+        at_work(), refusals=(Refusal("", 403, "no", "annotate pod digits-1-0"),)
+    ),
+    "a namespace that goes": a_snapshot(namespace_terminating=True),
+    "a server with older CRDs": a_snapshot(unkept=frozenset({"attempts"})),
     "a spec that cannot run": a_snapshot(job=a_job(refusal="correct it")),
     "pods are refused": _refused(),
     "a registry limits us": _resuming(_stuck("ImagePullBackOff", "toomanyrequests: rate limit")),

@@ -126,8 +126,10 @@ class Client(Protocol):
         """
         ...
 
-    async def replace_status(self, resource: Resource, body: Json) -> Json:
-        """PUT the status alone, conditions as for `replace`."""
+    async def replace_status(
+        self, resource: Resource, body: Json, *, dry_run: bool = False
+    ) -> Json:
+        """PUT the status alone, conditions as for `replace`; with `dry_run` nothing is stored."""
         ...
 
     async def patch(

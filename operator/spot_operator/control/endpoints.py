@@ -15,6 +15,8 @@ from spot_operator.control.resource import ENDPOINTSLICES
 __all__ = ["ServiceAddress", "publish", "withdraw"]
 
 _TRIES = 4
+_SERVICE = "kubernetes.io/service-name"
+_MANAGER = "endpointslice.kubernetes.io/managed-by"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,8 @@ class ServiceAddress:
                 "name": self.name,
                 "namespace": self.namespace,
                 "labels": {
-                    "kubernetes.io/service-name": self.service,
-                    "endpointslice.kubernetes.io/managed-by": self.manager,
+                    _SERVICE: self.service,
+                    _MANAGER: self.manager,
                 },
                 "ownerReferences": self.owners,
             },
@@ -113,8 +115,17 @@ def _owners(item: Json) -> list[str]:
 
 
 def _leads_to(item: Json) -> tuple[object, ...]:
-    """What of a slice decides where traffic goes."""
-    targets = [sorted(endpoint["addresses"]) for endpoint in item.get("endpoints") or ()]
+    """What of a slice decides where traffic goes, and whether others leave it alone."""
+    targets = [
+        (sorted(endpoint["addresses"]), _is_ready(endpoint.get("conditions") or {}))
+        for endpoint in item.get("endpoints") or ()
+    ]
     ports = [(p.get("name"), p.get("port"), p.get("protocol")) for p in item.get("ports") or ()]
-    service = (item["metadata"].get("labels") or {}).get("kubernetes.io/service-name")
-    return item["addressType"], targets, ports, service
+    labels = item["metadata"].get("labels") or {}
+    marks = [labels.get(name) for name in (_SERVICE, _MANAGER)]
+    return item["addressType"], targets, ports, marks
+
+
+def _is_ready(conditions: Json) -> bool:
+    """Whether kube-proxy sends traffic there; not said means ready."""
+    return conditions.get("ready") is not False and not conditions.get("terminating")

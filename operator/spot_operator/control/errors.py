@@ -130,6 +130,11 @@ class TooManyRequests(ApiError):
 class Unavailable(ApiError):
     default_status, default_reason = 503, "ServiceUnavailable"
 
+    @property
+    def refused(self) -> bool:
+        """Whether the answer proves that nothing was done: admission comes before the store."""
+        return "failed calling webhook" in self.message
+
 
 _BY_STATUS: dict[int, type[ApiError]] = {
     400: BadRequest,
@@ -171,7 +176,9 @@ def _class_for(code: int, status: Mapping[str, Any], details: Mapping[str, Any])
 
 def _forbidden(status: Mapping[str, Any], details: Mapping[str, Any]) -> type[ApiError]:
     causes = {cause.get("reason") for cause in details.get("causes") or ()}
-    if "NamespaceTerminating" in causes:
+    # A webhook may pass on the answer to a call of its own, about whatever namespace.
+    own = "admission webhook" not in (status.get("message") or "")
+    if own and "NamespaceTerminating" in causes:
         return NamespaceTerminating
     if "exceeded quota" in (status.get("message") or ""):
         return QuotaExceeded

@@ -129,13 +129,18 @@ class HttpClient:
     async def replace(self, resource: Resource, body: Json) -> Json:
         return await self._put(resource, body, "")
 
-    async def replace_status(self, resource: Resource, body: Json) -> Json:
-        return await self._put(resource, body, "status")
+    async def replace_status(
+        self, resource: Resource, body: Json, *, dry_run: bool = False
+    ) -> Json:
+        return await self._put(resource, body, "status", dry_run=dry_run)
 
-    async def _put(self, resource: Resource, body: Json, subresource: str) -> Json:
+    async def _put(
+        self, resource: Resource, body: Json, subresource: str, *, dry_run: bool = False
+    ) -> Json:
         meta = body["metadata"]
         path = resource.path(meta.get("namespace"), meta["name"], subresource)
-        return await self._json("PUT", path, body=body)
+        query = _query(dryRun="All" if dry_run else "")
+        return await self._json("PUT", path, query=query, body=body)
 
     async def patch(
         self,

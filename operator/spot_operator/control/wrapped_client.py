@@ -99,8 +99,12 @@ class WrappedClient:
     async def replace(self, resource: Resource, body: Json) -> Json:
         return await self._write(lambda: self._inner.replace(resource, body))
 
-    async def replace_status(self, resource: Resource, body: Json) -> Json:
-        return await self._write(lambda: self._inner.replace_status(resource, body))
+    async def replace_status(
+        self, resource: Resource, body: Json, *, dry_run: bool = False
+    ) -> Json:
+        return await self._write(
+            lambda: self._inner.replace_status(resource, body, dry_run=dry_run)
+        )
 
     async def patch(
         self,

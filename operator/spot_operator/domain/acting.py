@@ -5,11 +5,17 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from spot_operator.api.job import NoneValid
-from spot_operator.api.names import ANNOTATION_ENDED, ANNOTATION_NODE, ANNOTATION_NOTICE, State
+from spot_operator.api.names import (
+    ANNOTATION_CA,
+    ANNOTATION_ENDED,
+    ANNOTATION_NODE,
+    ANNOTATION_NOTICE,
+    State,
+)
 from spot_operator.domain.actions import Action, AnnotatePod, CreatePod, DeleteJob, Grant
 from spot_operator.domain.cleanup import deletions
 from spot_operator.domain.elapsed import finished, left_of_long, span
-from spot_operator.domain.exclusions import excluded_names
+from spot_operator.domain.exclusions import barred_names, last_resort_names
 from spot_operator.domain.hazard import hazard, history
 from spot_operator.domain.ledger import Ledger, NodeIdentity, Notice, RankRecord
 from spot_operator.domain.node_signals import notice_from
@@ -25,8 +31,8 @@ def actions(scene: Scene) -> tuple[Action, ...]:
     """The actions that the persisted ledger asks for, the most pressing first."""
     ledger = scene.persisted
     return (
-        *_annotations(scene, ledger),
         *deletions(scene, ledger),
+        *_annotations(scene, ledger),
         *_creations(scene, ledger),
         *_expiry(scene, ledger),
     )
@@ -43,7 +49,7 @@ def expires_in(scene: Scene, ledger: Ledger) -> timedelta | None:
 
 
 def _creations(scene: Scene, ledger: Ledger) -> Iterator[CreatePod]:
-    held = scene.in_doubt or _unsettled(scene, ledger)
+    held = scene.in_doubt or scene.barred or _unsettled(scene, ledger)
     if ledger.state is not State.CREATING or held:
         return
     seen = {one.rank for one in ledger.ranks}
@@ -53,7 +59,8 @@ def _creations(scene: Scene, ledger: Ledger) -> Iterator[CreatePod]:
                 attempt=ledger.attempt,
                 rank=rank,
                 grant=_grant(scene, ledger),
-                excluded_nodes=excluded_names(scene, ledger),
+                barred_nodes=barred_names(scene, ledger),
+                last_resort_nodes=last_resort_names(scene, ledger),
                 high_water=ledger.progress.step,
                 hazard=hazard(history(ledger), scene.now),
                 interval=ledger.checkpoint.interval,
@@ -86,7 +93,12 @@ def _annotations(scene: Scene, ledger: Ledger) -> Iterator[AnnotatePod]:
     for record in ledger.ranks:
         pod = scene.pod_of(record)
         if pod is not None and not pod.gone and record.ended is None:
-            wanted = {**_node(record, pod), **_notice(scene, pod), **_end(scene, record, pod)}
+            wanted = {
+                **_node(record, pod),
+                **_notice(scene, pod),
+                **_trust(scene, pod),
+                **_end(scene, record, pod),
+            }
             if wanted:
                 yield AnnotatePod(pod.name, pod.uid, wanted)
 
@@ -109,6 +121,12 @@ def _notice(scene: Scene, pod: PodView) -> dict[str, str]:
     if told or found is None or graver(pod.notice, found) is not found:
         return {}
     return {ANNOTATION_NOTICE: _notice_json(found)}
+
+
+def _trust(scene: Scene, pod: PodView) -> dict[str, str]:
+    """After a rotation, or where nothing was known when the pod was made: whom to trust now."""
+    trusted = scene.snapshot.trusted
+    return {ANNOTATION_CA: trusted} if trusted and pod.trusts != trusted else {}
 
 
 def _expiry(scene: Scene, ledger: Ledger) -> Iterator[DeleteJob]:

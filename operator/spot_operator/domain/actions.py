@@ -34,8 +34,10 @@ class CreatePod:
     attempt: int
     rank: int
     grant: Grant
-    excluded_nodes: tuple[str, ...] = ()
-    """Names, sorted."""
+    barred_nodes: tuple[str, ...] = ()
+    """Names of the nodes that the pod must not go to, sorted."""
+    last_resort_nodes: tuple[str, ...] = ()
+    """Names of the nodes that it goes to only where no other takes it, sorted."""
     high_water: int = 0
     """The highest step known before this attempt: what lies below it is replayed."""
     hazard: Hazard = NO_HISTORY

@@ -1,5 +1,11 @@
 """Which nodes new pods avoid: a metadata notice taints nothing, and a stale lease precedes the
-platform's own taint, so the scheduler alone would send the next attempt to the same end."""
+platform's own taint, so the scheduler alone would send the next attempt to the same end.
+
+A node is *barred* while going there would end the attempt at once or again: the pod does not go
+there, and says so in an annotation, for what a pod requires can never be changed. A node that may
+have come to its senses is a *last resort*: others are preferred. When a barred node would take the
+pod again, an attempt that found no other place is given up, uncharged, and the next one may go.
+"""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -11,15 +17,29 @@ from spot_operator.domain.elapsed import excluded, left_of_long
 from spot_operator.domain.ledger import ExcludedNode, Ledger, RankRecord
 from spot_operator.domain.node_signals import is_leaving
 from spot_operator.domain.scene import Scene
-from spot_operator.domain.sight import is_stale
-from spot_operator.domain.snapshot import Snapshot
+from spot_operator.domain.sight import is_seen_alive, is_stale
+from spot_operator.domain.snapshot import NodeView, PodView, Snapshot
 
 LASTS: Final = timedelta(hours=1)
 """A node that has come to its senses is worth having again."""
+BARRED: Final[dict[str, timedelta]] = {
+    # A node that is silent now is barred for that; one that is heard of again may be well.
+    Ending.NODE_LOST: timedelta(0),
+    # The kubelet may have lost a race for the last core, or a device for good.
+    Ending.ADMISSION_REJECTED: timedelta(minutes=5),
+    Ending.BAD_NODE: LASTS,
+}
+"""For how long a node is barred by the ending that it was excluded for; then, until the exclusion
+lasts no longer, it is a last resort."""
+GOING: Final = timedelta(minutes=10)
+"""The same for every other ending: no platform needs longer to take a machine away, unless the node
+itself says that it is leaving."""
 KEPT: Final = 16
 """Records in status; the oldest go first."""
 NAMED: Final = 64
 """Names in a pod's affinity: in a partition every lease is stale, and a pod must stay small."""
+PLATFORM_TAINTS: Final = "node.kubernetes.io/"
+"""Prefix of the taints by which the platform keeps pods off a node that is not well."""
 EXCLUDING: Final = frozenset(
     {Ending.PREEMPTED, Ending.NODE_LOST, Ending.BAD_NODE, Ending.ADMISSION_REJECTED}
 )
@@ -43,11 +63,32 @@ def prune(scene: Scene, ledger: Ledger) -> Ledger:
     return ledger if kept == ledger.excluded else replace(ledger, excluded=kept)
 
 
-def excluded_names(scene: Scene, ledger: Ledger) -> tuple[str, ...]:
-    """The names of the nodes that a pod created now avoids, sorted."""
-    recorded = [one.node.name for one in ledger.excluded if _holds(scene.snapshot, one)]
+def barred_names(scene: Scene, ledger: Ledger) -> tuple[str, ...]:
+    """The names of the nodes that a pod created now does not go to, sorted."""
+    recorded = [one.node.name for one in ledger.excluded if _bars(scene.snapshot, one)]
     seen = dict.fromkeys((*reversed(recorded), *sorted(_seen(scene))))
     return tuple(sorted(list(seen)[:NAMED]))
+
+
+def last_resort_names(scene: Scene, ledger: Ledger) -> tuple[str, ...]:
+    """The names of the nodes that a pod created now goes to where no other takes it, sorted."""
+    barred = set(barred_names(scene, ledger))
+    held = {one.node.name for one in ledger.excluded if _holds(scene.snapshot, one)}
+    return tuple(sorted(held - barred))
+
+
+def freed(scene: Scene, ledger: Ledger, pod: PodView) -> tuple[str, ...]:
+    """The names of nodes that `pod` may never go to, although they would take it by now, sorted.
+
+    Only for a pod that the scheduler finds no node for, and only what this leader saw itself.
+    """
+    if not pod.avoids or pod.unschedulable is None or pod.node_name or pod.deletion_at:
+        return ()
+    if not scene.snapshot.sight.fresh:
+        return ()
+    there = (scene.snapshot.nodes.get(name) for name in pod.avoids)
+    able = {node.name for node in there if node is not None and _would_take(scene, node)}
+    return tuple(sorted(able - set(barred_names(scene, ledger))))
 
 
 def _excludes(ending: str, record: RankRecord) -> bool:
@@ -64,7 +105,25 @@ def _told(record: RankRecord) -> bool:
 def _holds(snapshot: Snapshot, one: ExcludedNode) -> bool:
     node = snapshot.nodes.get(one.node.name)
     same = node is not None and node.identity == one.node
-    return same and left_of_long(snapshot, excluded(one), one.since, LASTS) > timedelta(0)
+    return same and _lasts(snapshot, one, LASTS)
+
+
+def _bars(snapshot: Snapshot, one: ExcludedNode) -> bool:
+    return _holds(snapshot, one) and _lasts(snapshot, one, BARRED.get(one.reason, GOING))
+
+
+def _lasts(snapshot: Snapshot, one: ExcludedNode, wait: timedelta) -> bool:
+    return left_of_long(snapshot, excluded(one), one.since, wait) > timedelta(0)
+
+
+def _would_take(scene: Scene, node: NodeView) -> bool:
+    """Whether the node itself is fit for a pod, as far as this leader has seen it alive."""
+    kept_off = any(
+        taint.key.startswith(PLATFORM_TAINTS) and taint.effect in {"NoSchedule", "NoExecute"}
+        for taint in node.taints
+    )
+    alive = is_seen_alive(node, scene.snapshot.sight, scene.unreachable_after)
+    return node.ready and not node.unschedulable and not kept_off and alive
 
 
 def _seen(scene: Scene) -> Iterator[str]:

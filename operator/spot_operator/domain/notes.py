@@ -20,6 +20,8 @@ STANDING: Final[dict[Reason, tuple[Literal["Normal", "Warning"], Event]]] = {
     Reason.VOLUME_TROUBLE: ("Warning", Event.PLATFORM_TROUBLE),
     Reason.NODE_TROUBLE: ("Warning", Event.PLATFORM_TROUBLE),
     Reason.SIDECAR_TROUBLE: ("Warning", Event.PLATFORM_TROUBLE),
+    Reason.CRDS_OUTDATED: ("Warning", Event.CRDS_OUTDATED),
+    Reason.NAMESPACE_TERMINATING: ("Warning", Event.NAMESPACE_TERMINATING),
     Reason.INVALID_SPEC: ("Warning", Event.INVALID_SPEC),
     Reason.POLICY_NOT_FOUND: ("Warning", Event.INVALID_SPEC),
     Reason.POLICY_NOT_ALLOWED: ("Warning", Event.INVALID_SPEC),

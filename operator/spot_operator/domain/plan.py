@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from spot_operator.domain.acting import actions
-from spot_operator.domain.actions import Plan
+from spot_operator.domain.actions import DeletePod, Plan
 from spot_operator.domain.cleanup import bury, orphans
 from spot_operator.domain.conditions import explain
 from spot_operator.domain.exclusions import prune
@@ -25,6 +25,7 @@ from spot_operator.domain.silence import note_silence
 from spot_operator.domain.snapshot import JobView, Snapshot
 from spot_operator.domain.starting import seal_creation, start_attempt
 from spot_operator.domain.stopping import begin_stop
+from spot_operator.domain.storable import storable, unkept, until_upgraded
 from spot_operator.domain.timekeeping import keep_time
 from spot_operator.domain.timers import BLIND, wake_after
 from spot_operator.domain.urgency import figures_due, is_transition
@@ -52,16 +53,20 @@ def plan(snapshot: Snapshot) -> Plan:
     job = snapshot.job
     if job is None:
         return _without_job(snapshot)
-    if job.deleting or snapshot.namespace_terminating:
+    if job.deleting:
         return _of_one_that_goes(snapshot, job)
-    if (change := hold(job)) is not None:
+    if (change := hold(job)) is not None and not snapshot.namespace_terminating:
         # Before anything of the job is stored, or is said to be.
         return Plan(actions=(change,), wake_after=BLIND)
     return _of_one_that_stays(look(snapshot, job))
 
 
 def _of_one_that_stays(scene: Scene) -> Plan:
-    ledger = _advance(scene)
+    ledger, lost = _advance(scene)
+    if lost:
+        scene = until_upgraded(scene, lost)
+        ledger, _ = _advance(scene)
+    ledger = storable(ledger, scene.snapshot.unkept) or scene.persisted
     if is_transition(scene.persisted, ledger):
         return _persist(scene, ledger, urgent=True)
     todo = actions(scene)
@@ -79,26 +84,44 @@ def _without_job(snapshot: Snapshot) -> Plan:
 
 
 def _of_one_that_goes(snapshot: Snapshot, job: JobView) -> Plan:
-    if not (job.deleting and job.held):
+    if not job.held:
         # Nothing is written or created any more; owner references take the pods along.
         return Plan(actions=tuple(bury(snapshot)), wake_after=BLIND)
     scene = look(snapshot, job)
     ledger = note_farewell(scene, scene.persisted)
+    if unkept(ledger, snapshot.unkept):
+        # What cannot be remembered is neither begun nor given up.
+        ended = (one for one in farewell(scene) if isinstance(one, DeletePod))
+        return Plan(actions=tuple(ended), wake_after=BLIND)
     told = ledger.conditions != scene.persisted.conditions
     if told or is_transition(scene.persisted, ledger):
         return _persist(scene, ledger, urgent=True)
     return Plan(actions=tuple(farewell(scene)), wake_after=BLIND)
 
 
-def _advance(scene: Scene) -> Ledger:
-    ledger = scene.persisted
+def _advance(scene: Scene) -> tuple[Ledger, frozenset[str]]:
+    """The ledger after every step that can be persisted, and what the others would lose.
+
+    A step is taken whole or not at all: half of one would be taken again, and counted twice.
+    """
+    ledger, paths = scene.persisted, scene.snapshot.unkept
+    lost = unkept(ledger, paths)
     for step in STEPS:
-        ledger = step(scene, ledger)
-    return ledger
+        stepped = step(scene, ledger)
+        if not paths or step is explain or stepped == ledger:
+            ledger = stepped
+            continue
+        missing = unkept(stepped, paths)
+        lost |= missing
+        ledger = ledger if missing else stepped
+    return ledger, lost
 
 
 def _persist(scene: Scene, ledger: Ledger, *, urgent: bool) -> Plan:
-    written = prune(scene, replace(ledger, time=keep_time(scene, ledger)))
+    timed = replace(ledger, time=keep_time(scene, ledger))
+    written = storable(prune(scene, timed), scene.snapshot.unkept)
+    if written is None:
+        return Plan(wake_after=BLIND)
     return Plan(
         ledger=written,
         urgent=urgent,

@@ -31,6 +31,8 @@ class Hindrance:
 
     reason: Reason
     message: str
+    bars_pods: bool = False
+    """Whether not even the pods of an attempt that has its number can be created."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,9 +153,8 @@ def _stopped(scene: Scene, number: int | None) -> Iterator[DeletePod]:
 
 
 def _is_due(scene: Scene, purge: Purge) -> bool:
-    if _pod_of(scene, purge.number) is not None:
-        return False
-    return _hindrance(scene, purge_name(scene.job, purge.number)) is None
+    taken = purge_name(scene.job, purge.number) in scene.snapshot.foreign
+    return not taken and _pod_of(scene, purge.number) is None
 
 
 def _pod_of(scene: Scene, number: int) -> PodView | None:
@@ -200,8 +199,7 @@ def _failure(scene: Scene, known: Purge, pod: PodView | None) -> str | None:
     """Why the try has failed; None: it has not."""
     passed = waited(scene, known)
     if pod is None:
-        never = "its pod never came to be" if passed >= STARTS_WITHIN else None
-        return _hindrance(scene, purge_name(scene.job, known.number)) or never
+        return _absence(scene, purge_name(scene.job, known.number), passed)
     if _is_over(pod):
         said = _word(pod).get("problem") or pod.message or pod.reason or pod.trainer.reason
         return str(said or f"exit code {pod.trainer.exit_code}")
@@ -213,14 +211,16 @@ def _failure(scene: Scene, known: Purge, pod: PodView | None) -> str | None:
     return f"it did not end within {LIMIT}" if passed >= STARTS_WITHIN + LIMIT + ENDING else None
 
 
-def _hindrance(scene: Scene, name: str) -> str | None:
-    """Why the pod of that name is not created."""
+def _absence(scene: Scene, name: str, waited: timedelta) -> str | None:
+    """Why the pod of that name will not come to be; None: it may yet."""
     if name in scene.snapshot.foreign:
         return f"the name {name} is taken by a pod that is not ours"
-    refusal = scene.snapshot.refusal
-    if refusal is None or refusal.pod != name:
+    if waited < STARTS_WITHIN:
         return None
-    return f"the API server refuses its pod: {with_help(refusal.message)}"
+    refusal = scene.snapshot.refusal
+    if refusal is not None and refusal.pod == name:
+        return f"the API server refuses its pod: {with_help(refusal.message)}"
+    return "its pod never came to be"
 
 
 def _left(scene: Scene, known: Purge, why: str) -> Purge:

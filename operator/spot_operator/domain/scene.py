@@ -6,6 +6,7 @@ Every step of the plan reads this and the ledger it is handed; none looks at raw
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from spot_operator.api.names import Reason
 from spot_operator.api.policy import MAX_UNREACHABLE, PolicySpec
@@ -20,6 +21,11 @@ from spot_operator.domain.policy_choice import (
     demoted_from,
 )
 from spot_operator.domain.snapshot import JobView, PodView, ReportView, Snapshot
+
+_GOING: Final = (
+    "the API server says that the namespace is being deleted and that no pod can be created in it; "
+    "we ask again every minute. If the namespace is to stay, look at what is deleting it"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,11 @@ class Scene:
         """The ledger as it stands in the API server."""
         return self.snapshot.ledger
 
+    @property
+    def barred(self) -> bool:
+        """Whether no pod may be created, not even of an attempt that has its number."""
+        return self.hindrance is not None and self.hindrance.bars_pods
+
     def pod_name(self, attempt: int, rank: int) -> str:
         """The one name a pod of that attempt and rank can have."""
         return f"{self.job.name}-{attempt}-{rank}"
@@ -103,6 +114,9 @@ def look(snapshot: Snapshot, job: JobView) -> Scene:
     """Classify `snapshot` for `job`, which is its job."""
     choice, patience = _ruling(snapshot, job)
     hindrance = _unread(job) or choice.hindrance
+    doubt = hindrance is not None
+    if snapshot.namespace_terminating:
+        hindrance = Hindrance(Reason.NAMESPACE_TERMINATING, _GOING, bars_pods=True)
     return Scene(
         snapshot=snapshot,
         job=job,
@@ -110,7 +124,7 @@ def look(snapshot: Snapshot, job: JobView) -> Scene:
         policy=choice.policy.spec,
         policy_claim=choice.claim,
         hindrance=hindrance,
-        in_doubt=hindrance is not None,
+        in_doubt=doubt,
         patience=patience,
     )
 

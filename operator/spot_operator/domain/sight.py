@@ -1,8 +1,8 @@
 """When a silent node is lost, and when it is only us who cannot see (invariant I2).
 
 A node is lost when its lease has been stale for longer than `unreachable.after` and the reports of
-its pod have been silent as long, while this leader's own watches are fresh and the other nodes are
-seen. All ages are this leader's own, counted from its sync.
+its pod have been silent as long, while this leader's own watches are fresh, reports can reach it
+and the other nodes are seen. All ages are this leader's own, counted from its sync.
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ def node_lost(
     after = unreachable_after.total_seconds()
     if not sight.fresh or node.lease_age is None or node.lease_age <= after:
         return False
-    if _silence(report, sight) <= after:
+    if silence(report, sight) <= after:
         return False
     return _others_are_seen(node.name, node.lease_age, after, sight.leases)
 
@@ -54,8 +54,24 @@ def was_away(node: NodeView, sight: Sight) -> bool:
     return any(older - newer > AWAY for newer, older in pairwise(ages) if newer <= LATELY)
 
 
-def _silence(report: ReportView | None, sight: Sight) -> float:
-    return sight.leading_for if report is None else report.age
+def is_seen_alive(node: NodeView, sight: Sight, unreachable_after: timedelta) -> bool:
+    """Whether this leader saw `node` renew its lease of late; the first sight proves nothing.
+
+    A node without a lease is one that nothing else is known of: its Ready condition must do.
+    """
+    ages = sight.leases.get(node.name, ())
+    if node.lease_age is None:
+        return True
+    return len(ages) > 1 and node.lease_age <= unreachable_after.total_seconds()
+
+
+def silence(report: ReportView | None, sight: Sight) -> float:
+    """Seconds for which nothing was heard of a pod although it could have been.
+
+    While our own reports server is down nobody can be heard, so that no silence counts.
+    """
+    unheard = sight.leading_for if report is None else report.age
+    return min(unheard, sight.hearing_for)
 
 
 def _others_are_seen(

@@ -5,6 +5,7 @@ and in UTC; ages are seconds on this leader's own monotonic clock, counted from 
 so that no other machine's clock can end an attempt.
 """
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -168,10 +169,14 @@ class PodView:
     created_at: datetime | None = None
     unschedulable: str | None = None
     """What the scheduler says, while it finds no node."""
+    avoids: tuple[str, ...] = ()
+    """Names of the nodes that it can never be bound to, because they were to be avoided."""
     grant: str | None = None
     """The grant annotation, raw."""
     notice: Notice | None = None
     """What our notice annotation says."""
+    trusts: str = ""
+    """The certificates that it was told to trust for reports."""
     told_of_end: bool = False
     """Whether our annotation tells its sidecar that the trainer has ended."""
 
@@ -306,11 +311,26 @@ class ReportView:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What the API server answered to our last POST of a pod of this job; cleared by a success."""
+    """What the API server answered to our last try of a write that the job needs.
+
+    Cleared by a success, or when the write is needed no more.
+    """
 
     pod: str
+    """Name of the pod that was to be created; empty for every other write."""
     code: int
     message: str
+    what: str = ""
+    """What was asked for, as in "refuses to …"."""
+    tries: int = 1
+    told: bool = True
+    """Whether people are told: at once of a definite answer, after some tries of one that may
+    pass."""
+
+    @property
+    def by_webhook(self) -> bool:
+        """Whether an admission webhook answered, which knows other rules than the server's."""
+        return "admission webhook" in self.message or "failed calling webhook" in self.message
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,6 +347,8 @@ class Sight:
     As many as cover ten minutes, or twice the longest `unreachable.after` of any policy. The
     initial list is stamped with one instant.
     """
+    hearing_for: float = math.inf
+    """Seconds for which reports have been able to reach this leader, as far as lies with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,11 +370,19 @@ class Snapshot:
     nodes: Mapping[str, NodeView] = field(default_factory=dict)
     reports: Mapping[str, ReportView] = field(default_factory=dict)
     """By pod uid."""
+    trusted: str = ""
+    """The certificates that pods are to trust for reports; empty: nothing is known of any."""
     noticed_nodes: frozenset[str] = frozenset()
     """Nodes for which any job's sidecar now reports a Preempt notice: it taints nothing."""
     refusal: Refusal | None = None
+    """Of the last POST of a pod."""
+    refusals: tuple[Refusal, ...] = ()
+    """Of every other write, those that people are told of."""
+    unkept: frozenset[str] = frozenset()
+    """Paths of the status that the API server does not keep, of whatever job."""
     draw: float = 0.0
     """Uniform in [0, 1), drawn once per snapshot, for jitter."""
     namespace_terminating: bool = False
+    """The API server said within the last minute that nothing new can be created there."""
     seen: Mapping[Sign, float] = field(default_factory=dict)
     """Seconds since this leader first saw what lasts, on its monotonic clock; see `elapsed`."""

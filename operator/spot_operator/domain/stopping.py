@@ -7,6 +7,7 @@ from typing import Final
 
 from spot_operator.api.names import Ending, Reason, State
 from spot_operator.domain.elapsed import left, span, troubled
+from spot_operator.domain.exclusions import freed
 from spot_operator.domain.ledger import Ledger, RankRecord, Stopping
 from spot_operator.domain.refusals import is_templates
 from spot_operator.domain.scene import Scene
@@ -86,9 +87,26 @@ def _name_taken(scene: Scene, ledger: Ledger) -> Stopping | None:
     return Stopping(scene.now, Ending.NOT_PLACED, message)
 
 
+def _freed(scene: Scene, ledger: Ledger) -> Stopping | None:
+    """What a pod requires cannot be changed: one that waits for less than there is starts anew."""
+    for record in ledger.ranks:
+        pod = scene.pod_of(record)
+        nodes = freed(scene, ledger, pod) if pod is not None and not pod.gone else ()
+        if pod is not None and nodes:
+            message = (
+                f"pod {pod.name} found no node and had to avoid {', '.join(nodes)}, which would "
+                "take it by now"
+            )
+            return Stopping(scene.now, Ending.NOT_PLACED, message)
+    return None
+
+
 def _refused(scene: Scene, ledger: Ledger) -> Stopping | None:
     refusal = scene.snapshot.refusal
     if ledger.state is not State.CREATING or refusal is None or refusal.code not in UNPROCESSABLE:
+        return None
+    if refusal.by_webhook:
+        # Its rules may change, or it may have stumbled itself: the template is not at fault for it.
         return None
     if refusal.pod != scene.pod_name(ledger.attempt, _rank_of(refusal.pod)):
         return None
@@ -186,6 +204,7 @@ def _told_to_end(scene: Scene, ledger: Ledger) -> Stopping | None:
 CAUSES: Final[tuple[Cause, ...]] = (
     _name_taken,
     _suspended,
+    _freed,
     _never_to_start,
     _told_to_end,
     _refused,

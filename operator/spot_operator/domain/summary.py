@@ -16,28 +16,40 @@ from spot_operator.domain.timestamps import timestamp
 def in_progress(scene: Scene, ledger: Ledger) -> tuple[Reason | Ending, str]:
     """Reason and message of condition Succeeded while it is Unknown."""
     if scene.hindrance is not None and _is_hindered(scene, ledger):
-        return scene.hindrance.reason, f"{scene.hindrance.message}{_undecided(ledger)}"
+        return scene.hindrance.reason, f"{scene.hindrance.message}{_undecided(scene, ledger)}"
     if ledger.state is State.WAITING:
         return _waiting(scene, ledger)
+    if scene.barred and scene.hindrance is not None:
+        return scene.hindrance.reason, scene.hindrance.message
     if ledger.state is State.STOPPING:
         cause = ledger.stopping.cause if ledger.stopping is not None else None
         why = f": {cause}" if cause is not None else ""
-        return Reason.IN_PROGRESS, f"attempt {ledger.attempt} is ending{why}{_held_up(scene)}"
+        ending = f"attempt {ledger.attempt} is ending{why}{_held_up(scene)}"
+        return _refused(scene) or (Reason.IN_PROGRESS, ending)
     return _live(scene, ledger)
 
 
 def _is_hindered(scene: Scene, ledger: Ledger) -> bool:
     """Whether something waits that the hindrance holds back; a running attempt only goes on."""
-    if scene.job.unreadable or ledger.state is State.WAITING:
+    if scene.job.unreadable or scene.barred or ledger.state is State.WAITING:
         return True
     if ledger.state is State.STOPPING:
         return scene.in_doubt and is_over(scene, ledger)
     return scene.in_doubt and ledger.state is State.CREATING
 
 
-def _undecided(ledger: Ledger) -> str:
-    over = ledger.state is State.STOPPING and bool(ledger.ranks)
+def _undecided(scene: Scene, ledger: Ledger) -> str:
+    over = ledger.state is State.STOPPING and bool(ledger.ranks) and is_over(scene, ledger)
     return f"; attempt {ledger.attempt} has ended, its charge is decided then" if over else ""
+
+
+def _refused(scene: Scene) -> tuple[Reason, str] | None:
+    """What the API server refuses beside pods, if anything."""
+    refusal = next(iter(scene.snapshot.refusals), None)
+    if refusal is None:
+        return None
+    message = f"the API server refuses to {refusal.what}, we try again: {refusal.message}"
+    return Reason.WRITES_REFUSED, message
 
 
 def _live(scene: Scene, ledger: Ledger) -> tuple[Reason | Ending, str]:
@@ -47,6 +59,8 @@ def _live(scene: Scene, ledger: Ledger) -> tuple[Reason | Ending, str]:
             f"the API server refuses pod {refusal.pod}, we try again: {with_help(refusal.message)}"
         )
         return Reason.PODS_REFUSED, message
+    if (refused := _refused(scene)) is not None:
+        return refused
     trouble = next((one.trouble for one in ledger.ranks if one.trouble is not None), None)
     if trouble is not None:
         message = f"attempt {ledger.attempt} cannot start ({trouble.reason}): {trouble.message}"
@@ -61,6 +75,8 @@ def _waiting(scene: Scene, ledger: Ledger) -> tuple[Reason | Ending, str]:
         return Reason.INVALID_SPEC, scene.job.refusal
     if scene.job.spec.suspend:
         return Reason.SUSPENDED, "spec.suspend is set"
+    if (refused := _refused(scene)) is not None:
+        return refused
     if ledger.not_before is not None and wait_left(scene, ledger) > timedelta(0):
         at = timestamp(ledger.not_before.replace(microsecond=0))
         return Reason.BACKING_OFF, f"attempt {ledger.attempt + 1} starts at {at}{_after(ledger)}"

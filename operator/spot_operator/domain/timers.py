@@ -8,12 +8,14 @@ from spot_operator.api.names import State
 from spot_operator.domain.acting import expires_in
 from spot_operator.domain.backoff import wait_left
 from spot_operator.domain.conditions import unseen_in
+from spot_operator.domain.fencing import is_forced
 from spot_operator.domain.ledger import Ledger, RankRecord
 from spot_operator.domain.overstay import told_in
 from spot_operator.domain.parting import lingers_for, pod_stays_for
 from spot_operator.domain.ranks import absence_left
 from spot_operator.domain.scene import Scene
 from spot_operator.domain.settling import settled_in
+from spot_operator.domain.sight import silence
 from spot_operator.domain.silence import silence_ends_in
 from spot_operator.domain.stopping import stall_deadline, trouble_left
 
@@ -59,7 +61,7 @@ def _of_rank(scene: Scene, record: RankRecord) -> Iterator[timedelta]:
 
 
 def _silences(scene: Scene, ledger: Ledger) -> Iterator[timedelta]:
-    if not scene.snapshot.sight.fresh:
+    if not scene.snapshot.sight.fresh or scene.barred or _is_going(scene):
         yield BLIND
     if ledger.state is State.FINISHED:
         return
@@ -75,6 +77,12 @@ def _silences(scene: Scene, ledger: Ledger) -> Iterator[timedelta]:
             yield from _of_silent(scene, record)
 
 
+def _is_going(scene: Scene) -> bool:
+    """Whether a pod is being deleted: its node may die first, whatever the job's state is."""
+    pods = (*scene.present(), *scene.former())
+    return any(pod.deletion_at is not None and not is_forced(pod) for pod in pods)
+
+
 def _of_silent(scene: Scene, record: RankRecord) -> Iterator[timedelta]:
     yield from _of_parting(scene, record)
     stall = stall_deadline(scene, record)
@@ -85,7 +93,7 @@ def _of_silent(scene: Scene, record: RankRecord) -> Iterator[timedelta]:
         yield BLIND
         return
     report = scene.report_of(record)
-    silent = min(node.lease_age, scene.snapshot.sight.leading_for if report is None else report.age)
+    silent = min(node.lease_age, silence(report, scene.snapshot.sight))
     left = scene.unreachable_after - timedelta(seconds=silent)
     # Once it has been silent long enough, what is missing is other nodes' word: no event brings it.
     yield left if left >= timedelta(0) else BLIND

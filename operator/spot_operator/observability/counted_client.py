@@ -38,9 +38,12 @@ class CountedClient(WrappedClient):
     async def replace(self, resource: Resource, body: Json) -> Json:
         return await self._counted("replace", resource, super().replace(resource, body))
 
-    async def replace_status(self, resource: Resource, body: Json) -> Json:
-        act = super().replace_status(resource, body)
-        return await self._counted("replace_status", resource, act)
+    async def replace_status(
+        self, resource: Resource, body: Json, *, dry_run: bool = False
+    ) -> Json:
+        act = super().replace_status(resource, body, dry_run=dry_run)
+        # A dry run writes nothing.
+        return await (act if dry_run else self._counted("replace_status", resource, act))
 
     async def patch(
         self,

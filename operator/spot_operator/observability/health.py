@@ -2,8 +2,9 @@
 
 `alive`: the process does what it is there for; if not, a restart may help. kopf's own endpoint
 knows nothing of our watches, and a watch that is silent or a queue that stands still is exactly
-what a restart mends. `ready`: it leads with synced caches, or it stands by to lead, and no other
-release is in its way.
+what a restart mends. `ready`: it leads with synced caches and reports can reach it, or it stands by
+to lead, and no other release is in its way. Jobs go on while it is not; the Service of the reports
+does not ask for readiness.
 """
 
 from collections.abc import Mapping
@@ -34,7 +35,9 @@ class Facts:
     refused: str = ""
     """Why it may not work though it is well: another release watches the same namespaces."""
     synced: bool = False
-    """Whether every first list is in, and the reports server has its certificate."""
+    """Whether every first list is in."""
+    lacks: str = ""
+    """What keeps reports from reaching the leader; empty when nothing does."""
     leading_for: float = 0.0
     silences: Mapping[str, float] = field(default_factory=dict)
     """Time since each watch was heard of, by kind; infinite before the first list."""
@@ -60,4 +63,6 @@ def ready(facts: Facts) -> Verdict:
         return Verdict(good=False, why=facts.refused)
     if facts.leading and not facts.synced:
         return Verdict(good=False, why="leading, the first lists are not in yet")
+    if facts.leading and facts.lacks:
+        return Verdict(good=False, why=f"leading, but no report is heard: {facts.lacks}")
     return Verdict(good=True, why="leading" if facts.leading else "standing by")

@@ -90,6 +90,14 @@ class Metrics:
         self.events_dropped = self._gauge(
             "events_dropped", "Kubernetes Events that could not be written."
         )
+        self.fields_not_kept = self._gauge(
+            "status_fields_not_kept",
+            "Fields of the status that the API server drops: above 0, upgrade the CRDs.",
+        )
+        self.hears_reports = self._gauge(
+            "hears_reports",
+            "1 while reports of sidecars can reach this replica: certificate and Service stand.",
+        )
         self.refused = self._gauge(
             "watch_refused",
             "1 while another release watches the same namespaces and this one waits, else 0.",

@@ -1,4 +1,9 @@
-"""From actions to calls of the API server: in order, idempotent, stopping at the first error."""
+"""From actions to calls of the API server: in order, idempotent, each on its own.
+
+One refused write stops no other: where pods may not be annotated they are deleted all the same.
+Every refusal is noted by what was asked for, and told once it lasts; an answer is believed only as
+far as it proves something, for a webhook may pass on any status of its own calls.
+"""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -7,18 +12,18 @@ from functools import singledispatchmethod
 from typing import Any
 
 from spot_operator.api import names
+from spot_operator.api.events import Event
 from spot_operator.control.client import Client
 from spot_operator.control.clock import Entropy
 from spot_operator.control.errors import (
     AlreadyExists,
-    BadRequest,
+    ApiError,
     Conflict,
-    Forbidden,
     Invalid,
     NamespaceTerminating,
     NotFound,
 )
-from spot_operator.control.resource import PODS
+from spot_operator.control.resource import PODS, Resource
 from spot_operator.domain.actions import (
     Action,
     AnnotatePod,
@@ -27,8 +32,10 @@ from spot_operator.domain.actions import (
     DeleteJob,
     DeletePod,
     Hold,
+    Note,
 )
 from spot_operator.domain.snapshot import JobKey, JobView, Refusal
+from spot_operator.domain.text import CONDITION_MESSAGE, shorten
 from spot_operator.reconcile.caches import Caches
 from spot_operator.reconcile.expecting import Expecting
 from spot_operator.reconcile.findings import Findings
@@ -37,7 +44,7 @@ from spot_operator.render.pod import render_pod
 from spot_operator.render.purge import render_purge
 from spot_operator.render.settings import RenderSettings
 
-__all__ = ["Actor", "NameTaken"]
+__all__ = ["Actor", "told_of"]
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +57,7 @@ class NameTaken(Exception):  # noqa: N818 - an answer, not a fault
 
 @dataclass(slots=True)
 class Actor:
-    """Does what a plan asks for. `warn` is told what the API server says about a pod of a job."""
+    """Does what a plan asks for. `tell` writes an Event about a job; it must not fail or wait."""
 
     client: Client
     caches: Caches
@@ -58,19 +65,66 @@ class Actor:
     findings: Findings
     entropy: Entropy
     settings: Callable[[], RenderSettings]
-    warn: Callable[[JobView, str], None]
+    tell: Callable[[JobView, Note], None]
 
-    async def act(self, key: JobKey, job: JobView | None, actions: Sequence[Action]) -> None:
-        """Do `actions` in order.
+    async def act(self, key: JobKey, job: JobView | None, actions: Sequence[Action]) -> bool:
+        """Do every one of `actions`, in order; returns whether to look again at once.
+
+        A refusal stops nothing else, except that no further pod is created after one that could
+        not be: the server would say the same of its gang-mates.
 
         Raises:
-            NameTaken: look again at once; a later number is to be used.
-            ApiError: the first that stopped it. What was done before stays done, and is
-                harmless to do again.
+            ApiError: the first that came in the way. What was done stays done, and is harmless
+                to do again.
         """
+        again = self._no_more_asked(key, job, actions)
+        errors: list[ApiError] = []
+        creating = True
         for action in actions:
+            creates = isinstance(action, CreatePod | CreatePurge)
+            if creates and not creating:
+                continue
             log.info("%s: %s", key, _said(action))
-            await self._do(action, key, job)
+            try:
+                await self._do(action, key, job)
+            except (NameTaken, NamespaceTerminating) as answer:
+                log.info("%s: %s", key, answer)
+                again, creating = True, False
+            except ApiError as error:
+                self._refused(key, job, action, error)
+                errors.append(error)
+                creating = creating and not creates
+            else:
+                again = self._accepted(key, job, action) or again
+        if errors:
+            raise errors[0]
+        return again
+
+    def _refused(self, key: JobKey, job: JobView | None, action: Action, error: ApiError) -> None:
+        what = asked(action, key)
+        if job is None:
+            log.warning("%s: the API server refuses to %s: %s", key, what, error)
+            return
+        finding = self.findings.note(key, job.uid)
+        news = finding.refused(what, error, creates=_creates(action, key))
+        # The event about a pod that trains comes with the condition that says so.
+        if news is not None and not isinstance(action, CreatePod):
+            self.tell(job, told_of(news))
+
+    def _no_more_asked(self, key: JobKey, job: JobView | None, actions: Sequence[Action]) -> bool:
+        if job is None:
+            return False
+        wanted = {asked(action, key) for action in actions}
+        return self.findings.about(key, job.uid).keep_only(wanted)
+
+    def _accepted(self, key: JobKey, job: JobView | None, action: Action) -> bool:
+        if job is None:
+            return False
+        finding = self.findings.about(key, job.uid)
+        if isinstance(action, CreatePod | CreatePurge):
+            finding.foreign.clear()
+            finding.terminating_since = None
+        return finding.succeeded(asked(action, key))
 
     @singledispatchmethod
     async def _do(self, action: Action, key: JobKey, job: JobView | None) -> None:
@@ -102,26 +156,26 @@ class Actor:
                 JOBS, key.name, {"metadata": meta}, namespace=key.namespace
             )
         except NotFound:
+            if await self._exists(JOBS, key.name, key.namespace, job.uid):
+                raise
             log.info("%s was gone already", key)
             return
         if action.wanted:
             self.expecting.change(key, self.caches.jobs, held)
 
     async def _post(self, key: JobKey, job: JobView, pod: Json) -> None:
-        """POST a pod; what the answer teaches is noted."""
-        name = pod["metadata"]["name"]
+        """POST a pod; an earlier POST of ours may have made it."""
         try:
-            with self.expecting.creation(key, name):
-                await self._create(job, pod)
-        except (NamespaceTerminating, NotFound) as error:
-            # A pod's POST finds nothing missing but its namespace.
-            log.info("%s: the namespace is going: %s", key, error)
-            self.findings.note(key).namespace_terminating = True
-        except (Forbidden, Invalid, BadRequest) as error:
-            self.findings.note(key).refusal = Refusal(name, error.status, error.message)
+            with self.expecting.creation(key, pod["metadata"]["name"]):
+                created = await self.client.create(PODS, pod)
+        except AlreadyExists:
+            await self._adopt(key, job, pod)
+            return
+        except NamespaceTerminating:
+            self.findings.namespace_terminates(key, job.uid)
             raise
-        else:
-            self.findings.note(key).refusal = None
+        for warning in created.warnings:
+            self.tell(job, Note("Warning", Event.POD_WARNING, warning))
 
     @_do.register
     async def _(self, action: DeletePod, key: JobKey, job: JobView | None) -> None:  # noqa: ARG002
@@ -135,6 +189,9 @@ class Actor:
                     grace_seconds=action.grace_seconds,
                 )
         except (NotFound, Conflict):
+            if await self._exists(PODS, action.name, key.namespace, action.uid):
+                # Not the answer of the store: a webhook's, say.
+                raise
             log.info("%s: pod %s was gone already", key, action.name)
 
     @_do.register
@@ -143,8 +200,10 @@ class Actor:
         body = {"metadata": {"uid": action.uid, "annotations": dict(action.annotations)}}
         try:
             pod = await self.client.patch(PODS, action.name, body, namespace=key.namespace)
-        except (NotFound, Conflict, Invalid) as error:
-            log.info("%s: pod %s takes no annotation: %s", key, action.name, error)
+        except (NotFound, Conflict, Invalid):
+            if await self._exists(PODS, action.name, key.namespace, action.uid):
+                raise
+            log.info("%s: pod %s was gone already", key, action.name)
         else:
             self.expecting.change(key, self.caches.pods, pod)
 
@@ -160,28 +219,34 @@ class Actor:
                 propagation="Background",
             )
         except (NotFound, Conflict):
+            if await self._exists(
+                JOBS, key.name, key.namespace, action.uid, action.resource_version
+            ):
+                raise
             log.info("%s is gone, or is not what it was: its news is waited for", key)
 
-    async def _create(self, job: JobView, pod: Json) -> None:
-        try:
-            created = await self.client.create(PODS, pod)
-        except AlreadyExists:
-            await self._adopt(job, pod)
-            return
-        for warning in created.warnings:
-            self.warn(job, warning)
-
-    async def _adopt(self, job: JobView, pod: Json) -> None:
+    async def _adopt(self, key: JobKey, job: JobView, pod: Json) -> None:
         """The name is taken: by the pod of an earlier POST of ours, or by somebody else's."""
-        meta = pod["metadata"]
+        name = pod["metadata"]["name"]
         try:
-            found = await self.client.get(PODS, meta["name"], namespace=meta["namespace"])
+            found = await self.client.get(PODS, name, namespace=job.namespace)
         except NotFound:
-            raise Conflict(f"pod {meta['name']} has just gone: try again") from None
+            raise Conflict(f"pod {name} has just gone: try again") from None
         if not _is_ours(found, job, pod):
-            key = JobKey(job.namespace, job.name)
-            self.findings.note(key).foreign.add(meta["name"])
-            raise NameTaken(meta["name"])
+            self.findings.note(key, job.uid).foreign.add(name)
+            raise NameTaken(f"pod name {name} is somebody else's")
+        self.expecting.change(key, self.caches.pods, found)
+
+    async def _exists(
+        self, resource: Resource, name: str, namespace: str, uid: str, version: str = ""
+    ) -> bool:
+        """Whether that very object is there, in that `version` if given, by the server's word."""
+        try:
+            found = await self.client.get(resource, name, namespace=namespace)
+        except NotFound:
+            return False
+        meta = found["metadata"]
+        return meta["uid"] == uid and version in {"", meta["resourceVersion"]}
 
 
 def _is_ours(found: Json, job: JobView, pod: Json) -> bool:
@@ -195,9 +260,36 @@ def _is_ours(found: Json, job: JobView, pod: Json) -> bool:
     return owners == [job.uid] and same
 
 
+def told_of(refusal: Refusal) -> Note:
+    """The event about a write that the API server refuses."""
+    message = f"the API server refuses to {refusal.what}, we try again: {refusal.message}"
+    reason = Event.PODS_REFUSED if refusal.pod else Event.WRITES_REFUSED
+    return Note("Warning", reason, shorten(message, CONDITION_MESSAGE))
+
+
+def asked(action: Action, key: JobKey) -> str:
+    """What `action` asks the API server for, as in "refuses to …"."""
+    if isinstance(action, CreatePod | CreatePurge):
+        return f"create pod {_creates(action, key)}"
+    if isinstance(action, DeletePod):
+        return f"delete pod {action.name}"
+    if isinstance(action, AnnotatePod):
+        return f"annotate pod {action.name}"
+    if isinstance(action, Hold):
+        return f"{'add' if action.wanted else 'remove'} finalizer {names.FINALIZER}"
+    return "delete the job, its time is over"
+
+
+def _creates(action: Action, key: JobKey) -> str:
+    """The name of the pod that `action` creates; empty when it creates none."""
+    if isinstance(action, CreatePod):
+        return f"{key.name}-{action.attempt}-{action.rank}"
+    return f"{key.name}-purge-{action.number}" if isinstance(action, CreatePurge) else ""
+
+
 def _said(action: Action) -> str:
     if isinstance(action, CreatePod):
-        avoiding = f", avoiding {', '.join(action.excluded_nodes)}" if action.excluded_nodes else ""
+        avoiding = f", avoiding {', '.join(action.barred_nodes)}" if action.barred_nodes else ""
         return f"create the pod of attempt {action.attempt}, rank {action.rank}{avoiding}"
     if isinstance(action, DeletePod):
         how = "by force" if action.grace_seconds == 0 else "gracefully"

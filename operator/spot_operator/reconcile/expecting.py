@@ -42,7 +42,7 @@ class Expecting:
     @contextmanager
     def creation(self, key: JobKey, name: str) -> Iterator[None]:
         """Around the POST of a pod."""
-        with self._around(key, name):
+        with self._around(key, name, unsure=True):
             yield
         if self._caches.pods.named(name, key.namespace) is not None:
             # It was there before we asked: no news will come of it.
@@ -52,7 +52,8 @@ class Expecting:
     def deletion(self, key: JobKey, uid: str, *, forced: bool) -> Iterator[None]:
         """Around the DELETE of a pod."""
         mark = f"{uid}!" if forced else uid
-        with self._around(key, mark):
+        # Asking again harms nobody: one of unknown outcome must not hold the job up.
+        with self._around(key, mark, unsure=False):
             yield
         if self._caches.pods.get(uid) is None:
             self._expectations.seen(key, mark)
@@ -70,15 +71,15 @@ class Expecting:
         self._expectations.forget(key)
 
     @contextmanager
-    def _around(self, key: JobKey, mark: str) -> Iterator[None]:
+    def _around(self, key: JobKey, mark: str, *, unsure: bool) -> Iterator[None]:
+        """`unsure`: a write of unknown outcome is waited for as if it had been done."""
         self._expectations.expect(key, [mark])
         try:
             yield
-        except Unavailable:
-            # It may have been done all the same.
-            raise
-        except ApiError:
-            self._expectations.seen(key, mark)
+        except ApiError as error:
+            unknown = isinstance(error, Unavailable) and not error.refused
+            if not (unsure and unknown):
+                self._expectations.seen(key, mark)
             raise
 
     def _job_changed(self, change: Change) -> None:

@@ -9,27 +9,36 @@ what it sees persisted. One job's trouble never stops the others.
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from spot_operator.api.events import Event
 from spot_operator.api.names import FINALIZER
 from spot_operator.control.client import Client
 from spot_operator.control.clock import Clock
-from spot_operator.control.errors import ApiError, NotFound, NotLeader, Unavailable
+from spot_operator.control.errors import (
+    ApiError,
+    Conflict,
+    Invalid,
+    NotFound,
+    NotLeader,
+    Unavailable,
+)
 from spot_operator.control.rate import RateBudget
 from spot_operator.control.workqueue import WorkQueue
 from spot_operator.domain.actions import Note, Plan
 from spot_operator.domain.ledger import Ledger
 from spot_operator.domain.plan import plan
 from spot_operator.domain.snapshot import JobKey, JobView, Snapshot
+from spot_operator.domain.status import status_of
+from spot_operator.domain.storable import REMEDY, not_kept, told
 from spot_operator.domain.text import CONDITION_MESSAGE, shorten
 from spot_operator.observability.ledger_metrics import count
 from spot_operator.observability.metrics import Metrics
-from spot_operator.reconcile.act import Actor, NameTaken
+from spot_operator.reconcile.act import Actor, told_of
 from spot_operator.reconcile.kinds import JOBS
 from spot_operator.reconcile.observe import Observer, UnreadableStatus
-from spot_operator.reconcile.persist import persist
+from spot_operator.reconcile.persist import persist, probe
 
 __all__ = ["WORKERS", "Reconciler"]
 
@@ -37,6 +46,8 @@ log = logging.getLogger(__name__)
 
 WORKERS: Final = 8
 """Passes wait for the API server most of their time; the planning itself takes turns."""
+WRITE: Final = "write the status of the job"
+"""What a pass that persists asks for."""
 
 UNREADABLE: Final = (
     "the status of this job cannot be read, so nothing is done for it: upgrade the operator to the "
@@ -59,6 +70,7 @@ class Reconciler:
     tell: Callable[[JobView, Note], None]
     _unsure: set[JobKey] = field(default_factory=set)
     """Jobs whose last status write may or may not have been done."""
+    _asking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def run(self) -> None:
         """Work until cancelled, or until this process does not lead any more (NotLeader)."""
@@ -82,9 +94,6 @@ class Reconciler:
             wait = await self.reconcile(key)
         except NotLeader:
             raise
-        except NameTaken as taken:
-            log.info("%s: pod name %s is somebody else's", key, taken)
-            self.queue.add(key)
         except Exception as error:  # noqa: BLE001 - whatever it is, the other jobs go on
             self._failed(key, error)
         else:
@@ -119,8 +128,8 @@ class Reconciler:
         """One pass; returns the seconds until the next even if nothing happens, None for none.
 
         Raises:
-            NameTaken, UnreadableStatus, ApiError, NotLeader: see those; all but the last are for
-                the queue's back-off.
+            UnreadableStatus, ApiError, NotLeader: see those; all but the last are for the queue's
+                back-off.
         """
         await self._make_sure(key)
         unseen = self.actor.expecting.expires_in(key)
@@ -132,8 +141,10 @@ class Reconciler:
         made = plan(snapshot)
         if made.ledger is not None and snapshot.job is not None:
             return await self._persist(snapshot, snapshot.job, made, made.ledger)
-        await self.actor.act(key, snapshot.job, made.actions)
-        return _seconds(made)
+        if snapshot.unkept and snapshot.job and await self._upgraded(snapshot, snapshot.job):
+            return 0.0
+        again = await self.actor.act(key, snapshot.job, made.actions)
+        return 0.0 if again else _seconds(made)
 
     async def _persist(
         self, snapshot: Snapshot, job: JobView, made: Plan, ledger: Ledger
@@ -141,15 +152,67 @@ class Reconciler:
         if not made.urgent and (wait := self.figures.take()):
             return wait
         try:
+            if await self._ask(snapshot, job):
+                return 0.0
             stored = await persist(self.client, job, ledger)
-        except Unavailable:
-            self._unsure.add(snapshot.key)
+        except ApiError as error:
+            self._not_stored(snapshot.key, job, error)
             raise
+        self.actor.findings.about(snapshot.key, job.uid).succeeded(WRITE)
+        lost = not_kept(status_of(ledger), stored.get("status") or {})
+        self._tell_unkept(job, self.observer.unkept.shown(lost))
         self.actor.expecting.change(snapshot.key, self.observer.caches.jobs, stored)
         count(self.metrics, snapshot.ledger, ledger)
         for note in made.events:
             self.tell(job, note)
         return _seconds(made)
+
+    async def _ask(self, snapshot: Snapshot, job: JobView) -> bool:
+        """Before a write: does the server keep what we write? Whether it is other than was seen.
+
+        Raises:
+            ApiError: the job has changed, or the server did not answer; the write would fail too.
+        """
+        unkept = self.observer.unkept
+        # The others wait for the answer as well: nothing is to be half stored.
+        async with self._asking:
+            if unkept.is_due():
+                try:
+                    news = unkept.answered(await probe(self.client, job))
+                except (Conflict, NotFound, Unavailable):
+                    raise
+                except ApiError as error:
+                    # Rules that forbid the sample, a webhook without dry runs: writes show it too.
+                    log.info("what the API server keeps of a status is not known: %s", error)
+                    unkept.put_off()
+                else:
+                    self._tell_unkept(job, news)
+        return unkept.paths != snapshot.unkept
+
+    async def _upgraded(self, snapshot: Snapshot, job: JobView) -> bool:
+        """Whether the server keeps more by now; one that does not answer holds up no action."""
+        try:
+            return await self._ask(snapshot, job)
+        except ApiError as error:
+            log.info("what the API server keeps of a status is not known: %s", error)
+            return False
+
+    def _tell_unkept(self, job: JobView, news: frozenset[str]) -> None:
+        if news:
+            message = f"the API server does not keep {told(news)} of the job's status: {REMEDY}"
+            note = Note("Warning", Event.CRDS_OUTDATED, shorten(message, CONDITION_MESSAGE))
+            self.tell(job, note)
+
+    def _not_stored(self, key: JobKey, job: JobView, error: ApiError) -> None:
+        if isinstance(error, Unavailable):
+            self._unsure.add(key)
+        if isinstance(error, Conflict | NotFound):
+            # The job has changed, or is gone: the next look will know.
+            return
+        refusal = self.actor.findings.note(key, job.uid).refused(WRITE, error)
+        if refusal is not None:
+            hint = f"; perhaps {REMEDY}" if isinstance(error, Invalid) else ""
+            self.tell(job, told_of(replace(refusal, message=refusal.message + hint)))
 
     async def _make_sure(self, key: JobKey) -> None:
         """After a status write of unknown outcome: wait until the cache is as new as the server."""

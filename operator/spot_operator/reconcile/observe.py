@@ -1,6 +1,6 @@
 """From caches, report book and clock to a snapshot of one job. Reads only; waits for nothing."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -31,6 +31,7 @@ from spot_operator.reconcile.lease_ages import LeaseAges
 from spot_operator.reconcile.parsed import Parsed
 from spot_operator.reconcile.pod_view import pod_view
 from spot_operator.reconcile.tombstones import Tombstones
+from spot_operator.reconcile.unkept import Unkept
 from spot_operator.reconcile.views import job_view, node_view, policy_view
 from spot_operator.reports.book import ReportBook
 
@@ -59,10 +60,16 @@ class Observer:
     clock: Clock
     entropy: Entropy
     leading_since: float | None = None
+    hearing: Callable[[], float] = lambda: float("inf")
+    """Seconds for which reports have been able to reach us."""
+    trusted: Callable[[], str] = str
+    """The certificates that pods are to trust for reports (PEM); empty while there is none."""
+    unkept: Unkept = field(init=False)
     _views: "_Views" = field(init=False)
     _sights: FirstSights = field(init=False)
 
     def __post_init__(self) -> None:
+        self.unkept = Unkept(self.clock)
         self._views = _Views(self.caches)
         self._sights = FirstSights(self.clock)
 
@@ -84,7 +91,8 @@ class Observer:
         self.leases.compare_over(WITNESSED * _longest_silence(policies))
         everything = tuple(self._pods(key, "" if view is None else view.trainer))
         pods = tuple(pod for pod in everything if pod.purge is None)
-        finding = self.findings.about(key)
+        uid = "" if job is None else job["metadata"]["uid"]
+        finding = self.findings.about(key, uid)
         return Snapshot(
             key=key,
             now=self.clock.now(),
@@ -97,10 +105,13 @@ class Observer:
             foreign=frozenset(finding.foreign),
             nodes=_Nodes(self.caches.nodes, self._views.nodes, self.leases),
             reports=self._reports(pods),
+            trusted=self.trusted(),
             noticed_nodes=self._noticed_nodes(),
-            refusal=finding.refusal,
+            refusal=finding.creation,
+            refusals=finding.others,
+            unkept=self.unkept.paths,
             draw=self.entropy.uniform(0.0, 1.0),
-            namespace_terminating=finding.namespace_terminating,
+            namespace_terminating=self.findings.namespace_terminating(key, uid),
             seen=self._seen(key, view, ledger, (policies, everything)),
         )
 
@@ -144,6 +155,7 @@ class Observer:
             fresh=since is not None and self.caches.fresh(namespace),
             leading_for=0.0 if since is None else self.clock.monotonic() - since,
             leases=self.leases.all_now(),
+            hearing_for=self.hearing(),
         )
 
     def _reports(self, pods: tuple[PodView, ...]) -> Mapping[str, ReportView]:

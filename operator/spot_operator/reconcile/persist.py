@@ -8,11 +8,13 @@ from typing import Any
 
 from spot_operator.control.client import Client
 from spot_operator.domain.ledger import Ledger
+from spot_operator.domain.sample import filled
 from spot_operator.domain.snapshot import JobView
 from spot_operator.domain.status import status_of
+from spot_operator.domain.storable import not_kept
 from spot_operator.reconcile.kinds import JOBS
 
-__all__ = ["persist"]
+__all__ = ["persist", "probe"]
 
 
 async def persist(client: Client, job: JobView, ledger: Ledger) -> dict[str, Any]:
@@ -23,7 +25,22 @@ async def persist(client: Client, job: JobView, ledger: Ledger) -> dict[str, Any
         NotFound: it is gone.
         ApiError: whatever else; after Unavailable the write may have been done.
     """
-    body = {
+    return await client.replace_status(JOBS, _body(job, status_of(ledger)))
+
+
+async def probe(client: Client, job: JobView) -> frozenset[str]:
+    """Which fields of a status the API server would not keep; nothing is stored.
+
+    Raises:
+        ApiError: it did not say.
+    """
+    wanted = status_of(filled(Ledger))
+    kept = await client.replace_status(JOBS, _body(job, wanted), dry_run=True)
+    return not_kept(wanted, kept.get("status") or {})
+
+
+def _body(job: JobView, status: dict[str, Any]) -> dict[str, Any]:
+    return {
         "apiVersion": JOBS.api_version,
         "kind": JOBS.kind,
         "metadata": {
@@ -32,6 +49,5 @@ async def persist(client: Client, job: JobView, ledger: Ledger) -> dict[str, Any
             "uid": job.uid,
             "resourceVersion": job.resource_version,
         },
-        "status": status_of(ledger),
+        "status": status,
     }
-    return await client.replace_status(JOBS, body)

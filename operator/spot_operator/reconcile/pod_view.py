@@ -57,8 +57,10 @@ def pod_view(pod: Json, *, gone: bool = False, trainer: str = "") -> PodView:
         others=tuple(containers.values()),
         created_at=moment(meta.get("creationTimestamp")),
         unschedulable=_unschedulable(conditions),
+        avoids=_listed(annotations.get(names.ANNOTATION_AVOIDS)),
         grant=annotations.get(names.ANNOTATION_GRANT),
         notice=_notice(annotations.get(names.ANNOTATION_NOTICE)),
+        trusts=annotations.get(names.ANNOTATION_CA) or "",
         told_of_end=names.ANNOTATION_ENDED in annotations,
     )
 
@@ -181,6 +183,10 @@ def _read(text: str | None) -> Json:
     except ValueError:
         return {}
     return body if isinstance(body, dict) else {}
+
+
+def _listed(text: str | None) -> tuple[str, ...]:
+    return tuple(filter(None, (text or "").split(",")))
 
 
 def _identity(text: str | None) -> NodeIdentity | None:

@@ -1,5 +1,6 @@
 """What is kept of each object: a cache holds thousands, and decisions read little of each."""
 
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -25,6 +26,8 @@ _POD_ANNOTATIONS: Final = (
     names.ANNOTATION_GRANT,
     names.ANNOTATION_NOTICE,
     names.ANNOTATION_NODE,
+    names.ANNOTATION_AVOIDS,
+    names.ANNOTATION_CA,
     names.ANNOTATION_TRAINER,
     names.ANNOTATION_ENDED,
 )
@@ -45,7 +48,11 @@ def trim_pod(pod: Json) -> Json:
     return {
         "metadata": {
             **_picked(pod["metadata"], _METADATA),
-            "annotations": _picked(annotations, _POD_ANNOTATIONS),
+            # Thousands of pods carry the same certificates.
+            "annotations": {
+                name: sys.intern(text)
+                for name, text in _picked(annotations, _POD_ANNOTATIONS).items()
+            },
         },
         "spec": {
             **_picked(spec, ("nodeName", "terminationGracePeriodSeconds")),

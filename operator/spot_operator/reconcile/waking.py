@@ -42,9 +42,13 @@ class Waking:
         for pod in self._caches.pods.by_index(BY_NODE, change.item["metadata"]["name"]):
             self._pod_changed(Change(None, pod, change.live))
 
-    def _policy_changed(self, change: Change) -> None:  # noqa: ARG002 - any job may follow it
+    def every_job(self) -> None:
+        """Something that concerns each of them has changed."""
         for job in self._caches.jobs.items():
             self._queue.add(key_of_job(job), Priority.RESYNC)
+
+    def _policy_changed(self, change: Change) -> None:  # noqa: ARG002 - any job may follow it
+        self.every_job()
 
 
 def _priority(change: Change) -> Priority:

@@ -59,6 +59,9 @@ POOLS: Final = (
 )
 
 _REQUIRED: Final = "requiredDuringSchedulingIgnoredDuringExecution"
+_PREFERRED: Final = "preferredDuringSchedulingIgnoredDuringExecution"
+_MOST: Final = 100
+"""The highest weight that a preference can have."""
 _GPU_TAINT: Final = "nvidia.com/gpu"
 _LOSS_TAINTS: Final = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
@@ -85,21 +88,31 @@ def _limits_loss(toleration: Mapping[str, Any]) -> bool:
     return toleration.get("tolerationSeconds") is not None and matches in _LOSS_TAINTS
 
 
-def node_affinity(own: Mapping[str, Any] | None, excluded: Iterable[str]) -> Json:
-    """The template's node affinity, narrowed to spot nodes other than `excluded`.
+def node_affinity(
+    own: Mapping[str, Any] | None, barred: Iterable[str], last_resort: Iterable[str] = ()
+) -> Json:
+    """The template's node affinity, narrowed to spot nodes other than `barred`.
 
     Required terms are alternatives, each of which must hold whole: every term of the template is
     joined with every pool's, and the exclusions stand in each. Names are matched as fields, since
     the label `kubernetes.io/hostname` need not be the node's name; a field takes one value only.
-    Preferences are the template's alone.
+    Preferences are the template's, and one of ours against the nodes of `last_resort`.
     """
-    exclusions = [
-        {"key": "metadata.name", "operator": "NotIn", "values": [name]}
-        for name in sorted(set(excluded))
-    ]
+    exclusions = _other_than(barred)
     terms = [_joined(term, pool, exclusions) for term, pool in product(_alternatives(own), POOLS)]
-    selector = {"nodeSelectorTerms": terms or [{}]}
-    return {**(own or {}), _REQUIRED: selector}
+    affinity = {**(own or {}), _REQUIRED: {"nodeSelectorTerms": terms or [{}]}}
+    others = _other_than(last_resort)
+    if others:
+        ours = {"weight": _MOST, "preference": {"matchFields": others}}
+        affinity[_PREFERRED] = [*(affinity.get(_PREFERRED) or ()), ours]
+    return affinity
+
+
+def _other_than(names: Iterable[str]) -> list[Json]:
+    return [
+        {"key": "metadata.name", "operator": "NotIn", "values": [name]}
+        for name in sorted(set(names))
+    ]
 
 
 def _alternatives(own: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:

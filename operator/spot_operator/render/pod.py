@@ -64,9 +64,15 @@ def _metadata(
             names.ANNOTATION_TRAINER: job.trainer,
             names.ANNOTATION_GRANT: grant_annotation(action.grant),
             names.ANNOTATION_CA: settings.ca_bundle,
+            **_avoids(action),
         },
         "ownerReferences": [owner(job, blocks=True)],
     }
+
+
+def _avoids(action: CreatePod) -> Json:
+    barred = ",".join(sorted(action.barred_nodes))
+    return {names.ANNOTATION_AVOIDS: barred} if barred else {}
 
 
 def owner(job: JobView, *, blocks: bool) -> Json:
@@ -122,5 +128,7 @@ def in_our_group(template: Mapping[str, Any]) -> Json:
 
 
 def _affinity(template: Mapping[str, Any], action: CreatePod) -> Json:
-    nodes = node_affinity(template.get("nodeAffinity"), action.excluded_nodes)
+    nodes = node_affinity(
+        template.get("nodeAffinity"), action.barred_nodes, action.last_resort_nodes
+    )
     return {**template, "nodeAffinity": nodes}

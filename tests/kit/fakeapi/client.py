@@ -97,12 +97,17 @@ class FakeClient:
         call = self._call("replace", resource, meta.get("namespace"), meta["name"], body=body)
         return await self._do(call, lambda: self._server.replace(resource, body))
 
-    async def replace_status(self, resource: Resource, body: Json) -> Json:
+    async def replace_status(
+        self, resource: Resource, body: Json, *, dry_run: bool = False
+    ) -> Json:
         meta = body["metadata"]
+        verb = "dry-run" if dry_run else "replace"
         call = self._call(
-            "replace", resource, meta.get("namespace"), meta["name"], body=body, sub="status"
+            verb, resource, meta.get("namespace"), meta["name"], body=body, sub="status"
         )
-        return await self._do(call, lambda: self._server.replace_status(resource, body))
+        return await self._do(
+            call, lambda: self._server.replace_status(resource, body, dry_run=dry_run)
+        )
 
     async def patch(
         self,

@@ -41,7 +41,7 @@ class Call:
     @property
     def is_write(self) -> bool:
         """Whether it changes anything."""
-        return self.verb not in {"get", "list", "watch"}
+        return self.verb not in {"get", "list", "watch", "dry-run"}
 
     def __str__(self) -> str:
         place = "/".join(part for part in (self.namespace, self.name, self.subresource) if part)

@@ -211,9 +211,11 @@ class FakeApiServer:
         """PUT; see `Client.replace`."""
         return self._update(resource, _key(body), lambda _: body, whole=True)
 
-    def replace_status(self, resource: Resource, body: Json) -> Json:
+    def replace_status(self, resource: Resource, body: Json, *, dry_run: bool = False) -> Json:
         """PUT to the status; see `Client.replace_status`."""
-        return self._update(resource, _key(body), lambda _: body, "status", whole=True)
+        return self._update(
+            resource, _key(body), lambda _: body, "status", whole=True, dry_run=dry_run
+        )
 
     def patch(
         self,
@@ -237,6 +239,7 @@ class FakeApiServer:
         subresource: str = "",
         *,
         whole: bool = False,
+        dry_run: bool = False,
     ) -> Json:
         kind = self._kind(resource)
         served = {"", *(["status"] if kind.status else ()), *(["scale"] if kind.scale else ())}
@@ -251,8 +254,8 @@ class FakeApiServer:
             else self._all_but_status(kind, old, new)
         )
         self._admit(resource, old, item)
-        if item == old:
-            return copied(old)
+        if item == old or dry_run:
+            return copied(item)
         stored = copied(self.storage.put(resource, key, item, self._at()))
         self._settle(kind, key)
         return stored

@@ -90,6 +90,8 @@ class Node:
     """What the registry answers; None: images are there."""
     refuses: str = ""
     """The reason with which its kubelet refuses every pod that it has not started yet."""
+    rejects: int = 0
+    """So many pods its kubelet is yet to refuse for want of a processor."""
     _tasks: "list[asyncio.Task[Any]]" = field(default_factory=list)
     _running: dict[str, _Running] = field(default_factory=dict)
     _ended: set[str] = field(default_factory=set)
@@ -200,9 +202,12 @@ class Node:
             self._admit(pod)
 
     def _admit(self, pod: Json) -> None:
-        if self.refuses:
-            status = {"phase": "Failed", "reason": self.refuses, "message": "Pod was rejected"}
-            self.end_as(pod, status)
+        reason = self.refuses or ("OutOfcpu" if self.rejects else "")
+        if reason:
+            self.rejects = max(0, self.rejects - 1)
+            self.end_as(
+                pod, {"phase": "Failed", "reason": reason, "message": "Pod was rejected: no room"}
+            )
         elif self.pull_error:
             self._pull(pod)
         else:

@@ -113,10 +113,13 @@ class Replicas:
         """Who leads now; None when nobody does."""
         return next((replica for replica in self.all if replica.leads()), None)
 
-    async def report(self, token: str, body: bytes) -> int | None:
-        """As through the Service: to the address in the EndpointSlice."""
+    async def report(self, token: str, body: bytes, trusted: str) -> int | None:
+        """As through the Service: to the address in the EndpointSlice, if its certificate is known
+        by those that are `trusted`."""
         replica = self._published()
         if replica is None or replica.operator is None or replica.process.paused:
+            return None
+        if not _is_known(replica.operator, trusted):
             return None
         process = replica.process
         handling = process.spawn(replica.operator.receive(token, body))
@@ -134,6 +137,14 @@ class Replicas:
 
     def _published(self) -> Replica | None:
         for piece in self._server.objects(ENDPOINTSLICES, NAMESPACE):
+            if not (piece["metadata"].get("labels") or {}).get("kubernetes.io/service-name"):
+                continue
             addresses = [one for each in piece["endpoints"] or () for one in each["addresses"]]
             return next((one for one in self.all if one.address in addresses), None)
         return None
+
+
+def _is_known(operator: Operator, trusted: str) -> bool:
+    """Whether the certificate that the operator serves was signed by one of those."""
+    authority = operator.tls._authority
+    return authority is not None and authority.signer.certificate.decode() in trusted

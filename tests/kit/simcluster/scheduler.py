@@ -12,10 +12,11 @@ __all__ = ["Scheduler", "fits"]
 Json = dict[str, Any]
 
 REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 
 
 class Scheduler:
-    """Looks twice a second. Nodes are taken in the order of their names."""
+    """Looks twice a second. Nodes are taken by preference, then in the order of their names."""
 
     def __init__(self, server: FakeApiServer, clock: FakeClock) -> None:
         self._server = server
@@ -31,7 +32,7 @@ class Scheduler:
 
     def _place(self, pod: Json) -> None:
         meta, affinity = pod["metadata"], pod["spec"].get("affinity")
-        for node in self._server.objects(NODES):
+        for node in sorted(self._server.objects(NODES), key=lambda one: -_liked(affinity, one)):
             if self._free(node) and (affinity is None or fits(affinity["nodeAffinity"], node)):
                 self._server.bind(meta["namespace"], meta["name"], node["metadata"]["name"])
                 return
@@ -69,6 +70,16 @@ def fits(affinity: Json, node: Json) -> bool:
         and all(_holds_true(one, fields) for one in term.get("matchFields") or ())
         for term in affinity[REQUIRED]["nodeSelectorTerms"]
         if term
+    )
+
+
+def _liked(affinity: Json | None, node: Json) -> int:
+    """The sum of the weights of the preferences that the node satisfies."""
+    preferred = ((affinity or {}).get("nodeAffinity") or {}).get(PREFERRED) or ()
+    return sum(
+        one["weight"]
+        for one in preferred
+        if fits({REQUIRED: {"nodeSelectorTerms": [one["preference"]]}}, node)
     )
 
 

@@ -55,6 +55,9 @@ class World:
         self.plan = Plan()
         self.mute = False
         """Whether reports are lost on their way to the operator."""
+        self.not_kept: tuple[str, ...] = ()
+        """Fields of the job's status that the installed CRD does not know, as `ranks[].trouble`."""
+        self.server.admission[JOBS] = [self._drop_unknown]
         self.reviews = 0
         """How often the API server was asked about a token."""
         self.purges_fail = 0
@@ -279,13 +282,27 @@ class World:
         if self.mute:
             return None
         uid = token.removeprefix(OF_POD)
-        return await self.replicas.report(self.token_of(uid) if uid != token else token, body)
+        bearer = self.token_of(uid) if uid != token else token
+        return await self.replicas.report(bearer, body, self._trusted(uid))
 
     def token_of(self, uid: str) -> str:
         """A token bound to that pod, as the kubelet asks for it."""
         found = (one["metadata"] for one in self.server.objects(PODS))
         spaces = (meta["namespace"] for meta in found if meta["uid"] == uid)
         return a_token(uid, next(spaces, "research"))
+
+    def _trusted(self, uid: str) -> str:
+        """The certificates by which that pod knows the operator, as of now."""
+        pods = (
+            pod["metadata"] for pod in self.server.objects(PODS) if pod["metadata"]["uid"] == uid
+        )
+        notes = next((meta.get("annotations") or {} for meta in pods), {})
+        return str(notes.get(names.ANNOTATION_CA, ""))
+
+    def _drop_unknown(self, _old: Json | None, new: Json) -> tuple[str, ...]:
+        for path in self.not_kept:
+            drop(new.get("status") or {}, path.split("."))
+        return ()
 
     async def _census(self) -> None:
         """Note every pod there ever is."""
@@ -314,3 +331,17 @@ class World:
         audiences = [one for one in review["spec"]["audiences"] if one in claims.audiences]
         status = {"authenticated": bool(audiences), "audiences": audiences, "user": user}
         return {**review, "status": status}
+
+
+def drop(value: Json, steps: list[str]) -> None:
+    """Remove the field from `value`, in place, as an API server does that does not know it."""
+    first, rest = steps[0], steps[1:]
+    name = first.removesuffix("[]")
+    if not rest:
+        value.pop(name, None)
+        return
+    inside = value.get(name) or ()
+    for each in inside if first.endswith("[]") else (inside,):
+        if not each:
+            continue
+        drop(each, rest)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from kit.clock import FakeClock, FakeEntropy, in_fake_time
 from kit.fakeapi import FakeApiServer, FakeClient, calls, run
 from spot_operator.control.client import Json
@@ -48,14 +49,32 @@ def test_publishing_what_stands_there_writes_nothing() -> None:
     in_fake_time(scenario)
 
 
-def test_what_others_changed_is_put_right() -> None:
+STRAYS: dict[str, Json] = {
+    "leads elsewhere": {"endpoints": [{"addresses": ["10.9.9.9"]}], "ports": None},
+    "emptied": {"endpoints": []},
+    "not ready": {"endpoints": [{"addresses": ["10.0.0.7"], "conditions": {"ready": False}}]},
+    "another port": {"ports": [{"name": "https", "port": 1, "protocol": "TCP"}]},
+    "of no service": {"metadata": {"labels": {"kubernetes.io/service-name": None}}},
+    "of another manager": {
+        "metadata": {
+            "labels": {"endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io"}
+        }
+    },
+}
+
+
+@pytest.mark.parametrize("stray", STRAYS)
+def test_what_others_changed_is_put_right(stray: str) -> None:
     async def scenario(clock: FakeClock) -> None:
         server, client = a_world(clock)
         await publish(client, OURS)
-        stray: Json = {"endpoints": [{"addresses": ["10.9.9.9"]}], "ports": None}
-        server.patch(ENDPOINTSLICES, OURS.name, stray, namespace="default")
+        server.patch(ENDPOINTSLICES, OURS.name, STRAYS[stray], namespace="default")
         assert await publish(client, OURS)
-        expect_addresses(server, "10.0.0.7")
+        (found,) = server.objects(ENDPOINTSLICES)
+        for part, wanted in OURS.rendered().items():
+            assert part == "metadata" or found[part] == wanted
+        assert found["metadata"]["labels"] == OURS.rendered()["metadata"]["labels"]
+        assert not await publish(client, OURS)
 
     in_fake_time(scenario)
 

@@ -21,8 +21,13 @@ from spot_operator.api.names import Condition, Ending, Reason
 ROOT = Path(app.__file__).parents[2]
 PAGE = ROOT / "docs" / "reasons.md"
 SIDECAR = ROOT / "trainer-sidecar" / "spot_sidecar"
-BESIDE_PLANS = {Event.POD_WARNING, Event.UNREADABLE_STATUS, Event.RELEASED}
-"""Told when a pod was created, where there is no plan, and before an uninstall."""
+BESIDE_PLANS = {
+    Event.POD_WARNING,
+    Event.WRITES_REFUSED,
+    Event.UNREADABLE_STATUS,
+    Event.RELEASED,
+}
+"""Told when a write was answered, where there is no plan, and before an uninstall."""
 CAMEL = re.compile(r"\b[A-Z][a-z]+(?:[A-Z][a-z0-9]+)+\b")
 
 

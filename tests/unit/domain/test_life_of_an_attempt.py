@@ -31,7 +31,7 @@ from kit.builders import (
 )
 from spot_operator.api.names import ANNOTATION_NODE, ANNOTATION_NOTICE, Condition, State
 from spot_operator.domain.actions import AnnotatePod, CreatePod, DeletePod, Plan
-from spot_operator.domain.ledger import ExcludedNode, Ledger
+from spot_operator.domain.ledger import Ledger
 from spot_operator.domain.plan import plan
 from spot_operator.domain.snapshot import Refusal, Snapshot, TaintView
 
@@ -198,6 +198,35 @@ def test_a_pod_that_can_never_be_created_is_a_failure() -> None:
     assert "spec.containers: Required value" in expect_ending(ledger, "StartFailed").message
 
 
+@pytest.mark.parametrize("code", [400, 403, 409, 413, 422, 429, 500])
+def test_what_a_webhook_refuses_is_not_the_templates_fault(code: int) -> None:
+    denied = 'admission webhook "policy.example" denied the request: no'
+    refused = persisted(created(refusal=Refusal("digits-1-0", code, denied)))
+    assert refused.ledger.state is State.CREATING
+    summary = the_condition(refused.ledger, Condition.SUCCEEDED)
+    assert summary.reason == "PodsRefused"
+    assert denied in summary.message
+
+
+@pytest.mark.parametrize("state", ["live", "stopping", "waiting"])
+def test_a_write_that_is_refused_is_said_whatever_the_attempt_does(state: str) -> None:
+    refusals = (Refusal("", 403, "webhook says no", "delete pod digits-1-0"),)
+    if state == "live":
+        before = at_work()
+    elif state == "stopping":
+        before = persisted(replace(at_work(), job=a_job(suspend=True, generation=2)))
+    else:
+        ended = replace(at_work(), pods=(exited(POD, 1),), policies=(a_default_policy(),))
+        before = persisted(ended)
+    told = persisted(replace(before, refusals=refusals))
+    summary = the_condition(told.ledger, Condition.SUCCEEDED)
+    assert (summary.status, summary.reason) == ("Unknown", "WritesRefused")
+    assert "refuses to delete pod digits-1-0" in summary.message
+    assert "webhook says no" in summary.message
+    over = persisted(replace(told, refusals=()))
+    assert the_condition(over.ledger, Condition.SUCCEEDED).reason != "WritesRefused"
+
+
 def test_a_pod_refused_for_quota_is_asked_for_again_and_says_so() -> None:
     refused = persisted(created(refusal=Refusal("digits-1-0", 403, "exceeded quota: gpus")))
     assert refused.ledger.state is State.CREATING
@@ -270,31 +299,6 @@ def test_no_stall_before_the_first_step() -> None:
     assert starting.ledger.state is State.CREATED
 
 
-def test_new_pods_avoid_nodes_that_are_leaving_silent_or_known_for_it() -> None:
-    known = ExcludedNode(a_node("node-1").identity, "NodeLost", after(0))
-    returned = replace(known, node=replace(a_node("node-2").identity, boot_id="former"))
-    there = (
-        a_node("node-1"),
-        a_node("node-2"),
-        a_node("node-3", lease_age=41.0),
-        a_node("node-4", taints=(TaintView("karpenter.sh/disrupted"),)),
-        a_node("node-5"),
-        a_node("node-6"),
-    )
-    snapshot = created(
-        nodes={node.name: node for node in there},
-        sight=a_sight(*there),
-        noticed_nodes=frozenset({"node-5"}),
-    )
-    ledger = replace(snapshot.ledger, excluded=(known, returned))
-    (create,) = expect_actions(replace(snapshot, ledger=ledger))
-    assert isinstance(create, CreatePod)
-    assert create.excluded_nodes == ("node-1", "node-3", "node-4", "node-5")
-    (later_on,) = expect_actions(later(replace(snapshot, ledger=ledger), 3600))
-    assert isinstance(later_on, CreatePod)
-    assert "node-1" not in later_on.excluded_nodes
-
-
 def test_a_preempted_node_is_avoided_whatever_the_ending_is_called() -> None:
     paused = replace(later(at_work(), 1000), pods=(exited(POD, 1, "OOMKilled", at=after(999)),))
     noticed = replace(paused, reports={UID: a_report(notice=a_notice())})
@@ -341,7 +345,7 @@ def test_the_loss_of_a_node_takes_one_write_a_forced_deletion_and_one_write() ->
     assert (started.ledger.attempt, started.ledger.state) == (2, State.CREATING)
     (create,) = expect_actions(started)
     assert isinstance(create, CreatePod)
-    assert create.excluded_nodes == ("node-1",)
+    assert create.barred_nodes == ("node-1",)
 
 
 def test_a_verdict_stands_although_the_node_is_heard_of_again() -> None:

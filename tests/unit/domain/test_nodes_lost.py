@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from kit.builders import a_node, a_report
 from spot_operator.domain.sight import is_stale, node_lost
-from spot_operator.domain.snapshot import Sight
+from spot_operator.domain.snapshot import ReportView, Sight
 
 AFTER = timedelta(seconds=40)
 
@@ -50,6 +50,16 @@ def test_without_any_report_silence_counts_from_our_sync() -> None:
     node = a_node(lease_age=41.0)
     assert not node_lost(node, None, Sight(True, 40.0, leases), AFTER)
     assert node_lost(node, None, Sight(True, 41.0, leases), AFTER)
+
+
+@pytest.mark.parametrize("report", [None, a_report(age=9999.0)])
+def test_what_we_could_not_hear_is_no_silence(report: ReportView | None) -> None:
+    """While our own reports server is down no report reaches us, whoever sends it."""
+    leases = {"node-1": (99.0,), "node-2": (1.0, 11.0, 99.0)}
+    node = a_node(lease_age=99.0)
+    for heard, lost in ((0.0, False), (40.0, False), (41.0, True)):
+        sight = Sight(True, 9999.0, leases, hearing_for=heard)
+        assert node_lost(node, report, sight, AFTER) is lost
 
 
 def test_a_node_without_lease_is_never_lost() -> None:

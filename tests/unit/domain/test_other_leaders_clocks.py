@@ -30,7 +30,7 @@ from spot_operator.api.names import FINALIZER, Ending, State
 from spot_operator.domain.actions import CreatePurge, DeleteJob, DeletePod
 from spot_operator.domain.budgets import charge
 from spot_operator.domain.elapsed import AGAIN, signs
-from spot_operator.domain.exclusions import LASTS, excluded_names
+from spot_operator.domain.exclusions import LASTS, barred_names, last_resort_names
 from spot_operator.domain.ledger import Budgets, ExcludedNode, Purge
 from spot_operator.domain.plan import plan
 from spot_operator.domain.purging import ENDING, LIMIT, STARTS_WITHIN, WAITS
@@ -157,7 +157,8 @@ def tries_again(snapshot: Snapshot) -> bool:
 
 def avoids_nothing(snapshot: Snapshot) -> bool:
     assert snapshot.job is not None
-    return excluded_names(look(snapshot, snapshot.job), snapshot.ledger) == ()
+    scene = look(snapshot, snapshot.job)
+    return not (barred_names(scene, snapshot.ledger) or last_resort_names(scene, snapshot.ledger))
 
 
 ALL_IN = (STARTS_WITHIN + LIMIT + ENDING).total_seconds()

@@ -36,6 +36,7 @@ STORE = {"s3": {"bucket": "training", "prefix": "teams"}}
 PLACE = "s3://training/teams/research/digits/uid-of-digits/"
 POD = running(a_pod())
 LET_GO = (Hold(wanted=False),)
+REFUSED = Refusal("digits-purge-1", 403, "quota")
 
 
 def a_held_job(policy: str = "Delete", **changes: Any) -> JobView:
@@ -205,7 +206,7 @@ def failing() -> list[tuple[str, Snapshot, str]]:
         ("endless", later(trying(1, running(a_purge_pod())), late), "did not end within"),
         ("never seen", later(trying(1), 600), "never came to be"),
         ("taken", replace(trying(1), foreign=frozenset({"digits-purge-1"})), "is taken by a pod"),
-        ("refused", replace(trying(1), refusal=Refusal("digits-purge-1", 403, "quota")), "quota"),
+        ("refused", replace(later(trying(1), 600), refusal=REFUSED), "quota"),
     ]  # fmt: skip
 
 
@@ -221,6 +222,13 @@ def test_a_try_that_failed_is_followed_by_another(case: tuple[str, Snapshot, str
     assert (second.ledger.purge.number, second.ledger.purge.outcome) == (2, None)
     assert CreatePurge(2) not in plan(later(second, WAITS[0].total_seconds() - 1)).actions
     assert CreatePurge(2) in expect_actions(later(second, WAITS[0].total_seconds()))
+
+
+def test_a_purge_that_is_refused_is_asked_for_again_before_it_is_given_up() -> None:
+    """A quota is freed, a webhook comes back: checkpoints are not left for a moment's refusal."""
+    for seconds in (0, 1, 599):
+        refused = replace(later(trying(1), seconds), refusal=REFUSED)
+        assert expect_actions(refused) == (CreatePurge(1),)
 
 
 def test_the_refusal_of_a_training_pod_says_nothing_about_the_purge() -> None:

@@ -22,9 +22,10 @@ from kit.builders import (
     persisted,
     running,
     terminating,
+    the_condition,
 )
-from spot_operator.api.names import State
-from spot_operator.domain.actions import DeleteJob, DeletePod
+from spot_operator.api.names import Condition, State
+from spot_operator.domain.actions import CreatePod, DeleteJob, DeletePod
 from spot_operator.domain.ledger import Ledger
 from spot_operator.domain.plan import plan
 from spot_operator.domain.snapshot import Sight, Snapshot
@@ -106,12 +107,28 @@ def test_when_the_job_is_gone_its_pods_go_but_only_if_we_see_well() -> None:
     assert plan(replace(gone, pods=())).wake_after is None
 
 
-@pytest.mark.parametrize("ends", ["deleting", "namespace"])
-def test_while_the_job_is_being_deleted_nothing_is_written_or_created(ends: str) -> None:
-    job = a_job(deleting=ends == "deleting")
-    ending = replace(persisted(a_snapshot()), job=job, namespace_terminating=ends == "namespace")
+def test_while_the_job_is_being_deleted_nothing_is_written_or_created() -> None:
+    ending = replace(persisted(a_snapshot()), job=a_job(deleting=True))
     made = plan(ending)
     assert (made.ledger, made.actions) == (None, ())
+
+
+def test_while_the_namespace_goes_nothing_is_created_and_the_job_says_why() -> None:
+    for before in (a_snapshot(), persisted(a_snapshot())):
+        going = persisted(replace(before, namespace_terminating=True))
+        summary = the_condition(going.ledger, Condition.SUCCEEDED)
+        assert (summary.status, summary.reason) == ("Unknown", "NamespaceTerminating")
+        made = plan(going)
+        assert made.actions == ()
+        assert made.wake_after == timedelta(seconds=10)
+        stays = persisted(replace(going, namespace_terminating=False))
+        assert [type(one) for one in plan(stays).actions] == [CreatePod]
+
+
+def test_nobody_is_held_for_checkpoints_while_the_namespace_goes() -> None:
+    checkpoint = {"store": {"s3": {"bucket": "b"}}, "deletionPolicy": "Delete"}
+    going = replace(a_snapshot(job=a_job(checkpoint=checkpoint)), namespace_terminating=True)
+    assert plan(persisted(going)).actions == ()
 
 
 def test_while_the_job_is_being_deleted_pods_on_fenced_nodes_are_forced() -> None:
@@ -179,3 +196,32 @@ def test_a_kubelet_that_came_back_ends_the_pod_itself_before_the_next_attempt(
     ending = replace(lost, pods=(terminating(POD, after(30)),))
     expect_rest(ending)
     assert persisted(replace(ending, pods=(exited(POD, 137),))).ledger.attempt == 2
+
+
+@pytest.mark.parametrize("state", ["finished", "suspended", "waiting for a policy"])
+def test_a_pod_that_is_being_deleted_is_looked_after_whatever_its_job_does(state: str) -> None:
+    """Its node may die before it ends, and no event says so."""
+    spec: dict[str, dict[str, object]] = {
+        "suspended": {"suspend": True},
+        "waiting for a policy": {"policyName": "gold"},
+    }
+    ledger = replace(at_work().ledger, state=State.WAITING, ranks=())
+    over = persisted(a_snapshot(job=a_job(**spec.get(state, {})), ledger=ledger))
+    if state == "finished":
+        over = replace(finished(podCleanup="DeleteAll"), pods=(), reports={})
+    dying = replace(over, pods=(terminating(running(a_pod()), after(30)),))
+    assert plan(dying).wake_after == timedelta(seconds=10)
+    dead = a_node("node-1", lease_age=9999.0)
+    there = (dead, a_node("node-2"), a_node("node-3"))
+    lost = replace(
+        later(dying, 9999),
+        nodes={one.name: one for one in there},
+        sight=a_sight(*there, leading_for=9999),
+    )
+    assert (running(a_pod()).uid, 0) in deletions(persisted(lost))
+    assert plan(replace(over, pods=())).wake_after is None, "at rest it costs nothing"
+
+
+def test_a_pod_that_only_a_finalizer_keeps_is_nobodys_to_look_after() -> None:
+    kept = replace(terminating(FAILED), grace_seconds=0)
+    assert plan(replace(finished(), pods=(kept,))).wake_after is None

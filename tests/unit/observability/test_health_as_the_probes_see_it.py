@@ -40,6 +40,13 @@ def test_who_lives(facts: Facts, lives: bool) -> None:
             Verdict(good=False, why="leading, the first lists are not in yet"),
         ),
         (
+            Facts(leading=True, synced=True, lacks="the reports server has no certificate"),
+            Verdict(
+                good=False,
+                why="leading, but no report is heard: the reports server has no certificate",
+            ),
+        ),
+        (
             Facts(leading=False, refused="x/y already watches a"),
             Verdict(good=False, why="x/y already watches a"),
         ),

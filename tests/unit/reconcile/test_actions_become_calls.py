@@ -9,9 +9,19 @@ from kit.clock import FakeClock, FakeEntropy, in_fake_time
 from kit.fakeapi import FakeApiServer, FakeClient, calls, custom, fail, run
 from kit.jobs import a_job_manifest
 from spot_operator.api import names
-from spot_operator.control.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
-from spot_operator.control.resource import NAMESPACES, PODS
+from spot_operator.api.events import Event
+from spot_operator.control.errors import (
+    ApiError,
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Unavailable,
+    from_status,
+)
+from spot_operator.control.resource import NAMESPACES, PODS, Resource
 from spot_operator.domain.actions import (
+    Action,
     AnnotatePod,
     CreatePod,
     CreatePurge,
@@ -19,12 +29,13 @@ from spot_operator.domain.actions import (
     DeletePod,
     Grant,
     Hold,
+    Note,
 )
 from spot_operator.domain.snapshot import JobKey, JobView
-from spot_operator.reconcile.act import Actor, NameTaken
+from spot_operator.reconcile.act import Actor
 from spot_operator.reconcile.caches import Caches
 from spot_operator.reconcile.expecting import TIMEOUT_SECONDS, Expecting
-from spot_operator.reconcile.findings import Findings
+from spot_operator.reconcile.findings import NAMESPACE_BELIEVED, TRIES, Finding, Findings
 from spot_operator.reconcile.kinds import JOBS, POLICIES
 from spot_operator.reconcile.views import job_view
 from spot_operator.render.settings import RenderSettings
@@ -48,8 +59,8 @@ class Rig:
         self.client = FakeClient(self.server, clock=clock)
         self.watching = FakeClient(self.server, clock=clock)
         self.caches = Caches(self.watching, clock, entropy)
-        self.findings = Findings()
-        self.warnings: list[str] = []
+        self.findings = Findings(clock)
+        self.told: list[Note] = []
         self.expecting = Expecting(self.caches, clock)
         self.actor = Actor(
             self.client,
@@ -58,12 +69,16 @@ class Rig:
             self.findings,
             entropy,
             lambda: SETTINGS,
-            lambda _job, text: self.warnings.append(text),
+            lambda _job, note: self.told.append(note),
         )
         self.job: JobView = job_view(self.server.create(JOBS, a_job_manifest()).object)
 
-    async def act(self, *actions: Any) -> None:
-        await self.actor.act(KEY, self.job, actions)
+    async def act(self, *actions: Any) -> bool:
+        return await self.actor.act(KEY, self.job, actions)
+
+    @property
+    def finding(self) -> Finding:
+        return self.findings.about(KEY, self.job.uid)
 
     def pods(self) -> list[Json]:
         return self.server.objects(PODS)
@@ -108,7 +123,7 @@ def test_creating_the_same_pod_twice_adopts_it() -> None:
         await rig.act(CREATE)
         await rig.act(CREATE)
         assert len(rig.pods()) == 1
-        assert rig.findings.about(KEY).foreign == set()
+        assert rig.finding.foreign == set()
         await expect_seen(rig, 6.0)
         await rig.act(CREATE)
         assert rig.expecting.expires_in(KEY) is None, "it is in the cache already"
@@ -129,10 +144,10 @@ def test_a_name_that_is_taken_is_noted(change: Json) -> None:
     async def play(rig: Rig) -> None:
         meta = {"name": "digits-1-0", "namespace": "research", **change}
         rig.server.create(PODS, {"metadata": meta, "spec": {"containers": []}})
-        with pytest.raises(NameTaken):
-            await rig.act(CREATE)
-        assert rig.findings.about(KEY).foreign == {"digits-1-0"}
+        assert await rig.act(CREATE), "another name is to be taken at once"
+        assert rig.finding.foreign == {"digits-1-0"}
         assert len(rig.pods()) == 1
+        assert rig.expecting.expires_in(KEY) is None, "no news will come of it"
 
     in_a_rig(play)
 
@@ -149,13 +164,13 @@ def test_a_refusal_is_noted_raised_and_cleared_by_success(error: Exception, code
         rig.server.admission[PODS] = [refuse]
         with pytest.raises(type(error)):
             await rig.act(CREATE)
-        refusal = rig.findings.about(KEY).refusal
+        refusal = rig.finding.creation
         assert refusal is not None
         assert (refusal.pod, refusal.code) == ("digits-1-0", code)
         assert rig.expecting.expires_in(KEY) is None, "nothing was created"
         rig.server.admission.clear()
         await rig.act(CREATE)
-        assert rig.findings.about(KEY).refusal is None
+        assert rig.finding.creation is None
 
     in_a_rig(play)
 
@@ -163,8 +178,10 @@ def test_a_refusal_is_noted_raised_and_cleared_by_success(error: Exception, code
 def test_a_namespace_that_goes_is_noted_and_no_error() -> None:
     async def play(rig: Rig) -> None:
         rig.server.delete(NAMESPACES, "research")
-        await rig.act(CREATE)
-        assert rig.findings.about(KEY).namespace_terminating
+        assert await rig.act(CREATE), "the job is to say so"
+        assert rig.findings.namespace_terminating(KEY, rig.job.uid)
+        await rig.clock.sleep(NAMESPACE_BELIEVED)
+        assert not rig.findings.namespace_terminating(KEY, rig.job.uid), "it is asked for again"
 
     in_a_rig(play)
 
@@ -173,17 +190,155 @@ def test_what_the_server_warns_of_is_passed_on() -> None:
     async def play(rig: Rig) -> None:
         rig.server.admission[PODS] = [lambda _old, _new: ['unknown field "spec.comet"']]
         await rig.act(CREATE)
-        assert rig.warnings == ['unknown field "spec.comet"']
+        assert [note.message for note in rig.told] == ['unknown field "spec.comet"']
+        assert [note.reason for note in rig.told] == [Event.POD_WARNING]
 
     in_a_rig(play)
 
 
-def test_the_first_error_stops_the_rest() -> None:
+def test_one_refused_write_stops_no_other() -> None:
     async def play(rig: Rig) -> None:
         rig.client.faults.on(calls("delete"), before=fail(Unavailable("503")))
+        rig.client.faults.on(calls("patch"), before=fail(Forbidden("no")))
+        annotate = AnnotatePod("digits-1-0", "u", {names.ANNOTATION_NOTICE: "{}"})
         with pytest.raises(Unavailable):
-            await rig.act(DeletePod("digits-9-0", "u", None, "over"), CREATE)
+            await rig.act(DeletePod("digits-9-0", "u", None, "over"), annotate, CREATE)
+        assert rig.pod()["metadata"]["name"] == "digits-1-0"
+        assert set(rig.finding.refusals) == {"delete pod digits-9-0", "annotate pod digits-1-0"}
+
+    in_a_rig(play)
+
+
+def test_after_a_pod_that_cannot_be_created_its_gang_mates_are_not_tried() -> None:
+    async def play(rig: Rig) -> None:
+        rig.client.faults.on(calls("create", name="digits-1-0"), before=fail(Forbidden("quota")))
+        with pytest.raises(Forbidden):
+            await rig.act(CREATE, CreatePod(attempt=1, rank=1, grant=Grant(1, None)))
         assert rig.pods() == []
+
+    in_a_rig(play)
+
+
+def answers() -> list[ApiError]:
+    """What an API server, a proxy before it or a webhook behind it may answer to a write."""
+    codes = (400, 401, 403, 404, 405, 408, 409, 410, 413, 415, 422, 429, 500, 502, 503, 504)
+    taken = {"reason": "AlreadyExists", "message": "taken, says the webhook"}
+    return [
+        Unavailable("POST: the connection broke", status=0),
+        from_status(409, taken),
+        *(from_status(code, {"message": f"the answer was {code}"}) for code in codes),
+    ]
+
+
+WRITES: dict[str, tuple[str, Resource, Callable[[str], Action]]] = {
+    "create": ("create", PODS, lambda _uid: CREATE),
+    "purge": ("create", PODS, lambda _uid: CreatePurge(1)),
+    "delete": ("delete", PODS, lambda uid: DeletePod("digits-9-0", uid, None, "over")),
+    "annotate": (
+        "patch",
+        PODS,
+        lambda uid: AnnotatePod("digits-9-0", uid, {names.ANNOTATION_NOTICE: "{}"}),
+    ),
+    "hold": ("patch", JOBS, lambda _uid: Hold(wanted=True)),
+    "end": ("delete", JOBS, lambda _uid: DeleteJob("uid", "1")),
+}
+
+
+@pytest.mark.parametrize("answer", answers(), ids=lambda one: f"{one.status} {one.reason}")
+@pytest.mark.parametrize("write", WRITES)
+def test_every_refusal_that_lasts_is_told_once_until_a_success(
+    write: str, answer: ApiError
+) -> None:
+    async def play(rig: Rig) -> None:
+        verb, kind, make = WRITES[write]
+        meta = {"name": "digits-9-0", "namespace": "research"}
+        pod = {"metadata": meta, "spec": {"containers": []}}
+        uid = rig.server.create(PODS, pod).object["metadata"]["uid"]
+        action = DeleteJob(rig.job.uid, rig.job.resource_version) if write == "end" else make(uid)
+        rig.client.faults.on(calls(verb, kind), before=fail(answer))
+        for _ in range(TRIES):
+            with pytest.raises(ApiError):
+                await rig.act(action)
+        (refusal,) = rig.finding.refusals.values()
+        assert refusal.told
+        assert answer.reason == "AlreadyExists" or refusal.message == answer.message
+        # The condition that says why an attempt has no pod brings the event along.
+        assert len(rig.told) == (0 if write == "create" else 1)
+        with pytest.raises(ApiError):
+            await rig.act(action)
+        assert len(rig.told) <= 1, "once is enough"
+        rig.client.faults.clear()
+        assert await rig.act(action), "the job is to say that it is over"
+        assert rig.finding.refusals == {}
+
+    in_a_rig(play)
+
+
+def test_a_refusal_of_what_nobody_asks_for_any_more_is_forgotten() -> None:
+    async def play(rig: Rig) -> None:
+        rig.client.faults.on(calls("delete"), before=fail(Forbidden("no")))
+        uid = (await a_running_pod(rig))["metadata"]["uid"]
+        with pytest.raises(Forbidden):
+            await rig.act(DeletePod("digits-1-0", uid, None, "over"))
+        assert [one.what for one in rig.finding.others] == ["delete pod digits-1-0"]
+        assert await rig.act()
+        assert rig.finding.others == ()
+
+    in_a_rig(play)
+
+
+def test_what_was_learned_of_a_former_job_says_nothing_about_this_one() -> None:
+    async def play(rig: Rig) -> None:
+        rig.client.faults.on(calls("create"), before=fail(Forbidden("quota")), times=1)
+        with pytest.raises(Forbidden):
+            await rig.act(CREATE)
+        rig.findings.namespace_terminates(KEY, rig.job.uid)
+        rig.finding.foreign.add("digits-1-0")
+        assert rig.findings.about(KEY, "another uid").foreign == set()
+        assert rig.findings.about(KEY, "another uid").creation is None
+        assert not rig.findings.namespace_terminating(KEY, "another uid")
+        rig.findings.note(KEY, "another uid")
+        assert rig.finding.foreign == set()
+
+    in_a_rig(play)
+
+
+def test_a_404_that_no_store_gave_is_not_believed() -> None:
+    """controller-runtime passes on the status of a webhook's own failed Get as it is."""
+
+    async def play(rig: Rig) -> None:
+        answer = NotFound('admission webhook "x.example" denied the request: configmaps "x"')
+        rig.client.faults.on(calls("create"), before=fail(answer))
+        with pytest.raises(NotFound):
+            await rig.act(CREATE)
+        assert not rig.findings.namespace_terminating(KEY, rig.job.uid)
+
+    in_a_rig(play)
+
+
+def test_a_deletion_of_unknown_outcome_holds_nothing_up() -> None:
+    async def play(rig: Rig) -> None:
+        uid = (await a_running_pod(rig))["metadata"]["uid"]
+        rig.client.faults.on(calls("delete"), before=fail(Unavailable("reset")), times=1)
+        with pytest.raises(Unavailable):
+            await rig.act(DeletePod("digits-1-0", uid, None, "over"))
+        assert rig.expecting.expires_in(KEY) is None
+
+    in_a_rig(play)
+
+
+@pytest.mark.parametrize(
+    ("message", "waits"),
+    [('failed calling webhook "mpod.kb.io": connection refused', False), ("reset by peer", True)],
+)
+def test_a_pod_is_waited_for_unless_the_answer_proves_that_there_is_none(
+    message: str, waits: bool
+) -> None:
+    async def play(rig: Rig) -> None:
+        rig.client.faults.on(calls("create"), before=fail(Unavailable(message)), times=1)
+        with pytest.raises(Unavailable):
+            await rig.act(CREATE)
+        assert (rig.expecting.expires_in(KEY) is not None) is waits
 
     in_a_rig(play)
 
@@ -329,7 +484,7 @@ def test_the_pod_that_purges_is_created_once() -> None:
         await rig.act(CreatePurge(1))
         await rig.act(CreatePurge(1))
         assert [pod["metadata"]["name"] for pod in rig.pods()] == ["digits-purge-1"]
-        assert rig.findings.about(KEY).foreign == set()
+        assert rig.finding.foreign == set()
 
     in_a_rig(play)
 
@@ -339,7 +494,7 @@ def test_a_purge_that_cannot_be_created_teaches_why() -> None:
         rig.client.faults.on(calls("create", PODS), before=fail(Forbidden("exceeded quota")))
         with pytest.raises(Forbidden):
             await rig.act(CreatePurge(1))
-        refusal = rig.findings.about(KEY).refusal
+        refusal = rig.finding.creation
         assert refusal is not None
         assert refusal.pod == "digits-purge-1"
 

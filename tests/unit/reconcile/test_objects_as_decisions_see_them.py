@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from kit.clock import FakeClock, in_fake_time
 from kit.jobs import a_job_manifest
+from spot_operator.api import names
 from spot_operator.control.store import Change
 from spot_operator.domain.ledger import NodeIdentity, Notice
 from spot_operator.domain.snapshot import ContainerView
@@ -80,11 +81,13 @@ def test_a_pod_as_created() -> None:
     assert (view.notice, view.node_identity, view.grant) == (None, None, '{"attempt":3}')
 
 
-def test_a_cache_keeps_neither_bookkeeping_nor_certificates() -> None:
+def test_a_cache_keeps_no_bookkeeping_and_the_certificates_of_all_pods_once() -> None:
     kept = json.dumps(trim_pod(a_pod()))
     assert "managedFields" not in kept
-    assert "PEM" not in kept
     assert "theirs" not in kept
+    bundles = [seen(metadata={"annotations": {names.ANNOTATION_CA: "PE" + end}}) for end in "MM"]
+    assert bundles[0].trusts == "PEM"
+    assert bundles[0].trusts is bundles[1].trusts
 
 
 def test_the_states_of_containers() -> None:

@@ -37,7 +37,7 @@ def the_operator(world: World) -> Operator:
 
 
 def is_status_write(call: Call) -> bool:
-    return call.resource == JOBS and call.subresource == "status"
+    return call.is_write and call.resource == JOBS and call.subresource == "status"
 
 
 def test_a_status_write_of_unknown_outcome_is_looked_up_and_not_repeated() -> None:
@@ -144,6 +144,7 @@ def test_a_status_that_somebody_else_wrote_is_not_acted_on() -> None:
         world.server.replace_status(JOBS, {**job, "status": theirs})
         await world.clock.sleep(60)
         assert world.status()["state"] == "Dancing"
+        assert world.events().count("UnreadableStatus") == 1
         assert list(world.pods_seen) == ["digits-1-0"]
         failures = the_operator(world).metrics.passes_failed.labels("UnreadableStatus")
         assert failures._value.get() > 0

@@ -8,6 +8,7 @@ from spot_operator.render.placement import POOLS, node_affinity, tolerations
 Json = dict[str, Any]
 
 REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 SPOT = {"eks.amazonaws.com/capacityType": "SPOT"}
 
 
@@ -94,15 +95,21 @@ def test_what_the_template_requires_holds_as_well(
 
 
 def test_what_the_template_prefers_stays() -> None:
-    prefers = {
-        "preferredDuringSchedulingIgnoredDuringExecution": [
-            {"weight": 1, "preference": wants("zone", "a")}
-        ]
-    }
-    assert (
-        node_affinity(prefers, [])["preferredDuringSchedulingIgnoredDuringExecution"]
-        == (prefers["preferredDuringSchedulingIgnoredDuringExecution"])
-    )
+    prefers = {PREFERRED: [{"weight": 1, "preference": wants("zone", "a")}]}
+    assert node_affinity(prefers, [])[PREFERRED] == prefers[PREFERRED]
+
+
+def test_a_last_resort_is_disliked_beside_what_the_template_prefers() -> None:
+    prefers = {"weight": 1, "preference": wants("zone", "a")}
+    affinity = node_affinity({PREFERRED: [prefers]}, ["a"], ["b", "c"])
+    theirs, ours = affinity[PREFERRED]
+    assert theirs == prefers
+    assert ours["weight"] == 100
+    liked = {REQUIRED: {"nodeSelectorTerms": [ours["preference"]]}}
+    assert [name for name in "bcd" if fits(liked, name, SPOT)] == ["d"]
+    assert [name for name in "abc" if fits(affinity, name, SPOT)] == ["b", "c"], "they may be taken"
+    assert all(len(field["values"]) == 1 for field in ours["preference"]["matchFields"])
+    assert PREFERRED not in node_affinity(None, ["a"])
 
 
 def tolerates(all_tolerations: list[Json], key: str, effect: str) -> float | None:

@@ -35,7 +35,7 @@ THIRD = CreatePod(
         suspects=("a00000002-s000000000500-0badcafe",),
         start_fresh=True,
     ),
-    excluded_nodes=("spot-b", "spot-a"),
+    barred_nodes=("spot-b", "spot-a"),
     high_water=512,
     hazard=Hazard(incidents=2.5, hours=30.25, saved_share=0.125),
     interval=Interval(

@@ -15,7 +15,7 @@ from spot_operator.render.settings import RenderSettings
 Json = dict[str, Any]
 
 SETTINGS = RenderSettings(sidecar_image="sidecar:1", reports_url="https://r:8443", ca_bundle="ca")
-ACTION = CreatePod(attempt=2, rank=0, grant=Grant(2, None), excluded_nodes=("n1",))
+ACTION = CreatePod(attempt=2, rank=0, grant=Grant(2, None), barred_nodes=("n1",))
 
 NAMES = st.text("abcdefgh", min_size=1, max_size=6)
 VALUES = st.recursive(

@@ -15,7 +15,7 @@ from gen_crds import manifests
 from kit.scenes import SCENES, Said, said_in_all
 from spot_operator import app
 from spot_operator.api import names
-from spot_operator.api.events import Event
+from spot_operator.api.events import Event, SidecarEvent
 from spot_operator.api.names import Condition, Ending, Reason
 
 ROOT = Path(app.__file__).parents[2]
@@ -82,10 +82,13 @@ def test_the_page_has_every_ending() -> None:
 
 def test_the_page_has_every_event_and_its_type(said: Said) -> None:
     written = {(row[1], row[0]) for row in table("Events")}
-    beside = {one for one in written if one[1] in told_by_sidecars() | BESIDE_PLANS}
+    beside = {
+        one for one in written if one[1] in told_by_sidecars() | BESIDE_PLANS | {SidecarEvent.NOTE}
+    }
     assert written - said.events - beside == set(), "explained, and never told"
     assert said.events - written == set(), "told, and explained nowhere"
     explained = {event for _, event in written}
+    assert set(SidecarEvent) - explained == set(), "a sidecar's reason, and explained nowhere"
     assert told_by_sidecars() - explained == set(), "told by a sidecar, and explained nowhere"
     assert BESIDE_PLANS - explained == set()
 

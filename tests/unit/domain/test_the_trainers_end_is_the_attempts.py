@@ -240,10 +240,16 @@ def test_another_leaders_clock_shortens_no_upload() -> None:
 # --- a trainer that has said its last word, and stays ------------------------------------------
 
 
+INTERRUPTION = "Interruption"
 LINGERING: dict[str, tuple[Word, str, str | None]] = {
     "finished": (a_word("Finished"), "Completed", None),
     "paused": (a_word("Paused"), "Paused", "Interruption"),
     "refused": (a_word("Refused", "the data set is empty"), "TrainerRefused", None),
+    # A shell that runs the script again after each crash: its container never ends, and the
+    # sidecar lets no process begin twice.
+    "begun again": (a_word("Resurrected", "it calls resume() twice"), "Resurrected", INTERRUPTION),
+    "on a bad node": (a_word("BadNode", "two candidates differ"), "BadNode", INTERRUPTION),
+    "without a checkpoint": (a_word("NoValidCheckpoint", "none"), "NoValidCheckpoint", None),
 }
 
 

@@ -54,8 +54,16 @@ def _table(results: Sequence[Json]) -> str:
         f"{'yes' if one['exact'] else 'no'} | {one['ledger_gap']} s | {one['seconds']:.0f} s |"
         for one in results
     ]
+    unknown = sum("Unknown" in one["endings"] for one in results)
+    remark = (
+        f"\n\n{unknown} trainers that were out of memory ended Unknown and were charged as an "
+        "interruption: containerd read too late that the kernel had killed them for it (its issue "
+        "8893), the status had exit 137 and no reason, and what nobody knows is not charged to the "
+        "trainer."
+    )
     titles = "| scene | what happens | endings | charged | done again | exact | gap | took |"
-    return "\n".join([titles, "|---|---|---|---|---|---|---|---|", *rows])
+    table = "\n".join([titles, "|---|---|---|---|---|---|---|---|", *rows])
+    return table + (remark if unknown else "")
 
 
 CAMPAIGN = Campaign(

@@ -26,6 +26,10 @@ evidence in this order, and the first that matches is the ending:
    DisruptionTarget condition, a deletion;
 3. the reason of the trainer's container, then its exit code.
 
+Exit 0 completes a job of `completion: ExitCode` only if nobody asked the trainer to end, and if
+neither it nor its sidecar said anything else: a trap of SIGTERM, and a shell behind a pipe, exit
+with 0 as well. A trainer that paused because of a SIGTERM that nobody explains is `Unknown`.
+
 Charges follow the owner. What the platform does is an **interruption**, of which spot capacity has
 many. What the trainer certainly did itself is a **failure**, of which a policy allows few. What
 kept a pod from starting at all, though the job's own template is right, costs **nothing**: the

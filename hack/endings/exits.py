@@ -78,6 +78,21 @@ EXITS: Final = Chapter(
             failed("", "", EXITED),
             UNKNOWN,
         ),
+        *(
+            Row(
+                f"`Error`, {code}: {signal}, and nobody says whose",
+                "an image's STOPSIGNAL or `lifecycle.stopSignal`, a person; no crash raises it",
+                failed("", "", terminated(code, "Error")),
+                UNKNOWN,
+            )
+            for code, signal in (
+                (129, "SIGHUP"),
+                (130, "SIGINT"),
+                (131, "SIGQUIT"),
+                (138, "SIGUSR1"),
+                (140, "SIGUSR2"),
+            )
+        ),
         Row(
             "`seccomp killed`",
             "cri-o server/container_status.go",

@@ -9,6 +9,8 @@ World = Literal["as usual", "node gone", "node rebooted", "node silent before"]
 
 TRAINER: Final = "trainer"
 SIDECAR: Final = "spot-sidecar"
+ADDED: Final = "proxy"
+"""A container that a webhook added to the pod."""
 STARTED: Final = "2026-03-01T12:00:00Z"
 ENDED: Final = "2026-03-01T12:30:00Z"
 NEVER: Final = "1970-01-01T00:00:00Z"

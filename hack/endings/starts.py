@@ -9,10 +9,12 @@ from endings.ends import (
     START,
 )
 from endings.row import (
+    ADDED,
     NEVER,
     SIDECAR,
     Chapter,
     End,
+    Json,
     Row,
     failed,
     pending,
@@ -40,6 +42,21 @@ def _start(
     )
 
 
+def _ended_before(written: str, container: Json, first: End | None = None) -> Row:
+    return Row(
+        written,
+        f"{CONTAINERD}/container_status.go",
+        {
+            "phase": "Failed",
+            "containerStatuses": [waiting("PodInitializing")],
+            "initContainerStatuses": [terminated(0, "Completed", name=SIDECAR), container],
+        },
+        PLATFORM,
+        first=first,
+        begun=False,
+    )
+
+
 IMAGES: Final = "images/types.go, image_manager.go"
 CREATE: Final = "kuberuntime/kuberuntime_container.go"
 SYNC: Final = "container/sync_result.go"
@@ -51,7 +68,8 @@ STARTS: Final = Chapter(
     " that is not there, a command that the image lacks. What registries, runtimes and kubelets"
     " say of trouble of their own, and what nobody knows, is theirs. Pods wait in place, ten"
     " minutes where patience can help; then the attempt is given up, uncharged, and the next one"
-    " waits a growing while. The operator's own sidecar is never the job's fault.",
+    " waits a growing while. The operator's own sidecar is never the job's fault, nor is a"
+    " container that a webhook added to the pod, nor an init container that something killed.",
     (
         _start(
             "waiting `ErrImagePull`: not found", IMAGES, ("ErrImagePull", "digits:1: not found")
@@ -226,6 +244,38 @@ STARTS: Final = Chapter(
             PLATFORM,
             first=START,
             begun=False,
+        ),
+        *(
+            _ended_before(written, terminated(code, reason, name="prepare"), first)
+            for written, code, reason, first in (
+                ("an init container `OOMKilled`, 137", 137, "OOMKilled", START),
+                ("an init container `Error`, 137 or 143: nobody says whose", 137, "Error", None),
+                ("an init container `Error`, -1 (no exit code was found)", -1, "Error", None),
+            )
+        ),
+        _ended_before(
+            "an init container that a webhook added ended with an error",
+            terminated(1, "Error", "iptables: permission denied", name=ADDED),
+        ),
+        *(
+            Row(
+                f"a container that a webhook added waiting `{reason}`",
+                f"{KUBELET}/{IMAGES}",
+                {
+                    **pending(waiting("PodInitializing")),
+                    "initContainerStatuses": [
+                        running(SIDECAR),
+                        waiting(reason, message, name=ADDED),
+                    ],
+                },
+                PLATFORM,
+                begun=False,
+            )
+            for reason, message in (
+                ("ErrImagePull", "proxy:1: not found"),
+                ("CreateContainerConfigError", 'configmap "proxy" not found'),
+                ("CrashLoopBackOff", "back-off 10s restarting failed container"),
+            )
         ),
         Row(
             "the sidecar waiting `ErrImagePull`: not found",

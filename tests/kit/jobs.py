@@ -18,6 +18,11 @@ def a_template(**spec: Any) -> Json:
     return {"spec": {"containers": containers, **spec}}
 
 
+def with_prepare() -> Json:
+    """A pod template with an init container of the job's own, named `prepare`."""
+    return a_template(initContainers=[{"name": "prepare", "image": "digits:1"}])
+
+
 def a_spec(template: Json | None = None, **spec: Any) -> Json:
     """The spec of a job; `spec` replaces or adds fields."""
     return {

@@ -116,6 +116,10 @@ class RankEnd(Model):
     blocked_by: Word = Field(
         default="", description="The container that failed before the trainer began."
     )
+    blocked_outside: bool = Field(
+        default=False,
+        description="That container is not of spec.template, or was killed from outside.",
+    )
     node_away: bool = Field(
         default=False, description="Its node was silent or not ready shortly before."
     )

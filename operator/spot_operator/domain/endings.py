@@ -24,7 +24,7 @@ from spot_operator.api.names import (
     Ending,
     Reason,
 )
-from spot_operator.domain.evidence import STATE_LOST
+from spot_operator.domain.evidence import SENT, STATE_LOST
 from spot_operator.domain.ledger import AttemptRecord, Fence, RankEnd, RankRecord, Stopping
 from spot_operator.domain.notices import covers, explains
 from spot_operator.domain.start_troubles import is_passing
@@ -44,14 +44,14 @@ OWN_LIMIT: Final = re.compile(
 """How a kubelet says that a pod wrote more than it asked for (pkg/kubelet/eviction/helpers.go)."""
 NOT_BEGUN: Final = frozenset({"StartError", "ContainerCannotRun", "CreateContainerError"})
 """Reasons of a terminated container whose process never came to life."""
-KILLED: Final = frozenset({137, 143})
-"""Exit codes of SIGKILL and SIGTERM: somebody else's doing, and no one says whose."""
 EVICTIONS: Final = frozenset(
     {"EvictionByEvictionAPI", "DeletionByTaintManager", "DeletionByDeviceTaintManager"}
 )
 """DisruptionTarget reasons of drains and taints, of nodes and of devices."""
 REGRANT_FRESH: Final = "RegrantFresh"
 """The sidecar's word: the script was told to resume, and is to begin from zero."""
+UNABLE: Final = frozenset({"StartFailed", "UnsupportedCheckpoint"})
+"""The sidecar's words for: the trainer cannot be given a state."""
 REGRANTS: Final = frozenset({"RegrantResume", REGRANT_FRESH})
 TEXT: Final = 400
 """Characters of evidence quoted in a message."""
@@ -139,11 +139,28 @@ def _completed(one: Evidence) -> bool:
 
 
 def _undisturbed(one: Evidence) -> bool:
-    """Nobody asked the trainer to end: a trap of SIGTERM exits with 0 as well."""
-    notice, end = one.record.notice, one.end
-    warned = notice is not None and notice.kind in {"Preempt", "PodDeletion"}
+    """Nobody asked the trainer to end: a trap of SIGTERM exits with 0 as well.
+
+    Nor did it, or its sidecar, say any other word: a shell makes 0 of every exit code behind a
+    pipe.
+    """
+    end = one.end
     outside = end.deleted or end.disruption or end.pod_reason or end.fence or end.node_away
-    return not (warned or one.stopped or outside)
+    lost = end.reason in STATE_LOST
+    return not (one.word or _was_warned(one) or one.stopped or outside or lost)
+
+
+def _was_warned(one: Evidence) -> bool:
+    notice = one.record.notice
+    return notice is not None and notice.kind in {"Preempt", "PodDeletion"}
+
+
+def _obeyed(one: Evidence) -> bool:
+    """It ended because it was told to: by its own word, or as an exit with 0 may mean it."""
+    if one.word == "Paused":
+        return True
+    counts = one.completion is Completion.EXIT_CODE
+    return counts and one.end.exit_code == 0 and one.began and _was_warned(one)
 
 
 def _paused(one: Evidence) -> bool:
@@ -203,7 +220,7 @@ def _out_of_memory(one: Evidence) -> bool:
 
 
 def _not_started(one: Evidence) -> bool:
-    if one.word == "StartFailed":
+    if one.word in UNABLE:
         return True
     return one.end.reason in NOT_BEGUN or (not one.began and bool(one.end.blocked_by))
 
@@ -212,8 +229,10 @@ def _platforms_trouble(one: Evidence) -> bool:
     """What keeps a pod from starting is the job's only while nothing proves its template."""
     if not _not_started(one):
         return False
-    if one.word == "StartFailed":
+    if one.word in UNABLE:
         return one.proved_before
+    if one.end.blocked_outside and not one.began:
+        return True
     runtime = one.end.reason in NOT_BEGUN and is_passing(one.end.message)
     return one.proved or runtime or one.end.blocked_by == SIDECAR_CONTAINER
 
@@ -224,7 +243,7 @@ def _refused(one: Evidence) -> bool:
 
 def _killed(one: Evidence) -> bool:
     code = one.end.exit_code
-    return code in KILLED or (one.end.node_away and code is not None)
+    return code in SENT or (one.end.node_away and code is not None)
 
 
 def _trainer_failed(one: Evidence) -> bool:
@@ -267,8 +286,6 @@ def _says_node_lost(one: Evidence) -> str:
 def _says_trainer_failed(one: Evidence) -> str:
     if one.end.exit_code:
         return f"the trainer exited with {one.end.exit_code}{_quoted(one)}"
-    if one.completion is Completion.EXIT_CODE:
-        return "the trainer exited with 0 after it was told to end" + _quoted(one)
     return (
         "the trainer exited with 0 without a completion marker: end the script with "
         "`run.complete()`, or set `completion: ExitCode` in a new job"
@@ -304,7 +321,7 @@ def _says_killed(one: Evidence) -> str:
             f"the trainer ended (exit {one.end.exit_code}) about when its node was silent, which "
             "may have rebooted"
         )
-    signal = "SIGKILL" if one.end.exit_code == 137 else "SIGTERM"
+    signal = SENT.get(one.end.exit_code or 0, "a signal")
     return (
         f"something killed the trainer (exit {one.end.exit_code}, {signal}), and nothing says "
         "what: a probe, a person, or want of memory, on the node or beyond its own limit"
@@ -312,9 +329,27 @@ def _says_killed(one: Evidence) -> str:
     )
 
 
+def _says_obeyed(one: Evidence) -> str:
+    notice = one.record.notice
+    by = f"by {notice.source}" if notice is not None and notice.source else "by SIGTERM"
+    whose = "" if notice is not None else ", and nothing says who sent it"
+    code = one.end.exit_code
+    ended = "ended" if code is None else f"exited with {code}"
+    return (
+        f"the trainer {ended} after it was told to end, {by}{whose}; that does not say that "
+        f"training is complete{_quoted(one)}"
+    )
+
+
 def _says_platforms_trouble(one: Evidence) -> str:
     if one.end.blocked_by == SIDECAR_CONTAINER:
         return f"the operator's sidecar did not start{_quoted(one)}"
+    if one.end.blocked_outside and not one.began:
+        return (
+            f"container {one.end.blocked_by} ended before the trainer began, and nothing says that "
+            "the job is to blame: a webhook added it to the pod, something killed it, or its node "
+            f"was silent{_quoted(one)}"
+        )
     proof = "; earlier attempts started with the same template" if one.proved else ""
     return f"the pod could not start{_quoted(one)}{proof}"
 
@@ -349,6 +384,11 @@ TABLE: Final = (
         _saying("the kubelet ran the pod a second time"),
     ),
     Rule(
+        Ending.UNKNOWN,
+        lambda one: one.word == "Superseded",
+        _saying("a later attempt of the job has begun, so this one was stopped"),
+    ),
+    Rule(
         Ending.REGRANTED,
         lambda one: one.word in REGRANTS,
         _saying("the script's arguments did not fit what the store holds"),
@@ -378,6 +418,7 @@ TABLE: Final = (
     ),
     Rule(Ending.TRAINER_REFUSED, _refused, _saying("the trainer refused to go on")),
     Rule(Ending.UNKNOWN, _state_lost, _says_state_lost),
+    Rule(Ending.UNKNOWN, _obeyed, _says_obeyed),
     Rule(Ending.UNKNOWN, _killed, _says_killed),
     Rule(Ending.TRAINER_FAILED, _trainer_failed, _says_trainer_failed),
     Rule(Ending.UNKNOWN, lambda _: True, _saying("nothing says why the pod ended")),

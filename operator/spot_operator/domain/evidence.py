@@ -13,6 +13,17 @@ STATE_LOST: Final = frozenset({"ContainerStatusUnknown", "Unknown"})
 ended: the exit code beside them means nothing, and the time is that of the discovery."""
 NAMELESS: Final = "Unnamed"
 """A DisruptionTarget condition without a reason disrupts as well."""
+SENT: Final = {
+    129: "SIGHUP",
+    130: "SIGINT",
+    131: "SIGQUIT",
+    137: "SIGKILL",
+    138: "SIGUSR1",
+    140: "SIGUSR2",
+    143: "SIGTERM",
+}
+"""Exit codes of a process that a signal ended which somebody else sent: no crash raises these, and
+nobody says whose it was. An image or `lifecycle.stopSignal` may choose another than SIGTERM."""
 SAID_FIRST: Final = frozenset(
     {
         "DeletionByDeviceTaintManager",
@@ -27,12 +38,18 @@ one of them that comes after the trainer's end is not the cause of it."""
 
 
 def evidence(
-    pod: PodView | None, fence: Fence | None, now: datetime, *, ours: bool, node_away: bool = False
+    pod: PodView | None,
+    fence: Fence | None,
+    now: datetime,
+    *,
+    ours: bool,
+    node_away: bool = False,
+    template: frozenset[str] | None = None,
 ) -> RankEnd:
     """The evidence at `now`.
 
     `ours`: our stop ends this rank, so a deletion says nothing. `node_away`: its node was silent
-    or not ready shortly before.
+    or not ready shortly before. `template`: the names of the job's own containers; None: all.
     """
     if pod is None:
         return RankEnd(at=now, fence=fence)
@@ -40,6 +57,7 @@ def evidence(
     ended = trainer.ended
     lost = trainer.reason in STATE_LOST
     disruption = pod.condition("DisruptionTarget")
+    blocker = None if trainer.started else _failed(pod)
     return RankEnd(
         at=now,
         finished_at=trainer.finished_at if ended and not lost else None,
@@ -51,7 +69,8 @@ def evidence(
         fence=None if _ended_before_its_node(pod, fence) else fence,
         deleted=not ours and _was_deleted(pod),
         started=trainer.started,
-        blocked_by="" if trainer.started else shorten(_failed(pod), WORD),
+        blocked_by="" if blocker is None else shorten(blocker.name, WORD),
+        blocked_outside=blocker is not None and (node_away or _is_outside(blocker, template)),
         node_away=node_away,
         last_lines=last_lines(_wrote(pod)),
     )
@@ -109,10 +128,19 @@ def _reason(trainer: ContainerView) -> str:
     return trainer.reason if trainer.ended else trainer.last_reason
 
 
-def _failed(pod: PodView) -> str:
+def _failed(pod: PodView) -> ContainerView | None:
     """The container that ended badly before the trainer began."""
     ended = (one for one in pod.others if one.ended and one.reason not in STATE_LOST)
-    return next((one.name for one in ended if one.exit_code), "")
+    return next((one for one in ended if one.exit_code), None)
+
+
+def _is_outside(blocker: ContainerView, template: frozenset[str] | None) -> bool:
+    """Whether a webhook added it to the pod, or something killed it that nothing names."""
+    if template is not None and blocker.name not in template:
+        return True
+    code = blocker.exit_code
+    killed = code is not None and (code in SENT or code < 0)
+    return killed and blocker.reason != "OOMKilled"
 
 
 def _wrote(pod: PodView) -> str:

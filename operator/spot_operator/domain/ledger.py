@@ -121,6 +121,8 @@ class RankEnd:
     """The trainer's process ever ran, or may have."""
     blocked_by: str = ""
     """The other container that failed before the trainer began."""
+    blocked_outside: bool = False
+    """That container is not of the job's template, or nothing says that it failed by itself."""
     node_away: bool = False
     """Its node was silent or not ready shortly before: a reboot may have ended it."""
     finished_at: datetime | None = None

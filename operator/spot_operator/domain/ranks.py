@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from spot_operator.api.names import EXIT_STOPPED, State
+from spot_operator.api.names import State
 from spot_operator.domain.elapsed import absent, lasted, left, lost, placed, span
 from spot_operator.domain.evidence import completed, evidence, vanished
 from spot_operator.domain.fencing import fence_of
@@ -72,6 +72,7 @@ def _begun(scene: Scene, ledger: Ledger, record: RankRecord, pod: PodView | None
         scene.now,
         started=ledger.has_started,
         placed_for=_placed_for(scene, pod),
+        template=scene.job.containers,
     )
     return replace(record, started=record.started or started, trouble=trouble)
 
@@ -126,7 +127,7 @@ def _spoken(
     spoken = (said.word, report.word if report is not None else None, record.word)
     finished = next((one for one in spoken if one is not None and one.word == "Finished"), None)
     heard = finished or next(filter(None, spoken), None)
-    if heard is not None or pod is None or pod.trainer.exit_code != EXIT_STOPPED:
+    if heard is not None or pod is None or pod.trainer.exit_code is None:
         return heard
     problem = said.problem or (report.problem if report is not None else None)
     stops = problem is not None and problem.kind in FINAL_PROBLEMS
@@ -164,7 +165,7 @@ def _trainer_end(
         if lingers is None or lingers > timedelta(0) or ledger.stopping is not None:
             return None
     ours, away = _by_our_stop(ledger, record), _node_away(scene, record)
-    return evidence(pod, None, scene.now, ours=ours, node_away=away)
+    return evidence(pod, None, scene.now, ours=ours, node_away=away, template=scene.job.containers)
 
 
 def _end(scene: Scene, ledger: Ledger, record: RankRecord, pod: PodView | None) -> RankEnd | None:
@@ -176,7 +177,9 @@ def _end(scene: Scene, ledger: Ledger, record: RankRecord, pod: PodView | None) 
         return completed(known, pod, fence) if over or fence or waited_out else None
     if over or fence is not None:
         away = _node_away(scene, record)
-        return evidence(pod, fence, scene.now, ours=ours, node_away=away)
+        return evidence(
+            pod, fence, scene.now, ours=ours, node_away=away, template=scene.job.containers
+        )
     return vanished(record, pod, scene.now, ours=ours) if waited_out else None
 
 

@@ -72,6 +72,13 @@ class JobView:
         return trainer_of([one["name"] for one in pod.get("containers") or ()])
 
     @property
+    def containers(self) -> frozenset[str]:
+        """The names of all containers of the job's template; a pod may have more, by webhooks."""
+        pod = self.spec.template.get("spec") or {}
+        lists = (pod.get(kind) or () for kind in ("initContainers", "containers"))
+        return frozenset(one["name"] for containers in lists for one in containers)
+
+    @property
     def priority_class(self) -> str | None:
         """The priority class of the job's pods, by which its policy is chosen."""
         pod = self.spec.template.get("spec") or {}

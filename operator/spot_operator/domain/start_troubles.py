@@ -37,6 +37,8 @@ class Family(StrEnum):
     """The container's command, mounts or devices."""
     MOUNTS = "Mounts"
     """Volumes, network or devices: no container has begun at all."""
+    ADDED = "Added"
+    """A container that is not of the job's template: a webhook added it to the pod."""
     NODE = "Node"
     """The node's kubelet or runtime, by their own words or by words that nobody knows."""
     SIDECAR_IMAGE = "SidecarImage"
@@ -131,6 +133,7 @@ TOLD: Final = {
     Family.CONFIG: (Reason.VOLUME_TROUBLE, "a Secret or ConfigMap"),
     Family.MOUNTS: (Reason.VOLUME_TROUBLE, "a volume or the network"),
     Family.CONTAINER: (Reason.NODE_TROUBLE, "the cluster"),
+    Family.ADDED: (Reason.NODE_TROUBLE, "what adds that container to pods, not the job,"),
     Family.NODE: (Reason.NODE_TROUBLE, "the node"),
     Family.SIDECAR_IMAGE: (Reason.SIDECAR_TROUBLE, "the operator's release"),
     Family.SIDECAR: (Reason.SIDECAR_TROUBLE, "the operator's release"),
@@ -157,15 +160,22 @@ def trouble_of(
     *,
     started: bool = False,
     placed_for: timedelta = timedelta(0),
+    template: frozenset[str] | None = None,
 ) -> Trouble | None:
     """What keeps `pod` from starting at `now`; the `known` trouble as it was while it lasts.
 
     `started`: an attempt of the job has started before, so its template is right. `placed_for`: how
-    long this leader has seen it on its node.
+    long this leader has seen it on its node. `template`: the names of the job's own containers;
+    None: all are.
     """
     if pod.node_name is None or pod.trainer.started or pod.terminal or pod.deletion_at:
         return None
-    found = next(_found(pod, now, started=started, placed_for=placed_for), None)
+    troubles = (
+        *_waits(pod, now, started=started, template=template),
+        *_sidecars(pod.sidecar, now),
+        *_unbegun(pod, now, started=started, placed_for=placed_for),
+    )
+    found = next(iter(troubles), None)
     if found is None:
         return None
     if known is not None and _same(found, known):
@@ -199,13 +209,31 @@ def _same(found: Trouble, known: Trouble) -> bool:
     return found.family == known.family or known.family in VAGUER.get(found.family, ())
 
 
-def _found(
-    pod: PodView, now: datetime, *, started: bool, placed_for: timedelta
+def _waits(
+    pod: PodView, now: datetime, *, started: bool, template: frozenset[str] | None
 ) -> Iterator[Trouble]:
     for container in (*pod.others, pod.trainer):
-        if container.state == "waiting":
+        added = template is not None and container.name not in {*template, pod.trainer.name}
+        if container.state == "waiting" and added:
+            yield from _added(container, now)
+        elif container.state == "waiting":
             yield from _waiting(container, now, started=started)
-    yield from _sidecars(pod.sidecar, now)
+
+
+def _added(container: ContainerView, now: datetime) -> Iterator[Trouble]:
+    if container.reason in ORDINARY:
+        return
+    message = (
+        f"container {container.name}: {_quoted(container.message or container.reason)}; it is not "
+        "of spec.template, so a webhook of the cluster added it to the pod: ask who runs that "
+        "webhook. The operator waits and tries again, uncharged"
+    )
+    yield Trouble(Family.ADDED, container.reason, message, now, PLATFORM_PATIENCE)
+
+
+def _unbegun(
+    pod: PodView, now: datetime, *, started: bool, placed_for: timedelta
+) -> Iterator[Trouble]:
     begun = any(one.started for one in (pod.sidecar, *pod.others, pod.trainer))
     if not begun and placed_for >= MOUNTS_PATIENCE:
         yield _mounts(pod, now, started=started)

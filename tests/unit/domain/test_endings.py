@@ -392,11 +392,11 @@ EXIT_CODE = a_job(completion="ExitCode")
                 "pods": (exited(POD, 0, at=after(900)),),
                 "reports": reporting(notice=PREEMPT),
             },
-            "TrainerFailed",
+            "Unknown",
         ),
         (
             {"pods": (exited(POD, 0),), "reports": reporting(notice=a_notice("PodDeletion"))},
-            "TrainerFailed",
+            "Unknown",
         ),
         (
             {"pods": (exited(POD, 0),), "reports": reporting(notice=a_notice("Maintenance"))},

@@ -7,6 +7,7 @@ import pytest
 from kit.builders import (
     NOW,
     a_default_policy,
+    a_job,
     a_pod,
     a_snapshot,
     after,
@@ -23,6 +24,7 @@ from kit.builders import (
     the_rank,
     waiting,
 )
+from kit.jobs import with_prepare
 from spot_operator.api.names import Condition, Ending, Reason, State
 from spot_operator.domain.actions import DeletePod
 from spot_operator.domain.ledger import Charge, Trouble
@@ -243,5 +245,6 @@ def test_a_failed_init_container_is_named() -> None:
         "prepare", "terminated", exit_code=3, message="no such bucket", started_at=NOW
     )
     pod = replace(bound(a_pod()), phase="Failed", others=(prepare,))
-    record = expect_ending(expect_write(begun(pod)), "StartFailed")
+    own = replace(begun(pod), job=a_job(template=with_prepare()))
+    record = expect_ending(expect_write(own), "StartFailed")
     assert "container prepare exited with 3: no such bucket" in record.message

@@ -8,6 +8,7 @@ from kit.builders import (
     NOW,
     a_commit,
     a_default_policy,
+    a_job,
     a_pod,
     a_report,
     a_snapshot,
@@ -25,6 +26,7 @@ from kit.builders import (
     the_rank,
     waiting,
 )
+from kit.jobs import with_prepare
 from spot_operator.api.names import Condition, State
 from spot_operator.domain.ledger import AttemptRecord, Charge
 from spot_operator.domain.plan import plan
@@ -32,6 +34,7 @@ from spot_operator.domain.snapshot import ContainerView, PodView, Refusal, Snaps
 from spot_operator.domain.status import ledger_of, status_of
 
 Stuck = Callable[[PodView], PodView]
+JOB = a_job(template=with_prepare())
 POLICY = a_default_policy(failures={"max": 0}, interruptions={"max": 1})
 
 
@@ -131,7 +134,7 @@ def test_what_is_never_the_jobs_ends_no_job_that_never_started(stuck: Stuck) -> 
 
 @pytest.mark.parametrize("stuck", [deleted_image, no_secret, no_volume, failed_init, start_error])
 def test_a_template_that_never_worked_is_a_failure(stuck: Stuck) -> None:
-    snapshot = given_up(next_attempt(persisted(a_snapshot(policies=(POLICY,))), stuck))
+    snapshot = given_up(next_attempt(persisted(a_snapshot(job=JOB, policies=(POLICY,))), stuck))
     expect_ending(snapshot.ledger, "StartFailed")
     assert snapshot.ledger.state is State.FINISHED
 

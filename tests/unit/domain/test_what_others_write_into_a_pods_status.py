@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 from endings.placing import PLACING
-from endings.row import End, Json, Row, running
+from endings.row import ADDED, End, Json, Row, running
 from endings.written import CHAPTERS, ROWS
 from gen_endings import DOCUMENT, main, rendered
 from kit.builders import (
     NOW,
     a_default_policy,
+    a_job,
     a_node,
     a_pod,
     a_snapshot,
@@ -24,6 +25,7 @@ from kit.builders import (
     later,
     persisted,
 )
+from kit.jobs import with_prepare
 from spot_operator.api import names
 from spot_operator.api.names import Ending, State
 from spot_operator.domain.budgets import FAILURES, INTERRUPTIONS
@@ -58,7 +60,7 @@ def as_stored(row: Row, snapshot: Snapshot) -> PodView:
         }
     spec = {
         "containers": [{"name": "trainer"}],
-        "initContainers": [{"name": names.SIDECAR_CONTAINER}, {"name": "prepare"}],
+        "initContainers": [{"name": name} for name in (names.SIDECAR_CONTAINER, "prepare", ADDED)],
         "terminationGracePeriodSeconds": 120,
         **({"nodeName": bound_to} if bound_to else {}),
     }
@@ -69,9 +71,10 @@ def as_stored(row: Row, snapshot: Snapshot) -> PodView:
 def before(row: Row, *, first: bool) -> Snapshot:
     """The job before the status is written; `first`: no trainer of it has ever started."""
     policy = a_default_policy(failures={"max": 5}, interruptions={"max": 5})
+    job = a_job(template=with_prepare())
     if first:
-        return persisted(a_snapshot(policies=(policy,)))
-    work = at_work(policies=(policy,))
+        return persisted(a_snapshot(job=job, policies=(policy,)))
+    work = at_work(job, policies=(policy,))
     if row.begun:
         return work
     elsewhere = {name: node for name, node in work.nodes.items() if name != "node-1"}

@@ -8,7 +8,9 @@ from endings.row import NEVER, Chapter, Row, failed, forgotten, terminated, wait
 LOST: Final = Chapter(
     "The container's state was lost",
     "The exit code beside such a reason means nothing, and `finishedAt` is the time at which the"
-    " loss was noticed: after a power cut that of the recovery. No lost time is computed from it.",
+    " loss was noticed: after a power cut that of the recovery. No lost time is computed from it."
+    " A machine that goes down without a graceful shutdown ends the trainer first, so a reboot"
+    " within five minutes of the trainer's end explains it, in whichever order the news come.",
     (
         Row(
             "terminated `ContainerStatusUnknown`, 137, no startedAt (the pod ended)",

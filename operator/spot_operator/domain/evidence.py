@@ -13,6 +13,8 @@ STATE_LOST: Final = frozenset({"ContainerStatusUnknown", "Unknown"})
 ended: the exit code beside them means nothing, and the time is that of the discovery."""
 NAMELESS: Final = "Unnamed"
 """A DisruptionTarget condition without a reason disrupts as well."""
+BOOTED: Final = frozenset({Fence.NODE_REBOOTED, Fence.NODE_REPLACED})
+"""The machine came back, so it had gone down."""
 SENT: Final = {
     129: "SIGHUP",
     130: "SIGINT",
@@ -76,13 +78,18 @@ def evidence(
     )
 
 
-def completed(known: RankEnd, pod: PodView | None, fence: Fence | None) -> RankEnd:
+def completed(
+    known: RankEnd, pod: PodView | None, fence: Fence | None, *, lately: bool = False
+) -> RankEnd:
     """What was `known` when the trainer ended, now that its pod has ended or is fenced too.
 
     The kubelet tells why it ended a pod (an eviction, the node's shutdown) only once no container
-    of it runs any more (`mergePodStatus`), and the trainer is among the first to end.
+    of it runs any more (`mergePodStatus`), and the trainer is among the first to end. `lately`: it
+    ended a moment before. A machine that goes down without telling ends the containers first, so
+    that a boot, or a machine of the node's name, that follows at once explains any exit code.
     """
-    fence = fence if known.reason in STATE_LOST else None
+    explained = known.reason in STATE_LOST or (lately and fence in BOOTED)
+    fence = fence if explained else None
     if pod is None:
         return replace(known, fence=fence)
     return replace(

@@ -32,6 +32,9 @@ from spot_operator.domain.text import STATUS_MESSAGE, WORD, shorten
 FINAL_PROBLEMS: Final = frozenset({"NoValidCheckpoint", "Superseded", "Resurrected", "BadNode"})
 """Problems for which the sidecar stops the trainer."""
 
+REBOOTS_WITHIN: Final = timedelta(minutes=5)
+"""From the first container that a machine ends on its way down until its kubelet is back."""
+
 
 def note_ranks(scene: Scene, ledger: Ledger) -> Ledger:
     """`ledger` with a record of every rank whose pod was ever seen, brought up to date."""
@@ -174,13 +177,20 @@ def _end(scene: Scene, ledger: Ledger, record: RankRecord, pod: PodView | None) 
     over = pod is not None and (pod.terminal or (pod.gone and pod.node_name is None))
     waited_out = (pod is None or pod.gone) and _waited_out(scene, record)
     if known is not None:
-        return completed(known, pod, fence) if over or fence or waited_out else None
+        if not (over or fence or waited_out):
+            return None
+        return completed(known, pod, fence, lately=_lately(scene, record))
     if over or fence is not None:
         away = _node_away(scene, record)
         return evidence(
             pod, fence, scene.now, ours=ours, node_away=away, template=scene.job.containers
         )
     return vanished(record, pod, scene.now, ours=ours) if waited_out else None
+
+
+def _lately(scene: Scene, record: RankRecord) -> bool:
+    since = record.lost_at or scene.now
+    return lasted(scene.snapshot, lost(record), since) <= REBOOTS_WITHIN
 
 
 def _node_away(scene: Scene, record: RankRecord) -> bool:

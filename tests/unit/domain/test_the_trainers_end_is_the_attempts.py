@@ -363,6 +363,27 @@ def test_a_node_lost_after_the_trainers_end_has_not_caused_it() -> None:
     assert expect_ending(lost.ledger, "TrainerFailed").charged == "Failure"
 
 
+@pytest.mark.parametrize("code", [0, 1, 143, 255])
+@pytest.mark.parametrize(
+    "machine", [{"boot_id": "boot-2-of-node-1"}, {"uid": "another", "boot_id": "boot-1"}]
+)
+def test_a_machine_that_goes_down_ends_the_trainer_first(
+    code: int, machine: dict[str, str]
+) -> None:
+    """Without a graceful shutdown the kubelet's last news may be the trainer's end alone."""
+    seen = over(code, PROXY)
+    node = replace(seen.nodes["node-1"], **machine)  # type: ignore[arg-type]
+    back = persisted(later(seen, 40, nodes={**seen.nodes, "node-1": node}))
+    assert expect_ending(back.ledger, "NodeLost").charged == "Interruption"
+
+
+def test_a_reboot_long_after_the_trainers_end_has_not_caused_it() -> None:
+    seen = over(1, PROXY)
+    node = replace(seen.nodes["node-1"], boot_id="boot-2-of-node-1")
+    back = persisted(later(seen, 400, nodes={**seen.nodes, "node-1": node}))
+    expect_ending(back.ledger, "TrainerFailed")
+
+
 def test_a_node_that_rebooted_explains_a_status_that_says_nothing() -> None:
     """The pod's news come before the node's new boot id: two watches have no order."""
     work = at_work()

@@ -70,7 +70,7 @@ class Evidence:
     proved: bool = False
     """Another trainer of the job had started: image, command and configuration are right."""
     proved_before: bool = False
-    """One of an earlier attempt had."""
+    """One of an earlier attempt had, and was given its state."""
     warned_for: timedelta | None = None
     """For how long this leader knew of the notice that stands."""
 

@@ -106,9 +106,18 @@ def _evidence(
                 attempt=current,
                 stopped=_by_our_stop(record, stopping),
                 proved=before or others,
-                proved_before=before,
+                proved_before=before and _had_a_state(ledger),
                 warned_for=_warned_for(scene, record),
             )
+
+
+def _had_a_state(ledger: Ledger) -> bool:
+    """Whether a trainer of an earlier attempt was given its state: then there is room for it.
+
+    That its process ran does not say so: a trainer with the SDK asks for its state when it runs.
+    """
+    given = any(one.resumed in {"fresh", "checkpoint"} for one in ledger.attempts[:-1])
+    return given or ledger.checkpoint.newest is not None
 
 
 def _warned_for(scene: Scene, record: RankRecord) -> timedelta | None:

@@ -202,3 +202,28 @@ def test_an_added_container_that_cannot_start_does_not_end_a_trainer_that_runs()
     work = at_work()
     seen = persisted(later(work, 7200, pods=(beside(POD, added),)))
     assert seen.ledger.state is State.CREATED
+
+
+@pytest.mark.parametrize("word", ["StartFailed", "UnsupportedCheckpoint"])
+def test_a_state_that_no_attempt_was_ever_given_is_not_waited_for_without_end(word: str) -> None:
+    """The trainer runs when it asks for its state, as one that resumes another job's does."""
+    told = a_report(resume=None, step=0, state="Waiting", word=a_word(word, "no room for it"))
+    seen, charged = STARTING, []
+    while seen.ledger.state is not State.FINISHED and len(charged) < 5:
+        pod = exited(running(a_pod(seen.ledger.attempt)), 94, at=seen.now)
+        seen = persisted(later(seen, 60, pods=(pod,), reports={pod.uid: told}))
+        charged.append(seen.ledger.attempts[len(charged)].charged)
+        seen = persisted(later(seen, 3600, pods=(), reports={}))
+    assert charged == [Charge.FAILURE, None]
+    assert seen.ledger.attempts[-1].ending == "StartFailed"
+
+
+def test_trouble_with_the_state_of_a_job_that_had_one_is_not_its_own() -> None:
+    work = at_work(policies=(STRICT,))
+    elsewhere = {name: node for name, node in work.nodes.items() if name != "node-1"}
+    lost = replace(persisted(replace(work, pods=(), nodes=elsewhere)), nodes=work.nodes)
+    pod = exited(running(a_pod(lost.ledger.attempt)), 94)
+    told = a_report(resume=None, step=0, state="Waiting", word=a_word("StartFailed", "damaged"))
+    over = persisted(replace(lost, pods=(pod,), reports={pod.uid: told}))
+    ends = [(one.ending, one.charged) for one in over.ledger.attempts[:2]]
+    assert ends == [("Preempted", Charge.INTERRUPTION), ("PlatformTrouble", None)]

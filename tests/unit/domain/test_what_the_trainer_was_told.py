@@ -208,7 +208,8 @@ def test_an_added_container_that_cannot_start_does_not_end_a_trainer_that_runs()
 def test_a_state_that_no_attempt_was_ever_given_is_not_waited_for_without_end(word: str) -> None:
     """The trainer runs when it asks for its state, as one that resumes another job's does."""
     told = a_report(resume=None, step=0, state="Waiting", word=a_word(word, "no room for it"))
-    seen, charged = STARTING, []
+    seen = STARTING
+    charged: list[Charge | None] = []
     while seen.ledger.state is not State.FINISHED and len(charged) < 5:
         pod = exited(running(a_pod(seen.ledger.attempt)), 94, at=seen.now)
         seen = persisted(later(seen, 60, pods=(pod,), reports={pod.uid: told}))

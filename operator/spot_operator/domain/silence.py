@@ -146,7 +146,7 @@ def _step_limit(ledger: Ledger, report: ReportView) -> timedelta:
         return FIRST_STEP
     interval = _interval(ledger, report)
     step = (interval.inputs.step_seconds if interval is not None else None) or 0.0
-    return max(STILL, STEPS * timedelta(seconds=step))
+    return max(STILL, STEPS * span(step))
 
 
 def _commits(scene: Scene, ledger: Ledger, report: ReportView) -> _Watched | None:
@@ -176,7 +176,7 @@ def checkpoint_interval(scene: Scene, ledger: Ledger, report: ReportView | None)
         return asked if isinstance(asked, timedelta) else LONGEST_INTERVAL
     inputs = known.inputs
     least = max(inputs.commit_latency_seconds or 0.0, inputs.step_seconds or 0.0)
-    return timedelta(seconds=max(known.seconds, least))
+    return span(max(known.seconds, least))
 
 
 def _interval(ledger: Ledger, report: ReportView | None) -> Interval | None:

@@ -1,7 +1,9 @@
 """The format of a report, version 1: `POST /v1/reports`, one JSON object.
 
 A sidecar may be newer than the operator: fields unknown here are dropped. Texts that are too long
-are cut, not refused: a report is worth more than its longest message.
+are cut, and figures that are too large are lowered, not refused: a report is worth more than its
+longest message. Whoever may create pods may send reports, so nothing in one may be so large that
+a decision cannot reckon with it or that a status cannot hold it.
 """
 
 from typing import Annotated, Final, Literal
@@ -18,16 +20,29 @@ MAX_REPORT_BYTES: Final = 256 * 1024
 """Larger bodies are refused unread: the lists below at their bounds stay far under it."""
 
 
+LONGEST_SECONDS: Final = 1e9
+"""32 years."""
+FASTEST: Final = 1e15
+"""Bytes or events per unit of time."""
+
+
 def _at_most(length: int) -> AfterValidator:
     return AfterValidator(lambda text: text[:length])
+
+
+def _no_more_than(most: float) -> AfterValidator:
+    return AfterValidator(lambda figure: min(figure, most))
 
 
 Name = Annotated[str, Field(min_length=1, max_length=253)]
 Text = Annotated[str, _at_most(1024)]
 Short = Annotated[str, _at_most(128)]
-Count = Annotated[int, Field(ge=0, lt=2**63)]
+CheckpointId = Annotated[str, Field(min_length=1, max_length=64)]
+"""A status holds no longer one, and a part of it would name no checkpoint."""
+Count = Annotated[int, Field(ge=0, lt=2**63), _no_more_than(2**53)]
 Moment = Annotated[AwareDatetime, AfterValidator(clipped)]
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False), _no_more_than(LONGEST_SECONDS)]
+Rate = Annotated[float, Field(ge=0, allow_inf_nan=False), _no_more_than(FASTEST)]
 
 
 class _Part(BaseModel):
@@ -59,7 +74,7 @@ class Source(_Part):
 
     attempt: Count
     step: Count
-    id: Name
+    id: CheckpointId
     lineage: Name | None = None
     """Whose it is, where it is another job's."""
 
@@ -78,7 +93,7 @@ class Commit(_Part):
 
     attempt: Count
     step: Count
-    id: Name
+    id: CheckpointId
     bytes: Count
     committed_at: Moment
     write_seconds: Seconds
@@ -93,12 +108,12 @@ class IntervalInputs(_Part):
     commit_latency_seconds: Seconds | None = None
     commit_overhead_seconds: Seconds | None = None
     state_bytes: Count | None = None
-    upload_bytes_per_second: Seconds | None = None
+    upload_bytes_per_second: Rate | None = None
     slowdown: Annotated[float, Field(ge=0, lt=1)] | None = None
     step_seconds: Seconds | None = None
     saves: Count | None = None
-    interruptions_per_hour: Seconds = 0.0
-    saved_share: Seconds = 0.0
+    interruptions_per_hour: Rate = 0.0
+    saved_share: Rate = 0.0
 
 
 class IntervalBounds(_Part):

@@ -162,3 +162,27 @@ def test_instants_beyond_all_reckoning_are_clipped(at: str) -> None:
     assert read.deadline is not None
     for one in (read.observed_at, read.deadline):
         assert one.astimezone(UTC) - timedelta(days=1) < one + timedelta(days=1)
+
+
+@pytest.mark.parametrize("figure", [1.7e308, 1e200, 1e12])
+def test_figures_that_nobody_can_reckon_with_are_lowered(figure: float) -> None:
+    read = a_report(
+        seconds={"productive": figure},
+        interval={
+            "seconds": figure,
+            "why": "",
+            "inputs": {"stepSeconds": figure, "uploadBytesPerSecond": figure},
+        },
+    )
+    assert read.seconds.productive == 1e9
+    assert read.interval is not None
+    assert (read.interval.seconds, read.interval.inputs.step_seconds) == (1e9, 1e9)
+    assert read.interval.inputs.upload_bytes_per_second == min(figure, 1e15)
+
+
+@pytest.mark.parametrize("field", ["commit", "found"])
+def test_a_name_that_no_status_can_hold_names_no_checkpoint(field: str) -> None:
+    known = {**FULL["commit"], "id": "n" * 64}
+    assert a_report(**{field: known})
+    with pytest.raises(ValidationError, match=f"{field}.id"):
+        a_report(**{field: {**known, "id": "n" * 65}})

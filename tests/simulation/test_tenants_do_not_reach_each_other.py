@@ -11,6 +11,7 @@ from kit.simcluster.world import World
 from kit.tokens import a_token
 from spot_operator.app import EVENTS_AT_ONCE, EVENTS_PER_SECOND
 from spot_operator.control.resource import EVENTS, NAMESPACES, PODS
+from spot_operator.reconcile.kinds import JOBS
 
 Json = dict[str, Any]
 
@@ -25,18 +26,26 @@ class Attacker:
         self.victim = world.job()["metadata"]["uid"]
         world.server.create(NAMESPACES, {"metadata": {"name": "evil"}})
 
-    def a_pod(self, name: str = "digits-1-0", **spec: Any) -> Json:
-        """A pod that looks as if it were the victim's."""
-        uid = self.victim
+    def a_pod(
+        self,
+        name: str = "digits-1-0",
+        job: Json | None = None,
+        *,
+        stays: bool = False,
+        **spec: Any,
+    ) -> Json:
+        """A pod that looks as if it were the victim's, or that of another `job`."""
+        known = self.world.job() if job is None else job
+        uid, of = known["metadata"]["uid"], known["metadata"]["name"]
         reference = {
             "apiVersion": "spottraining.dev/v1alpha1",
             "kind": "SpotTrainingJob",
-            "name": "digits",
+            "name": of,
             "uid": uid,
             "controller": True,
         }
         labels = {
-            "spottraining.dev/job": "digits",
+            "spottraining.dev/job": of,
             "spottraining.dev/job-uid": uid,
             "spottraining.dev/attempt": "1",
             "spottraining.dev/rank": "0",
@@ -46,6 +55,8 @@ class Attacker:
                 "name": name,
                 "namespace": "evil",
                 "labels": labels,
+                # The operator deletes a pod that it did not make: not so fast.
+                "finalizers": ["evil.example/stay"] if stays else [],
                 "ownerReferences": [reference],
             },
             "spec": {"containers": [{"name": "trainer", "image": "y"}], "nodeName": "x", **spec},
@@ -58,7 +69,7 @@ class Attacker:
         uid = pod["metadata"]["uid"]
         known = {"jobUID": self.victim, "podUID": uid, "events": [event]}
         body = a_report_body(**{**known, **fields})
-        return await self.world.report(f"token-of-{uid}", json.dumps(body).encode())
+        return await self.world.forge(f"token-of-{uid}", json.dumps(body).encode())
 
     def planted(self) -> list[tuple[str, str, str]]:
         """Namespace, reason and text of the events that tell what he wanted to say."""
@@ -112,12 +123,42 @@ def test_no_job_avoids_a_node_because_a_stranger_says_that_it_goes() -> None:
     async def scenario(clock: FakeClock) -> None:
         world, attacker = await a_world(clock)
         for node in ("spot-a", "spot-b", "spot-c"):
-            pod = attacker.a_pod(name=f"on-{node}", nodeName=node)
+            pod = attacker.a_pod(name=f"on-{node}", stays=True, nodeName=node)
             await clock.sleep(0.3)
             assert await attacker.report(pod, namespace="evil", notice=a_notice()) == 403
-        assert operator_of(world)._observer._noticed_nodes() == frozenset()
+        assert not any(operator_of(world)._observer._noticed_nodes("research").values())
 
     in_fake_time(scenario)
+
+
+def test_what_a_tenant_says_of_a_node_keeps_no_other_tenants_job_off_it() -> None:
+    """He has a job of his own, and puts pods with its labels on every node there is."""
+
+    async def scenario(clock: FakeClock) -> None:
+        world, attacker = await a_world(clock)
+        world.apply(a_job_manifest("own", "evil"))
+        await world.until(lambda: any(pods_of(world, "evil")), "a pod of his job")
+        own = world.server.get(JOBS, "own", "evil")
+        for node in world.nodes:
+            pod = attacker.a_pod(name=f"on-{node}", job=own, stays=True, nodeName=node)
+            leave_room(world, pod)
+            await clock.sleep(0.3)
+            fields = {"namespace": "evil", "job": "own", "jobUID": own["metadata"]["uid"]}
+            assert await attacker.report(pod, **fields, notice=a_notice()) == 200
+        world.apply(a_job_manifest("second"))
+        await world.until(lambda: is_placed(world, "second-1-0"), "a node for the job", limit=120)
+
+    in_fake_time(scenario)
+
+
+def leave_room(world: World, pod: Json) -> None:
+    """Here a pod takes a whole node, unless it is over."""
+    meta, body = pod["metadata"], {"status": {"phase": "Succeeded"}}
+    world.server.patch(PODS, meta["name"], body, namespace=meta["namespace"], subresource="status")
+
+
+def is_placed(world: World, name: str) -> bool:
+    return any(one["spec"].get("nodeName") for one in world.pods_named(name))
 
 
 def test_what_a_tenant_says_of_his_own_job_is_told_as_the_sidecars_word() -> None:
@@ -174,9 +215,9 @@ def test_a_flood_of_tokens_costs_the_api_server_nothing_and_silences_nobody() ->
         before = world.reviews
         for number in range(5_000):
             token = a_token(f"no-pod-{number}", signature=f"forged-{number}")
-            assert await world.report(token, b"{}") == 503
+            assert await world.forge(token, b"{}") == 503
         for number in range(5_000):
-            assert await world.report(f"random-{number}", b"{}") == 401
+            assert await world.forge(f"random-{number}", b"{}") == 401
         assert world.reviews == before
         step = world.step()
         await world.until(lambda: world.step() >= step + 20, "20 more steps")

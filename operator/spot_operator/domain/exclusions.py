@@ -3,8 +3,10 @@ platform's own taint, so the scheduler alone would send the next attempt to the 
 
 A node is *barred* while going there would end the attempt at once or again: the pod does not go
 there, and says so in an annotation, for what a pod requires can never be changed. A node that may
-have come to its senses is a *last resort*: others are preferred. When a barred node would take the
-pod again, an attempt that found no other place is given up, uncharged, and the next one may go.
+have come to its senses is a *last resort*: others are preferred. So is one of which only another
+namespace's sidecar says that it goes, for a tenant may say that of every node. When a barred node
+would take the pod again, an attempt that found no other place is given up, uncharged, and the next
+one may go.
 """
 
 from collections.abc import Iterable, Iterator
@@ -74,7 +76,8 @@ def last_resort_names(scene: Scene, ledger: Ledger) -> tuple[str, ...]:
     """The names of the nodes that a pod created now goes to where no other takes it, sorted."""
     barred = set(barred_names(scene, ledger))
     held = {one.node.name for one in ledger.excluded if _holds(scene.snapshot, one)}
-    return tuple(sorted(held - barred))
+    doubted = sorted(scene.snapshot.doubted_nodes)[:NAMED]
+    return tuple(sorted({*held, *doubted} - barred))
 
 
 def freed(scene: Scene, ledger: Ledger, pod: PodView) -> tuple[str, ...]:

@@ -380,7 +380,11 @@ class Snapshot:
     trusted: str = ""
     """The certificates that pods are to trust for reports; empty: nothing is known of any."""
     noticed_nodes: frozenset[str] = frozenset()
-    """Nodes for which any job's sidecar now reports a Preempt notice: it taints nothing."""
+    """Nodes for which a sidecar of this namespace now reports a Preempt notice, which taints
+    nothing."""
+    doubted_nodes: frozenset[str] = frozenset()
+    """Nodes for which a sidecar of another namespace does. Its word is that of whoever may create
+    pods there: it never keeps a job of this namespace off every node."""
     refusal: Refusal | None = None
     """Of the last POST of a pod."""
     refusals: tuple[Refusal, ...] = ()

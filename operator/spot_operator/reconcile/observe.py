@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 from pydantic import ValidationError
 
@@ -106,7 +106,7 @@ class Observer:
             nodes=_Nodes(self.caches.nodes, self._views.nodes, self.leases),
             reports=self._reports(pods),
             trusted=self.trusted(),
-            noticed_nodes=self._noticed_nodes(),
+            **self._noticed_nodes(key.namespace),
             refusal=finding.creation,
             refusals=finding.others,
             unkept=self.unkept.paths,
@@ -162,11 +162,22 @@ class Observer:
         found = ((pod.uid, self.book.view(pod.uid)) for pod in pods)
         return {uid: view for uid, view in found if view is not None}
 
-    def _noticed_nodes(self) -> frozenset[str]:
-        """Only a pod of a job that is there is believed: what it says bears on every job."""
+    def _noticed_nodes(self, namespace: str) -> "_Noticed":
+        """Only a pod of a job that is there is believed, and more by jobs of its own namespace."""
         pods = (self.caches.pods.get(uid) for uid in self.book.preempted_pods())
-        bound = (pod for pod in pods if pod and _bound(pod) and self.caches.job_of(pod))
-        return frozenset(pod["spec"]["nodeName"] for pod in bound)
+        bound = [pod for pod in pods if pod and _bound(pod) and self.caches.job_of(pod)]
+        near = {_node(pod) for pod in bound if pod["metadata"]["namespace"] == namespace}
+        return _Noticed(
+            noticed_nodes=frozenset(near),
+            doubted_nodes=frozenset(map(_node, bound)) - near,
+        )
+
+
+class _Noticed(TypedDict):
+    """Fields of a snapshot."""
+
+    noticed_nodes: frozenset[str]
+    doubted_nodes: frozenset[str]
 
 
 class _Views:
@@ -207,4 +218,8 @@ def _longest_silence(policies: tuple[PolicyView, ...]) -> float:
 
 
 def _bound(pod: Json) -> bool:
-    return bool(pod["spec"].get("nodeName"))
+    return bool(_node(pod))
+
+
+def _node(pod: Json) -> str:
+    return pod["spec"].get("nodeName") or ""

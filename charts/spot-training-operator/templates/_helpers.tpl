@@ -48,20 +48,26 @@
 
 {{- define "spot.selector" -}}
 app.kubernetes.io/name: spot-training-operator
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: operator
 {{- end }}
 
 {{- define "spot.labels" -}}
 app.kubernetes.io/name: spot-training-operator
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
 app.kubernetes.io/part-of: spot-training-operator
 helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- with .Values.commonLabels }}
 {{ toYaml . }}
 {{- end }}
+{{- end }}
+
+{{- /* Of a pod: dict "root" "component"; podLabels go before commonLabels of the same name. */ -}}
+{{- define "spot.podLabels" -}}
+{{- $labels := fromYaml (include "spot.labels" .root) -}}
+{{- toYaml (mergeOverwrite $labels (default dict .root.Values.podLabels) (dict "app.kubernetes.io/component" .component)) -}}
 {{- end }}
 
 {{- /* An image reference: dict "image" <values> "version" <default tag> */ -}}

@@ -28,6 +28,8 @@ OTHERWISE: Object = {
     "sidecar.image.digest": "sha256:" + "b" * 64,
     "sidecar.image.pullPolicy": "Never",
     "sidecar.imagePullSecrets": ["pull"],
+    "sidecar.cpuRequest": "200m",
+    "sidecar.cpuLimit": "2",
     "presets.priorityClasses.values.scheduled-retraining": 7,
     "presets.priorityClasses.values.long-running": 8,
     "presets.priorityClasses.values.experiment": 9,
@@ -166,12 +168,74 @@ def test_every_value_is_in_the_schema() -> None:
         ({"metrics.serviceMonitor.interval": "soon"}, "interval"),
         ({"networkPolicy.apiServerPorts": [70000]}, "apiServerPorts"),
         ({"pdb.maxUnavailable": "half"}, "maxUnavailable"),
+        ({"sidecar.cpuLimit": "many"}, "cpuLimit"),
+        ({"sidecar.cpuRequest": ""}, "cpuRequest"),
+        ({"commonLabels": {"app.kubernetes.io/name": "mine"}}, "commonLabels"),
+        ({"podLabels": {"app.kubernetes.io/component": "mine"}}, "podLabels"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(values: Object, told: str) -> None:
     with pytest.raises(subprocess.CalledProcessError) as refused:
         template(values)
     assert told in refused.value.stderr
+
+
+NUMBERS: Object = {
+    "watchNamespaces": ["2024", "1e3"],
+    "claims.namespace": "10",
+    "serviceAccount.name": "null",
+    "priorityClassName": "true",
+    "commonLabels": {"year": "2024"},
+    "podLabels": {"year": "2025", "on": "true"},
+    "podAnnotations": {"build": "1"},
+    "nodeSelector": {"gpu": "false"},
+    "image.tag": "1.0",
+    "sidecar.cpuLimit": 2,
+    "networkPolicy.enabled": True,
+    "metrics.serviceMonitor.enabled": True,
+    "presets.priorityClasses.create": True,
+}
+"""What YAML takes for something else than a text."""
+
+
+def test_names_may_look_like_numbers() -> None:
+    for item in rendered(NUMBERS, release="1e3", namespace="0123"):
+        wrong = [
+            path for path, value in leaves(item) if is_text(path) and not isinstance(value, str)
+        ]
+        assert wrong == [], item["kind"]
+        for labels in maps_of_texts(item):
+            assert all(isinstance(one, str) for one in labels.values()), labels
+
+
+def is_text(path: str) -> bool:
+    return path.rpartition(".")[2] in {
+        *("name", "namespace", "serviceAccountName", "priorityClassName", "image", "interval"),
+    }
+
+
+def maps_of_texts(value: Any) -> Iterator[Object]:
+    """Every map of which Kubernetes takes texts alone, wherever it stands."""
+    if isinstance(value, list):
+        for each in value:
+            yield from maps_of_texts(each)
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            if key in {"labels", "annotations", "matchLabels", "nodeSelector"} and each:
+                yield each
+            yield from maps_of_texts(each)
+
+
+def test_labels_of_pods_go_before_those_of_every_object() -> None:
+    chosen = {"commonLabels": {"team": "platform"}, "podLabels": {"team": "ml"}}
+    text = template(chosen)
+    (pod,) = (
+        one["spec"]["template"]["metadata"]["labels"]
+        for one in rendered(chosen)
+        if one["kind"] == "Deployment"
+    )
+    assert pod["team"] == "ml"
+    assert text.count("team: ml") == 2, "in the Deployment and in the hook"
 
 
 def test_openshift_may_choose_the_user() -> None:

@@ -56,6 +56,7 @@ from spot_sidecar.trainer_api.saving import Saving
 from spot_sidecar.trainer_api.sessions import Sessions
 from spot_sidecar.trainer_api.starting import Starting
 from spot_sidecar.trainer_api.telling import Telling
+from spot_sidecar.visitors import Visitors
 from spot_sidecar.watch import Watch
 
 __all__ = ["Sidecar"]
@@ -281,8 +282,11 @@ class Sidecar:
 
     async def _serve_pod(self) -> web.AppRunner:
         token = self.settings.config.drain_token
-        app = build_pod_app(self.drain, self.metrics, drain_token=token, ready=self._ready)
-        return await serve_pod(app, self.settings.host, self.settings.port)
+        visitors = Visitors()
+        app = build_pod_app(
+            self.drain, self.metrics, visitors, drain_token=token, ready=self._ready
+        )
+        return await serve_pod(app, self.settings.host, self.settings.port, visitors)
 
     def _make_beginning(self) -> Beginning:
         config, pod = self.settings.config, self.settings.pod

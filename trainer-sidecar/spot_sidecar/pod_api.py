@@ -7,6 +7,7 @@ from aiohttp import web
 
 from spot_sidecar.drain import Drain
 from spot_sidecar.metrics import CONTENT_TYPE, Metrics
+from spot_sidecar.visitors import Visitors
 
 __all__ = ["build_pod_app"]
 
@@ -14,7 +15,12 @@ DRAIN_HEADER = "X-Spot-Drain"
 
 
 def build_pod_app(
-    drain: Drain, metrics: Metrics, *, drain_token: str, ready: Callable[[], bool]
+    drain: Drain,
+    metrics: Metrics,
+    visitors: Visitors,
+    *,
+    drain_token: str,
+    ready: Callable[[], bool],
 ) -> web.Application:
     """The application; only the caller who knows the token can drain.
 
@@ -22,9 +28,11 @@ def build_pod_app(
     """
 
     async def call_drain(request: web.Request) -> web.Response:
-        given = request.headers.get(DRAIN_HEADER, "")
-        if not hmac.compare_digest(given.encode(), drain_token.encode()):
+        # Whatever bytes a stranger sends.
+        given = request.headers.get(DRAIN_HEADER, "").encode(errors="surrogateescape")
+        if not hmac.compare_digest(given, drain_token.encode()):
             return web.json_response({"error": f"{DRAIN_HEADER} is not this pod's"}, status=403)
+        visitors.let_stay(request.transport)
         return web.json_response({"drained": await drain.drain()})
 
     async def healthz(_: web.Request) -> web.Response:

@@ -5,6 +5,7 @@ from pathlib import Path
 from aiohttp import web
 
 from spot_sidecar.paths import GROUP_FILE
+from spot_sidecar.visitors import VisitedSite, Visitors
 
 __all__ = ["serve_pod", "serve_trainer"]
 
@@ -19,10 +20,12 @@ async def serve_trainer(app: web.Application, socket: Path) -> web.AppRunner:
     return runner
 
 
-async def serve_pod(app: web.Application, host: str | None, port: int) -> web.AppRunner:
+async def serve_pod(
+    app: web.Application, host: str | None, port: int, visitors: Visitors
+) -> web.AppRunner:
     """On a TCP port, at every address of the pod if `host` is None; clean the runner up."""
     runner = await _set_up(app)
-    await web.TCPSite(runner, host, port).start()
+    await VisitedSite(runner, host, port, visitors).start()
     return runner
 
 

@@ -35,7 +35,7 @@ def test_what_the_drain_hook_calls() -> None:
     assert config.PORT == names.SIDECAR_PORT
     assert pod_api.DRAIN_HEADER == names.HEADER_DRAIN
     nobody: Any = None
-    app = pod_api.build_pod_app(nobody, nobody, drain_token="", ready=bool)
+    app = pod_api.build_pod_app(nobody, nobody, nobody, drain_token="", ready=bool)
     assert names.PATH_DRAIN in {one.canonical for one in app.router.resources()}
 
 

@@ -59,7 +59,7 @@ class AnnotationReader:
             return
         try:
             self._tell(self._by_our_clock(notice))
-        except ValueError as error:
+        except (ValueError, OverflowError, RecursionError) as error:
             log.warning("the notice annotation cannot be read: %s", error)
 
     def _by_our_clock(self, text: str) -> Notice:

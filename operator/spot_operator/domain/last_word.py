@@ -5,11 +5,11 @@ JSON, version 1, at most 4096 bytes:
 It comes from inside the pod, so nothing in it is trusted to have the right shape.
 """
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from spot_operator.domain.foreign_json import read_object
 from spot_operator.domain.ledger import CommitRef, Notice, Word
 from spot_operator.domain.notices import GRAVITY
 from spot_operator.domain.snapshot import PodView, Problem
@@ -38,11 +38,8 @@ def last_word(pod: PodView | None) -> LastWord:
 
 
 def _read(text: str) -> LastWord:
-    try:
-        body = json.loads(text) if text else None
-    except (ValueError, RecursionError):
-        return LastWord()
-    if not isinstance(body, dict) or body.get("version") != 1:
+    body = read_object(text)
+    if body.get("version") != 1:
         return LastWord()
     return LastWord(
         word=_word(body),
@@ -74,7 +71,7 @@ def _problem(body: object) -> Problem | None:
 
 
 def _notice(body: object) -> Notice | None:
-    if not isinstance(body, dict) or body.get("kind") not in GRAVITY:
+    if not isinstance(body, dict) or _text(body.get("kind")) not in GRAVITY:
         return None
     observed = _time(body.get("observedAt"))
     if observed is None:

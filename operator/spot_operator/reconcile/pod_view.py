@@ -3,13 +3,13 @@
 Annotations may be written by whoever may write pods: what cannot be read counts as absent.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final, get_args
 
 from spot_operator.api import names
 from spot_operator.api.template_rules import MAX_GRACE_SECONDS
+from spot_operator.domain.foreign_json import read_object
 from spot_operator.domain.ledger import NodeIdentity, Notice
 from spot_operator.domain.snapshot import ConditionView, ContainerView, PodView, trainer_of
 from spot_operator.domain.timestamps import clipped
@@ -20,6 +20,8 @@ Json = dict[str, Any]
 
 DEFAULT_GRACE: Final = 30
 """What the API server gives a pod that says nothing."""
+LONGEST_NAME: Final = 253
+"""Of any object of the API, its uid and a boot id included."""
 LONG_AGO: Final = 2000
 """A year before which no container ever started."""
 _NOTICE_KINDS: Final = frozenset(get_args(Notice.__annotations__["kind"]))
@@ -177,34 +179,26 @@ def _unschedulable(conditions: tuple[ConditionView, ...]) -> str | None:
     return None
 
 
-def _read(text: str | None) -> Json:
-    try:
-        body = json.loads(text) if text else None
-    except ValueError:
-        return {}
-    return body if isinstance(body, dict) else {}
-
-
 def _listed(text: str | None) -> tuple[str, ...]:
     return tuple(filter(None, (text or "").split(",")))
 
 
 def _identity(text: str | None) -> NodeIdentity | None:
-    body = _read(text)
+    body = read_object(text)
     parts = [body.get(field) for field in ("name", "uid", "bootID")]
-    if not all(isinstance(part, str) for part in parts):
+    if not all(isinstance(part, str) and len(part) <= LONGEST_NAME for part in parts):
         return None
     return NodeIdentity(*map(str, parts))
 
 
 def _notice(text: str | None) -> Notice | None:
-    body = _read(text)
+    body = read_object(text)
     try:
         observed, deadline = moment(body["observedAt"]), moment(body.get("deadline"))
     except (KeyError, TypeError, ValueError):
         return None
     aware = all(one is None or one.tzinfo for one in (observed, deadline))
-    if body.get("kind") not in _NOTICE_KINDS or observed is None or not aware:
+    if str(body.get("kind")) not in _NOTICE_KINDS or observed is None or not aware:
         return None
     return Notice(
         kind=body["kind"],

@@ -23,6 +23,7 @@ from spot_operator.api import names
 from spot_operator.control.clock import timestamp
 from spot_operator.control.errors import NotFound
 from spot_operator.control.resource import LEASES, NODES, PODS
+from spot_sidecar.notices.notice import read_notice
 
 __all__ = ["LEASE_SECONDS", "Node", "Program"]
 
@@ -245,7 +246,7 @@ class Node:
         if running.program.ready and pod["status"].get("phase") == "Pending":
             self._write(pod, "Running", self._running_now(), self._running_now())
         annotation = (pod["metadata"].get("annotations") or {}).get(names.ANNOTATION_NOTICE)
-        heard = self.notice or (json.loads(annotation) if annotation else None)
+        heard = self.notice or _notice_in(annotation)
         running.orders.notice = running.orders.notice or heard
         if deleting:
             running.orders.deleted = True
@@ -355,3 +356,13 @@ class Node:
 
 def _is_beside(container: Json) -> bool:
     return str(container.get("image", "")).startswith(BESIDE)
+
+
+def _notice_in(annotation: str | None) -> Json | None:
+    """What the sidecar hears of the annotation, which anybody may have written."""
+    try:
+        notice: Json = json.loads(annotation or "")
+        read_notice(notice)
+    except (ValueError, RecursionError):
+        return None
+    return notice

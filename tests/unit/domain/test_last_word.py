@@ -61,12 +61,24 @@ def test_what_is_not_a_last_word_says_nothing(message: str) -> None:
         {"word": "", "step": -1, "commit": {"attempt": 1, "step": True, "id": "x"}},
         {"commit": {"attempt": 1, "step": 2, "id": "x" * 65}},
         {"notice": {"kind": "Preempt", "observedAt": "yesterday"}},
+        {"notice": {"kind": ["Preempt"], "observedAt": "2026-03-01T12:00:00Z"}},
+        {"notice": {"kind": {}, "observedAt": "2026-03-01T12:00:00Z"}},
         {"notice": {"kind": "Doom", "observedAt": "2026-03-01T12:00:00Z"}},
         {"notice": {"kind": "Preempt", "observedAt": "2026-03-01T12:00:00"}},
     ],
 )
 def test_what_has_another_shape_is_left_out(body: dict[str, Any]) -> None:
     assert last_word(terminated(json.dumps({"version": 1, **body}))) == LastWord()
+
+
+def test_what_it_says_can_be_stored() -> None:
+    """Python makes lone surrogates of a file name in another encoding; no status can hold one."""
+    commit = {"attempt": 1, "step": 2, "id": "caf\udce9"}
+    body = {"version": 1, "word": "Refused", "reason": "no caf\udce9.bin", "commit": commit}
+    said = last_word(terminated(json.dumps(body)))
+    assert said.word == Word("Refused", "no caf?.bin")
+    assert said.commit is not None
+    assert said.commit.id == "caf?"
 
 
 def test_a_pod_that_is_gone_says_nothing() -> None:

@@ -266,13 +266,36 @@ def test_our_annotations_are_read() -> None:
         json.dumps({**NOTICE, "observedAt": None}),
         json.dumps({**NOTICE, "deadline": 5}),
         json.dumps({**NOTICE, "deadline": "2026-01-01T00:02:00"}),
+        json.dumps({**NOTICE, "kind": ["Preempt"]}),
+        json.dumps({**NOTICE, "kind": {}}),
+        '{"kind": "Preempt", "observedAt": 1e999}',
+        "[" * 5000,
+        '{"kind":' * 5000,
+        "1" * 5000,
     ],
 )
 def test_a_notice_that_cannot_be_read_is_none(text: str) -> None:
     assert annotated(notice=text).notice is None
 
 
-@pytest.mark.parametrize("text", ["", "x", "[]", json.dumps({**IDENTITY, "bootID": None})])
+@pytest.mark.parametrize("place", ["source", "raw"])
+def test_a_notice_can_be_stored_whatever_stands_in_it(place: str) -> None:
+    found = annotated(notice=json.dumps({**NOTICE, place: "caf\udce9"})).notice
+    assert found is not None
+    assert getattr(found, place) == "caf?"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "x",
+        "[]",
+        json.dumps({**IDENTITY, "bootID": None}),
+        json.dumps({**IDENTITY, "uid": "u" * 254}),
+        '{"name":' * 5000,
+    ],
+)
 def test_a_node_identity_that_cannot_be_read_is_none(text: str) -> None:
     assert annotated(node=text).node_identity is None
 

@@ -75,7 +75,18 @@ def test_a_grant_is_read_whole() -> None:
     assert read_grant(text) == Grant(3, Origin(2, 400, "x"), ("y",), start_fresh=True)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"attempt":"x"}', '{"attempt":1,"newest":{}}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"attempt":"x"}',
+        '{"attempt":1,"newest":{}}',
+        '{"attempt":1e999}',
+        '{"attempt":' * 5000,
+    ],
+)
 def test_what_is_no_grant_grants_nothing(text: str) -> None:
     desk = GrantDesk(1, start_fresh=False)
     desk.read({"spottraining.dev/grant": text})
@@ -123,6 +134,33 @@ def test_each_annotation_reaches_whom_it_is_for(tmp_path: Path) -> None:
     assert [one.kind for one in told] == [Kind.Maintenance]
     assert bundles == ["PEM", None]
     assert SystemClock().now().tzinfo is not None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "?",
+        "null",
+        "[" * 5000,
+        '{"kind":["Preempt"],"observedAt":"2026-01-01T00:00:00Z"}',
+        '{"kind":"Preempt","observedAt":1e999}',
+        '{"kind":"Preempt","observedAt":"0001-01-01T00:00:00Z","deadline":"9999-12-31T23:59:59Z"}',
+    ],
+)
+def test_whatever_stands_in_the_annotation_the_sidecar_lives(tmp_path: Path, text: str) -> None:
+    bundles: list[str | None] = []
+    reader = AnnotationReader(
+        desk=GrantDesk(1, start_fresh=False),
+        clock=HandClock(),
+        memory=Memory(tmp_path / "memory"),
+        tell=lambda _: None,
+        trust=bundles.append,
+        ended=lambda: None,
+    )
+    for _ in range(2):
+        reader.read({"spottraining.dev/notice": text, "spottraining.dev/ca": "PEM"})
+    assert bundles == ["PEM", "PEM"]
 
 
 @pytest.mark.parametrize(

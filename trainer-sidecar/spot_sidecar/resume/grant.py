@@ -51,7 +51,7 @@ def read_grant(text: str) -> Grant:
             start_fresh=bool(raw.get("startFresh")),
             inherits=bool(raw.get("inherits")),
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ValueError(f"no grant in {text[:200]!r}: {error!r}") from None
 
 

@@ -122,6 +122,44 @@ def test_a_finalizer_that_is_refused(error: ApiError) -> None:
 
 
 @pytest.mark.parametrize("error", ANSWERS, ids=lambda one: str(one.status))
+def test_a_finalizer_that_is_refused_holds_up_no_job_at_work(error: ApiError) -> None:
+    """The deletion policy may be changed at any time; the job is suspended and goes on without."""
+
+    async def play(world: World) -> None:
+        world.plan.steps = 200
+        world.apply(a_job_manifest())
+        await world.until(lambda: world.step() >= 12, "step 12")
+        refuse(world, calls("patch", JOBS), error)
+        world.edit(checkpoint=HOLDS)
+        await world.clock.sleep(60)
+        world.edit(suspend=True)
+        await world.until(lambda: not world.pods_named("digits-1-0", "Running"), "end", limit=200)
+        world.edit(suspend=False)
+        await world.until(lambda: world.attempt() == 2, "attempt 2")
+        assert names.FINALIZER in told(world, "WritesRefused")
+        mend(world)
+        await world.until_finished()
+        assert world.job()["metadata"]["finalizers"] == [names.FINALIZER]
+
+    in_a_world(play)
+
+
+def test_figures_are_written_while_pods_cannot_be_annotated() -> None:
+    async def play(world: World) -> None:
+        world.plan.steps = 5_000
+        refuse(world, calls("patch", PODS), DENIED)
+        world.apply(a_job_manifest())
+        await world.until(lambda: world.step() >= 100, "step 100")
+        await world.clock.sleep(90)
+        assert world.step() - world.status()["progress"]["step"] < 200
+        seen = world.status()["progress"]["step"]
+        await world.clock.sleep(90)
+        assert world.status()["progress"]["step"] > seen
+
+    in_a_world(play)
+
+
+@pytest.mark.parametrize("error", ANSWERS, ids=lambda one: str(one.status))
 def test_a_status_that_is_refused(error: ApiError) -> None:
     async def play(world: World) -> None:
         refuse(world, lambda call: call.subresource == "status", error)
@@ -178,6 +216,9 @@ def test_a_namespace_that_goes_is_said_and_asked_for_again() -> None:
         world.apply(a_job_manifest())
         await world.clock.sleep(300)
         assert world.condition("Succeeded")["reason"] == "NamespaceTerminating"
+        before = world.job()["metadata"]["resourceVersion"]
+        await world.clock.sleep(600)
+        assert world.job()["metadata"]["resourceVersion"] == before, "written without news"
         assert "it" in told(world, "NamespaceTerminating")
         mend(world)
         await world.until_finished(limit=200)

@@ -12,7 +12,7 @@ from spot_operator.api.names import (
     ANNOTATION_NOTICE,
     State,
 )
-from spot_operator.domain.actions import Action, AnnotatePod, CreatePod, DeleteJob, Grant
+from spot_operator.domain.actions import Action, AnnotatePod, CreatePod, DeleteJob, Grant, Hold
 from spot_operator.domain.cleanup import deletions
 from spot_operator.domain.elapsed import finished, left_of_long, span
 from spot_operator.domain.exclusions import barred_names, last_resort_names
@@ -21,6 +21,7 @@ from spot_operator.domain.ledger import Ledger, NodeIdentity, Notice, RankRecord
 from spot_operator.domain.node_signals import notice_from
 from spot_operator.domain.notices import graver
 from spot_operator.domain.parting import is_to_settle
+from spot_operator.domain.purging import due_hold
 from spot_operator.domain.scene import Scene
 from spot_operator.domain.snapshot import PodView
 from spot_operator.domain.starting import predecessors
@@ -32,6 +33,7 @@ def actions(scene: Scene) -> tuple[Action, ...]:
     ledger = scene.persisted
     return (
         *deletions(scene, ledger),
+        *_hold(scene),
         *_annotations(scene, ledger),
         *_creations(scene, ledger),
         *_expiry(scene, ledger),
@@ -46,6 +48,12 @@ def expires_in(scene: Scene, ledger: Ledger) -> timedelta | None:
     if current.ended_at is None or scene.job.unreadable:
         return None
     return left_of_long(scene.snapshot, finished(ledger), current.ended_at, span(ttl))
+
+
+def _hold(scene: Scene) -> Iterator[Hold]:
+    change = due_hold(scene)
+    if change is not None:
+        yield change
 
 
 def _creations(scene: Scene, ledger: Ledger) -> Iterator[CreatePod]:
@@ -131,7 +139,8 @@ def _trust(scene: Scene, pod: PodView) -> dict[str, str]:
 
 def _expiry(scene: Scene, ledger: Ledger) -> Iterator[DeleteJob]:
     due = expires_in(scene, ledger)
-    if due is not None and due <= timedelta(0) and scene.snapshot.sight.fresh:
+    ready = scene.snapshot.sight.fresh and due_hold(scene) is None
+    if due is not None and due <= timedelta(0) and ready:
         yield DeleteJob(scene.job.uid, scene.job.resource_version)
 
 

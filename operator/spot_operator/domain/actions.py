@@ -111,6 +111,8 @@ class Plan:
     urgent: bool = False
     """False: the ledger only brings figures up to date, and shares the write-rate budget."""
     actions: tuple[Action, ...] = ()
+    meanwhile: tuple[Action, ...] = ()
+    """Actions on the ledger as persisted, to be done only if the figures have to wait."""
     events: tuple[Note, ...] = ()
     wake_after: timedelta | None = None
     """When to look again if nothing happens before; None: only when something happens."""

@@ -17,7 +17,7 @@ from spot_operator.domain.exclusions import prune
 from spot_operator.domain.ledger import Ledger
 from spot_operator.domain.notes import notes
 from spot_operator.domain.progress import note_progress, note_running, note_started
-from spot_operator.domain.purging import farewell, hold, note_farewell
+from spot_operator.domain.purging import due_hold, farewell, note_farewell
 from spot_operator.domain.ranks import note_ranks
 from spot_operator.domain.scene import Scene, look
 from spot_operator.domain.settling import record_ending
@@ -28,7 +28,7 @@ from spot_operator.domain.stopping import begin_stop
 from spot_operator.domain.storable import storable, unkept, until_upgraded
 from spot_operator.domain.timekeeping import keep_time
 from spot_operator.domain.timers import BLIND, wake_after
-from spot_operator.domain.urgency import figures_due, is_transition
+from spot_operator.domain.urgency import figures_due, is_refused, is_transition
 
 __all__ = ["Plan", "plan"]
 
@@ -55,10 +55,11 @@ def plan(snapshot: Snapshot) -> Plan:
         return _without_job(snapshot)
     if job.deleting:
         return _of_one_that_goes(snapshot, job)
-    if (change := hold(job)) is not None and not snapshot.namespace_terminating:
+    scene = look(snapshot, job)
+    if snapshot.ledger.attempt == 0 and (change := due_hold(scene)) is not None:
         # Before anything of the job is stored, or is said to be.
         return Plan(actions=(change,), wake_after=BLIND)
-    return _of_one_that_stays(look(snapshot, job))
+    return _of_one_that_stays(scene)
 
 
 def _of_one_that_stays(scene: Scene) -> Plan:
@@ -69,12 +70,11 @@ def _of_one_that_stays(scene: Scene) -> Plan:
     ledger = storable(ledger, scene.snapshot.unkept) or scene.persisted
     if is_transition(scene.persisted, ledger):
         return _persist(scene, ledger, urgent=True)
-    todo = actions(scene)
-    if todo:
-        return Plan(actions=todo, wake_after=wake_after(scene, ledger))
-    if figures_due(scene.persisted, ledger):
-        return _persist(scene, ledger, urgent=False)
-    return Plan(wake_after=wake_after(scene, ledger))
+    todo, due = actions(scene), figures_due(scene.persisted, ledger)
+    if due and (not todo or is_refused(scene.snapshot)):
+        # What is refused for hours must not hold up what people read meanwhile.
+        return replace(_persist(scene, ledger, urgent=False), meanwhile=todo)
+    return Plan(actions=todo, wake_after=wake_after(scene, ledger))
 
 
 def _without_job(snapshot: Snapshot) -> Plan:

@@ -7,7 +7,6 @@ before the next begins, and how it all ended before the job is let go, so that a
 forgets a job nor deletes for one that stays. Nothing here holds a job for ever.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -20,6 +19,7 @@ from spot_operator.domain.cleanup import end_all
 from spot_operator.domain.conditions import explain, explain_running
 from spot_operator.domain.elapsed import lasted, purging
 from spot_operator.domain.fencing import is_forced
+from spot_operator.domain.foreign_json import read_object
 from spot_operator.domain.ledger import Ledger, Purge
 from spot_operator.domain.overstay import overstaying
 from spot_operator.domain.ranks import note_ranks
@@ -49,6 +49,11 @@ def hold(job: JobView) -> Hold | None:
         return None
     wanted = is_wanted(job)
     return None if wanted == job.held else Hold(wanted)
+
+
+def due_hold(scene: Scene) -> Hold | None:
+    """What has to be done about it now: in a namespace that goes, nothing."""
+    return None if scene.snapshot.namespace_terminating else hold(scene.job)
 
 
 def is_wanted(job: JobView) -> bool:
@@ -240,8 +245,4 @@ def _deleted(job: JobView, word: dict[str, Any]) -> str:
 
 def _word(pod: PodView) -> dict[str, Any]:
     """The termination message; whoever may write pods may have written it."""
-    try:
-        said = json.loads(pod.trainer.message)
-    except ValueError:
-        return {}
-    return said if isinstance(said, dict) else {}
+    return read_object(pod.trainer.message)

@@ -22,7 +22,7 @@ from spot_operator.domain.policy_choice import (
 )
 from spot_operator.domain.snapshot import JobView, PodView, ReportView, Snapshot
 
-_GOING: Final = (
+GOING: Final = (
     "the API server says that the namespace is being deleted and that no pod can be created in it; "
     "we ask again every minute. If the namespace is to stay, look at what is deleting it"
 )
@@ -116,7 +116,7 @@ def look(snapshot: Snapshot, job: JobView) -> Scene:
     hindrance = _unread(job) or choice.hindrance
     doubt = hindrance is not None
     if snapshot.namespace_terminating:
-        hindrance = Hindrance(Reason.NAMESPACE_TERMINATING, _GOING, bars_pods=True)
+        hindrance = Hindrance(Reason.NAMESPACE_TERMINATING, GOING, bars_pods=True)
     return Scene(
         snapshot=snapshot,
         job=job,

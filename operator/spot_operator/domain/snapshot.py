@@ -9,7 +9,7 @@ import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
 from spot_operator.api.job import JobSpec
 from spot_operator.api.names import FINALIZER, TRAINER_CONTAINER
@@ -316,6 +316,10 @@ class ReportView:
         return self.step > begun_at
 
 
+STATUS_WRITE: Final = "write the status of the job"
+"""What a pass that persists asks for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """What the API server answered to our last try of a write that the job needs.
@@ -395,5 +399,7 @@ class Snapshot:
     """Uniform in [0, 1), drawn once per snapshot, for jitter."""
     namespace_terminating: bool = False
     """The API server said within the last minute that nothing new can be created there."""
+    namespace_goes: bool = False
+    """It said so to the last POST, however long ago: people are told until it says otherwise."""
     seen: Mapping[Sign, float] = field(default_factory=dict)
     """Seconds since this leader first saw what lasts, on its monotonic clock; see `elapsed`."""

@@ -7,9 +7,10 @@ from spot_operator.domain.backoff import wait_left
 from spot_operator.domain.ledger import AttemptRecord, Ledger
 from spot_operator.domain.overstay import overstay, overstaying
 from spot_operator.domain.refusals import with_help
-from spot_operator.domain.scene import Scene
+from spot_operator.domain.scene import GOING, Scene
 from spot_operator.domain.settling import is_over
 from spot_operator.domain.start_troubles import is_jobs_own, told_as
+from spot_operator.domain.starting import is_held
 from spot_operator.domain.timestamps import timestamp
 
 
@@ -17,6 +18,8 @@ def in_progress(scene: Scene, ledger: Ledger) -> tuple[Reason | Ending, str]:
     """Reason and message of condition Succeeded while it is Unknown."""
     if scene.hindrance is not None and _is_hindered(scene, ledger):
         return scene.hindrance.reason, f"{scene.hindrance.message}{_undecided(scene, ledger)}"
+    if scene.snapshot.namespace_goes and _needs_pods(scene, ledger):
+        return Reason.NAMESPACE_TERMINATING, GOING
     if ledger.state is State.WAITING:
         return _waiting(scene, ledger)
     if scene.barred and scene.hindrance is not None:
@@ -27,6 +30,12 @@ def in_progress(scene: Scene, ledger: Ledger) -> tuple[Reason | Ending, str]:
         ending = f"attempt {ledger.attempt} is ending{why}{_held_up(scene)}"
         return _refused(scene) or (Reason.IN_PROGRESS, ending)
     return _live(scene, ledger)
+
+
+def _needs_pods(scene: Scene, ledger: Ledger) -> bool:
+    """Whether a pod is about to be created, by which we ask again whether any can be."""
+    waits = ledger.state is State.WAITING and not is_held(scene, ledger)
+    return waits or ledger.state is State.CREATING
 
 
 def _is_hindered(scene: Scene, ledger: Ledger) -> bool:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Final
 
 from spot_operator.domain.ledger import Ledger, Progress, TimeLedger
+from spot_operator.domain.snapshot import STATUS_WRITE, Snapshot
 
 FIGURES_EVERY: Final = timedelta(seconds=30)
 
@@ -28,6 +29,12 @@ def figures_due(old: Ledger, new: Ledger) -> bool:
     if before is None or now is None or abs(now - before) >= FIGURES_EVERY:
         return True
     return old.checkpoint != new.checkpoint or old.conditions != new.conditions
+
+
+def is_refused(snapshot: Snapshot) -> bool:
+    """Whether writes of the job are refused for long, and its status can be written."""
+    told = [one.what for one in (snapshot.refusal, *snapshot.refusals) if one is not None]
+    return bool(told) and STATUS_WRITE not in told
 
 
 def _essence(ledger: Ledger) -> Ledger:

@@ -41,6 +41,9 @@ class Finding:
 
         `creates` is the name of the pod that was to be created.
         """
+        if creates:
+            # Another answer to the same question.
+            self.terminating_since = None
         before = self.refusals.get(what)
         tries = 1 if before is None else before.tries + 1
         passes = error.status in PASSING or error.status >= 500
@@ -96,6 +99,10 @@ class Findings:
         """Whether nothing new can be created in the job's namespace, as said a short while ago."""
         since = self.about(key, job_uid).terminating_since
         return since is not None and self._clock.monotonic() - since < NAMESPACE_BELIEVED
+
+    def namespace_goes(self, key: JobKey, job_uid: str) -> bool:
+        """Whether the last answer to a POST was that, however long ago."""
+        return self.about(key, job_uid).terminating_since is not None
 
     def forget(self, key: JobKey) -> None:
         """The job is gone."""

@@ -29,7 +29,7 @@ from spot_operator.control.workqueue import WorkQueue
 from spot_operator.domain.actions import Note, Plan
 from spot_operator.domain.ledger import Ledger
 from spot_operator.domain.plan import plan
-from spot_operator.domain.snapshot import JobKey, JobView, Snapshot
+from spot_operator.domain.snapshot import STATUS_WRITE, JobKey, JobView, Snapshot
 from spot_operator.domain.status import status_of
 from spot_operator.domain.storable import REMEDY, not_kept, told
 from spot_operator.domain.text import CONDITION_MESSAGE, shorten
@@ -46,8 +46,6 @@ log = logging.getLogger(__name__)
 
 WORKERS: Final = 8
 """Passes wait for the API server most of their time; the planning itself takes turns."""
-WRITE: Final = "write the status of the job"
-"""What a pass that persists asks for."""
 
 UNREADABLE: Final = (
     "the status of this job cannot be read, so nothing is done for it: upgrade the operator to the "
@@ -150,6 +148,8 @@ class Reconciler:
         self, snapshot: Snapshot, job: JobView, made: Plan, ledger: Ledger
     ) -> float | None:
         if not made.urgent and (wait := self.figures.take()):
+            if made.meanwhile and await self.actor.act(snapshot.key, job, made.meanwhile):
+                return 0.0
             return wait
         try:
             if await self._ask(snapshot, job):
@@ -158,7 +158,7 @@ class Reconciler:
         except ApiError as error:
             self._not_stored(snapshot.key, job, error)
             raise
-        self.actor.findings.about(snapshot.key, job.uid).succeeded(WRITE)
+        self.actor.findings.about(snapshot.key, job.uid).succeeded(STATUS_WRITE)
         lost = not_kept(status_of(ledger), stored.get("status") or {})
         self._tell_unkept(job, self.observer.unkept.shown(lost))
         self.actor.expecting.change(snapshot.key, self.observer.caches.jobs, stored)
@@ -209,7 +209,7 @@ class Reconciler:
         if isinstance(error, Conflict | NotFound):
             # The job has changed, or is gone: the next look will know.
             return
-        refusal = self.actor.findings.note(key, job.uid).refused(WRITE, error)
+        refusal = self.actor.findings.note(key, job.uid).refused(STATUS_WRITE, error)
         if refusal is not None:
             hint = f"; perhaps {REMEDY}" if isinstance(error, Invalid) else ""
             self.tell(job, told_of(replace(refusal, message=refusal.message + hint)))

@@ -112,6 +112,7 @@ class Observer:
             unkept=self.unkept.paths,
             draw=self.entropy.uniform(0.0, 1.0),
             namespace_terminating=self.findings.namespace_terminating(key, uid),
+            namespace_goes=self.findings.namespace_goes(key, uid),
             seen=self._seen(key, view, ledger, (policies, everything)),
         )
 

@@ -7,6 +7,7 @@ fault, so that no failure may be charged for any of them once the job's trainer 
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import Any, Final
 
@@ -14,9 +15,18 @@ from kit.fakeapi import Call, fail
 from kit.simcluster.node import Node
 from kit.simcluster.replicas import NAMESPACE, Replica
 from kit.simcluster.world import World
+from spot_operator.api import names
 from spot_operator.control.clock import timestamp
 from spot_operator.control.errors import ApiError, NotFound, from_status
-from spot_operator.control.resource import ENDPOINTSLICES, LEASES, PODS, SECRETS
+from spot_operator.control.resource import (
+    ENDPOINTSLICES,
+    EVENTS,
+    LEASES,
+    NODES,
+    PODS,
+    SECRETS,
+    TOKENREVIEWS,
+)
 from spot_operator.reconcile.kinds import JOBS, POLICIES
 
 __all__ = ["LONGEST", "MISHAPS", "Mishap", "put_right"]
@@ -41,6 +51,38 @@ DISRUPTIONS: Final = (
 """Reasons of DisruptionTarget, and one that no version of Kubernetes has."""
 ADMISSIONS: Final = ("OutOfcpu", "NodeAffinity", "UnexpectedAdmissionError", "AReasonOfTomorrow")
 """Reasons with which a kubelet refuses a pod, and one that no version of Kubernetes has."""
+
+
+ANNOTATIONS: Final = (
+    names.ANNOTATION_NOTICE,
+    names.ANNOTATION_NODE,
+    names.ANNOTATION_AVOIDS,
+    names.ANNOTATION_CA,
+)
+"""Of ours, on pods: whoever may write pods may write them."""
+GARBAGE: Final = (
+    "",
+    "?",
+    "[" * 5_000,
+    '{"kind": ["Preempt"], "observedAt": "2026-03-01T12:00:00Z"}',
+    '{"kind": "Preempt", "observedAt": 1e999}',
+    '{"name": ["node"], "uid": {}, "bootID": 1}',
+    '{"kind": "Rebalance", "observedAt": "2026-03-01T12:00:00Z", "raw": "\\ud800"}',
+)
+NOT_KEPT: Final = (
+    "ranks[].trainerEnd",
+    "ranks[].trouble",
+    "ranks[].silentSince",
+    "excluded",
+    "purge",
+    "suspects",
+    "firstStarted",
+    "totals",
+    "checkpoint.interval",
+    "budgets.failures",
+    "stopping.message",
+)
+"""Fields of the status that an older CRD may not know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +167,28 @@ def wrong_node_clock(world: World, chance: Random) -> str | None:
     return f"the clock of {node.name} is set to {node.clock.skew:+.0f} s"
 
 
+def two_at_once(world: World, chance: Random) -> str | None:
+    nodes = _powered(world)
+    if len(nodes) < 2:
+        return None
+    gone = chance.sample(nodes, 2)
+    for node in gone:
+        node.power_cut()
+        _later(world, chance, partial(_power_on, node))
+    return f"power cuts of {' and '.join(one.name for one in gone)}"
+
+
+def kept_off(world: World, chance: Random) -> str | None:
+    """A taint that no pod of ours tolerates."""
+    node = _one(chance, _powered(world))
+    if node is None:
+        return None
+    taint = {"key": "example.com/kept", "effect": "NoSchedule"}
+    _taint(world, node, [taint])
+    _later(world, chance, lambda: _taint(world, node, []))
+    return f"{node.name} is tainted"
+
+
 def rejecting(world: World, chance: Random) -> str | None:
     node = _one(chance, _powered(world))
     if node is None:
@@ -182,6 +246,32 @@ def deleted(world: World, chance: Random) -> str | None:
     return f"somebody deletes {meta['name']}"
 
 
+def annotated(world: World, chance: Random) -> str | None:
+    """Somebody writes what no operator would into an annotation of ours."""
+    pod, _ = _running(world, chance)
+    if pod is None:
+        return None
+    meta, name = pod["metadata"], chance.choice(ANNOTATIONS)
+    value = chance.choice(GARBAGE)
+    body = {"metadata": {"annotations": {name: value}}}
+    world.server.patch(PODS, meta["name"], body, namespace=meta["namespace"])
+    return f"{meta['name']} is annotated: {name}={value[:40]}"
+
+
+def injected(world: World, chance: Random) -> str | None:
+    """A webhook adds a container that never ends to every pod of the next minutes."""
+    until = world.clock.monotonic() + _while(chance)
+    container = {"name": "proxy", "image": chance.choice(("beside/proxy", "beside/stubborn"))}
+
+    def change(pod: Json) -> None:
+        there = {one["name"] for one in pod["spec"]["containers"]}
+        if world.clock.monotonic() < until and "proxy" not in there:
+            pod["spec"]["containers"].append(dict(container))
+
+    world.webhook(change)
+    return f"a webhook adds {container['image']}"
+
+
 def name_taken(world: World, chance: Random) -> str | None:
     name = f"digits-{world.status().get('attempt', 0) + 1}-0"
     containers = [{"name": "other", "image": "other:1"}]
@@ -236,6 +326,27 @@ def bad_network(world: World, chance: Random) -> str | None:
     return f"{replica.address}: {kind}"
 
 
+def server_restarts(world: World, chance: Random) -> str | None:
+    """Nobody of the operator reaches the API server for a short while; watches are cut."""
+    for replica in world.replicas.all:
+        faults = replica.process.client.faults
+        faults.cut = True
+        world.later(chance.uniform(1, 8), partial(setattr, faults, "cut", False))
+    return "the API server restarts"
+
+
+def news_lost(world: World, chance: Random) -> str | None:
+    """Some watch events never arrive."""
+    until, odds = world.clock.monotonic() + _while(chance), Random(chance.random())
+
+    def lost(_resource: object, _event: object) -> bool:
+        return world.clock.monotonic() < until and odds.random() < 0.3
+
+    for replica in world.replicas.all:
+        replica.process.client.faults.lose(lost)
+    return "watch events are lost"
+
+
 def muted(world: World, chance: Random) -> str | None:
     world.mute = True
     _later(world, chance, lambda: setattr(world, "mute", False))
@@ -248,7 +359,19 @@ def muted(world: World, chance: Random) -> str | None:
 def refused(world: World, chance: Random) -> str | None:
     """A webhook, a role or the server itself refuses one kind of write, of every replica."""
     verb, resource = chance.choice(
-        [("create", PODS), ("patch", PODS), ("delete", PODS), ("replace", JOBS)]
+        [
+            ("create", PODS),
+            ("patch", PODS),
+            ("delete", PODS),
+            ("replace", JOBS),
+            ("patch", JOBS),
+            ("replace", ENDPOINTSLICES),
+            ("create", ENDPOINTSLICES),
+            ("replace", SECRETS),
+            ("create", TOKENREVIEWS),
+            ("create", EVENTS),
+            ("replace", LEASES),
+        ]
     )
     code = chance.choice(REFUSALS)
     if verb == "create" and code in {400, 422} and not world.steps:
@@ -307,6 +430,59 @@ def policy_unreadable(world: World, chance: Random) -> str | None:
     return "the policy cannot be read"
 
 
+def policy_edited(world: World, chance: Random) -> str | None:
+    """Bounds move while attempts run; none of them can end this job."""
+    spec: Json = chance.choice(
+        (
+            {"unreachable": {"after": chance.choice(("15s", "40s", "5m"))}},
+            {"backoff": {"jitter": "Full", "max": "60s"}},
+            {"maxAttemptsWithoutProgress": chance.choice((60, 100))},
+            {"interruptions": {"max": chance.choice((300, 400))}},
+        )
+    )
+    _patch_policy(world, spec)
+    return f"the policy is edited: {spec}"
+
+
+def second_default(world: World, chance: Random) -> str | None:
+    body = {"metadata": {"name": "other"}, "spec": {"default": True, "interruptions": {"max": 0}}}
+    try:
+        world.server.create(POLICIES, body)
+    except ApiError:
+        return None
+    _later(world, chance, lambda: _delete_policy(world, "other"))
+    return "two policies are the default"
+
+
+def spec_unreadable(world: World, chance: Random) -> str | None:
+    """Stored by another version, and put right again."""
+    field, value = chance.choice(
+        (("podCleanup", "ByTomorrow"), ("completion", "ByVote"), ("stallTimeout", {"of": "all"}))
+    )
+    before = world.job()["spec"].get(field)
+    if before == value:
+        return None
+    world.edit("digits", **{field: value})
+    _later(world, chance, lambda: world.edit("digits", **{field: before}))
+    return f"spec.{field} cannot be read"
+
+
+def held(world: World, chance: Random) -> str | None:
+    """The user has the checkpoints deleted with the job, and changes his mind."""
+    world.edit(checkpoint={"deletionPolicy": "Delete"})
+    _later(world, chance, lambda: world.edit(checkpoint={"deletionPolicy": "Retain"}))
+    return "the deletion policy changes"
+
+
+def crds_outdated(world: World, chance: Random) -> str | None:
+    if world.not_kept:
+        return None
+    world.not_kept = tuple(chance.sample(NOT_KEPT, chance.randint(1, 3)))
+    lost = ", ".join(world.not_kept)
+    _later(world, chance, lambda: setattr(world, "not_kept", ()))
+    return f"the CRDs are replaced by older ones, without {lost}"
+
+
 def suspended(world: World, chance: Random) -> str | None:
     world.edit(suspend=True)
     _later(world, chance, lambda: world.edit(suspend=False))
@@ -335,6 +511,15 @@ def secret_broken(world: World, chance: Random) -> str | None:
     return "the reports server's Secret is broken"
 
 
+def authority_anew(world: World, chance: Random) -> str | None:
+    """Somebody empties the Secret, so that a new authority is made."""
+    secret = world.server.get(SECRETS, "spot-training-reports-ca", NAMESPACE)
+    if "broken" in (secret.get("data") or {}):
+        return None
+    world.server.replace(SECRETS, {**secret, "data": {}})
+    return "the reports server's Secret is emptied"
+
+
 MISHAPS: Final[tuple[Mishap, ...]] = (
     power_cut,
     frozen,
@@ -360,6 +545,18 @@ MISHAPS: Final[tuple[Mishap, ...]] = (
     suspended,
     endpoint_removed,
     secret_broken,
+    two_at_once,
+    kept_off,
+    annotated,
+    injected,
+    server_restarts,
+    news_lost,
+    policy_edited,
+    second_default,
+    spec_unreadable,
+    held,
+    crds_outdated,
+    authority_anew,
 )
 
 
@@ -423,6 +620,20 @@ def _create(world: World, resource: Any, body: Json) -> None:
 def _delete_foreign(world: World, name: str) -> None:
     try:
         world.server.delete(PODS, name, namespace="research", grace_seconds=0)
+    except NotFound:
+        return
+
+
+def _delete_policy(world: World, name: str) -> None:
+    try:
+        world.server.delete(POLICIES, name)
+    except NotFound:
+        return
+
+
+def _taint(world: World, node: Node, taints: list[Json]) -> None:
+    try:
+        world.server.patch(NODES, node.name, {"spec": {"taints": taints}})
     except NotFound:
         return
 

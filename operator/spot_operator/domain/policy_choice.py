@@ -72,6 +72,12 @@ def awaiting(choice: Choice, former: str) -> Choice:
     return Choice(choice.policy, choice.claim, Hindrance(Reason.POLICY_GONE, message))
 
 
+def in_doubt_of(choice: Choice, former: str, policies: Iterable[PolicyView]) -> Choice | None:
+    """`choice` while `former` is there and cannot be read: whom it claims may be what cannot."""
+    unread = next((one for one in policies if one.name == former and one.unreadable), None)
+    return None if unread is None else Choice(choice.policy, choice.claim, _unreadable(unread))
+
+
 def _named(job: JobView, policies: tuple[PolicyView, ...]) -> Choice:
     named = next((one for one in policies if one.name == job.spec.policy_name), None)
     hindrance = _not_found(job, policies) if named is None else _not_allowed(job, named)

@@ -19,6 +19,7 @@ from spot_operator.domain.policy_choice import (
     awaiting,
     choose_policy,
     demoted_from,
+    in_doubt_of,
 )
 from spot_operator.domain.snapshot import JobView, PodView, ReportView, Snapshot
 
@@ -135,6 +136,9 @@ def _ruling(snapshot: Snapshot, job: JobView) -> tuple[Choice, timedelta | None]
     former = demoted_from(job, snapshot.ledger, choice)
     if former is None:
         return choice, None
+    unread = in_doubt_of(choice, former, snapshot.policies)
+    if unread is not None:
+        return unread, None
     patience = PATIENCE - span(snapshot.seen.get(demoted(former), 0.0))
     if patience <= timedelta(0):
         return choice, None

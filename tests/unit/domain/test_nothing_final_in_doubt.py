@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from kit.builders import (
@@ -35,6 +36,7 @@ from spot_operator.domain.ledger import Budgets, Claim
 from spot_operator.domain.plan import plan
 from spot_operator.domain.policy_choice import BUILT_IN, PATIENCE
 from spot_operator.domain.snapshot import JobView, PolicyView, Snapshot
+from spot_operator.reconcile.views import policy_view
 
 STANDARD = a_default_policy(interruptions={"max": 0}, failures={"max": 0})
 """Ends a job at its first charged ending."""
@@ -43,6 +45,7 @@ GOLD = a_policy("gold", allowedNamespaces=["*"], priorityClassNames=["high"], **
 NAMED = a_job(policyName="gold")
 LISTED = a_job(template=a_template(priorityClassName="high"))
 UNREAD = replace(GOLD, unreadable="spec.backoff.shape: unknown")
+Json = dict[str, Any]
 Policies = tuple[PolicyView, ...]
 End = Callable[[Snapshot], Snapshot]
 
@@ -245,3 +248,23 @@ def test_progress_takes_the_limit_back() -> None:
     went_on = persisted(replace(work, ledger=ledger, reports={work.pods[0].uid: report}))
     assert went_on.ledger.state is State.CREATED
     assert went_on.ledger.budgets.progress_limit is None
+
+
+@pytest.mark.parametrize("claim", [{"priorityClassNames": [{"name": "high"}]}, {"default": "if"}])
+def test_a_policy_whose_claims_cannot_be_read_is_waited_for_as_long_as_it_is_there(
+    claim: Json,
+) -> None:
+    """Else the lesser policy judges after ten minutes."""
+    gold = a_policy("gold", priorityClassNames=["high"], default=True, **GENEROUS)
+    unread = policy_view({"metadata": {"name": "gold"}, "spec": {**GENEROUS, **claim}})
+    work = at_work(LISTED, policies=(gold,))
+    away = lost(replace(work, policies=(unread, STANDARD)))
+    for seconds in (10, 3600, 86_400):
+        seen = {demoted("gold"): float(seconds)}
+        held = persisted(replace(later(away, seconds), seen=seen))
+        assert held.ledger.state is State.STOPPING
+        verdict = the_condition(held.ledger, Condition.SUCCEEDED)
+        assert (verdict.status, verdict.reason) == ("Unknown", Reason.POLICY_UNREADABLE)
+    back = persisted(replace(held, policies=(gold, STANDARD)))
+    assert expect_ending(back.ledger, "SchedulerPreempted").charged is not None
+    assert back.ledger.policy == "gold"

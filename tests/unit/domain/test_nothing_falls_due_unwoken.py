@@ -4,7 +4,7 @@ Tried on every scene of `kit.scenes`, by how time may pass: reports and leases g
 says nothing more, or its node says nothing either.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -35,8 +35,7 @@ def rests(scene: Snapshot) -> tuple[Snapshot, Plan]:
 
 def passed(scene: Snapshot, seconds: float) -> Snapshot:
     """Time passes, and everybody says what they said."""
-    known: Mapping[object, float] = scene.seen
-    seen = {one: known.get(one, 0.0) + seconds for one in signs(scene.ledger, scene.pods)}
+    seen = {one: scene.seen.get(one, 0.0) + seconds for one in signs(scene.ledger, scene.pods)}
     sight = replace(scene.sight, leading_for=scene.sight.leading_for + seconds)
     return replace(scene, now=scene.now + timedelta(seconds=seconds), sight=sight, seen=seen)
 

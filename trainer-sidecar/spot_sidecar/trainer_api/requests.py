@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
 from aiohttp import web
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 __all__ = [
@@ -109,12 +109,18 @@ class Flush(Request):
     seconds: Annotated[float, Field(allow_inf_nan=False)] | None = None
 
 
+def _sendable(text: str) -> str:
+    """Python makes lone surrogates of file names in another encoding: no receiver takes JSON with
+    one, and the word is in every report from then on."""
+    return text.encode("utf-8", "replace").decode()
+
+
 class Say(Request):
     """POST /v1/word."""
 
     process: Process
     word: Literal["Finished", "Paused", "Refused"]
-    reason: str = ""
+    reason: Annotated[str, AfterValidator(_sendable)] = ""
 
 
 class Complete(Request):

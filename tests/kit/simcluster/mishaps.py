@@ -79,8 +79,6 @@ NOT_KEPT: Final = (
     "firstStarted",
     "totals",
     "checkpoint.interval",
-    "budgets.failures",
-    "stopping.message",
 )
 """Fields of the status that an older CRD may not know."""
 

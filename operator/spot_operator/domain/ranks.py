@@ -167,7 +167,7 @@ def _trainer_end(
         lingers = lingers_for(scene, record, pod)
         if lingers is None or lingers > timedelta(0) or ledger.stopping is not None:
             return None
-    ours, away = _by_our_stop(ledger, record), _node_away(scene, record)
+    ours, away = _by_our_stop(ledger, record), _node_away(scene, record, pod)
     return evidence(pod, None, scene.now, ours=ours, node_away=away, template=scene.job.containers)
 
 
@@ -181,7 +181,7 @@ def _end(scene: Scene, ledger: Ledger, record: RankRecord, pod: PodView | None) 
             return None
         return completed(known, pod, fence, lately=_lately(scene, record))
     if over or fence is not None:
-        away = _node_away(scene, record)
+        away = _node_away(scene, record, pod)
         return evidence(
             pod, fence, scene.now, ours=ours, node_away=away, template=scene.job.containers
         )
@@ -193,9 +193,11 @@ def _lately(scene: Scene, record: RankRecord) -> bool:
     return lasted(scene.snapshot, lost(record), since) <= REBOOTS_WITHIN
 
 
-def _node_away(scene: Scene, record: RankRecord) -> bool:
+def _node_away(scene: Scene, record: RankRecord, pod: PodView | None) -> bool:
     node = scene.snapshot.nodes.get(record.node.name) if record.node is not None else None
-    return node is not None and was_away(node, scene.snapshot.sight)
+    if node is None or pod is None:
+        return False
+    return was_away(node, scene.snapshot.sight, _placed_for(scene, pod))
 
 
 def _by_our_stop(ledger: Ledger, record: RankRecord) -> bool:

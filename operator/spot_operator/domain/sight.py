@@ -42,16 +42,18 @@ def is_stale(node: NodeView, sight: Sight, unreachable_after: timedelta) -> bool
     return node.lease_age > unreachable_after.total_seconds()
 
 
-def was_away(node: NodeView, sight: Sight) -> bool:
-    """Whether `node` was silent or not ready within the last minute or so.
+def was_away(node: NodeView, sight: Sight, placed_for: timedelta) -> bool:
+    """Whether `node` was silent or not ready within the last minute or so, with the pod on it.
 
     A machine that reboots tells of its containers' ends and of its new boot over two watches, in
-    either order; what it was doing before shows in its lease.
+    either order; what it was doing before shows in its lease. What it did before the pod was bound
+    to it, `placed_for` ago, ended nothing of the pod.
     """
     if not node.ready or (node.lease_age or 0.0) > AWAY:
         return True
     ages = sight.leases.get(node.name, ())
-    return any(older - newer > AWAY for newer, older in pairwise(ages) if newer <= LATELY)
+    lately = min(LATELY, placed_for.total_seconds())
+    return any(older - newer > AWAY for newer, older in pairwise(ages) if newer <= lately)
 
 
 def is_seen_alive(node: NodeView, sight: Sight, unreachable_after: timedelta) -> bool:

@@ -29,6 +29,7 @@ from kit.builders import (
     the_condition,
 )
 from spot_operator.api.names import Condition, State
+from spot_operator.domain.elapsed import placed
 from spot_operator.domain.ledger import Charge
 from spot_operator.domain.snapshot import (
     NodeView,
@@ -63,6 +64,9 @@ def silent() -> Changes:
     there = nodes(silenced)
     return {"nodes": there, "sight": a_sight(*there.values()), "reports": reporting(age=60.0)}
 
+
+SILENT_BEFORE = Sight(fresh=True, leading_for=3600.0, leases={"node-1": (2.0, 75.0, 85.0)})
+"""The node's lease was renewed 2 s ago, after 73 s without a renewal."""
 
 CASES: dict[str, tuple[Changes, str, Charge | None]] = {
     "the trainer said so": (
@@ -306,12 +310,14 @@ CASES: dict[str, tuple[Changes, str, Charge | None]] = {
         INTERRUPTION,
     ),
     "its node was silent just before": (
-        {
-            "pods": (exited(POD, 7),),
-            "sight": Sight(fresh=True, leading_for=3600.0, leases={"node-1": (2.0, 75.0, 85.0)}),
-        },
+        {"pods": (exited(POD, 7),), "sight": SILENT_BEFORE, "seen": {placed(POD): 600.0}},
         "Unknown",
         INTERRUPTION,
+    ),
+    "its node was silent before it was bound there": (
+        {"pods": (exited(POD, 7),), "sight": SILENT_BEFORE, "seen": {placed(POD): 1.5}},
+        "TrainerFailed",
+        FAILURE,
     ),
     "the kubelet forgot": (
         {"pods": (exited(POD, 137, "ContainerStatusUnknown"),)},

@@ -82,7 +82,7 @@ check: static ## static checks, unit and property tests (< 2 min)
 	$(BIN)/pytest -q tests/unit tests/properties
 
 .PHONY: test
-test: env-torch toolchain images static ## every tier, on real parts (warm < 25 min, cold < 60 min)
+test: env-torch toolchain images static ## every tier, on real parts (warm < 50 min, cold < 80 min)
 	$(BIN)/pytest tests/unit tests/properties tests/frameworks tests/simulation tests/integration tests/e2e tests/campaigns tests/benchmarks
 
 .PHONY: frameworks

@@ -29,6 +29,7 @@ from kit.jobs import with_prepare
 from spot_operator.api import names
 from spot_operator.api.names import Ending, State
 from spot_operator.domain.budgets import FAILURES, INTERRUPTIONS
+from spot_operator.domain.elapsed import placed
 from spot_operator.domain.ledger import AttemptRecord
 from spot_operator.domain.snapshot import PodView, Sight, Snapshot
 from spot_operator.reconcile.pod_view import pod_view
@@ -89,7 +90,8 @@ def world(row: Row, snapshot: Snapshot) -> Snapshot:
         nodes["node-1"] = a_node(boot_id="boot-2")
     if row.world == "node silent before":
         leases = {**snapshot.sight.leases, "node-1": (2.0, 50.0, 60.0)}
-        return replace(snapshot, sight=Sight(True, 3600.0, leases))
+        there = {placed(pod): 600.0 for pod in snapshot.pods}
+        return replace(snapshot, sight=Sight(True, 3600.0, leases), seen=there)
     return replace(snapshot, nodes=nodes)
 
 

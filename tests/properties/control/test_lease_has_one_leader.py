@@ -9,8 +9,8 @@ time of one lease and a few retries.
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit.clock import FakeClock, FakeEntropy, in_fake_time
-from kit.fakeapi import FakeApiServer, Process, calls, delay, fail
-from spot_operator.control.errors import Unavailable
+from kit.fakeapi import FakeApiServer, Process
+from kit.fakeapi.misfortunes import befall, end_all
 from spot_operator.control.lease import LeaderLease, LostLease
 
 REPLICAS = 3
@@ -60,21 +60,8 @@ class Replica:
 
     async def do(self, step: str) -> None:
         """One misfortune, or the end of one."""
-        faults = self.process.client.faults
-        if step == "pause":
-            self.process.pause()
-        elif step == "resume":
-            self.process.resume()
-        elif step in {"cut", "uncut"}:
-            faults.cut = step == "cut"
-        elif step in {"slow", "quick"}:
-            faults.latency = 6.0 if step == "slow" else 0.0
-            faults.clear()
-        elif step == "slow answers":
-            faults.on(calls("replace"), after=delay(self.process.clock, 6.0))
-        elif step == "unheard":
-            faults.on(calls("replace"), after=fail(Unavailable("answer lost")), times=2)
-        elif step == "release" and not self.process.paused:
+        befall(self.process, step)
+        if step == "release" and not self.process.paused:
             await self.lease.release()
         elif step == "kill":
             await self.process.kill()
@@ -82,10 +69,7 @@ class Replica:
 
     def heal(self) -> None:
         """End all misfortunes."""
-        self.process.resume()
-        self.process.client.faults.cut = False
-        self.process.client.faults.latency = 0.0
-        self.process.client.faults.clear()
+        end_all(self.process)
 
 
 def chosen(replicas: list[Replica], who: int) -> Replica:

@@ -7,8 +7,9 @@ moment, and when all faults are over every namespace that some release wants is 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from kit.clock import FakeClock, FakeEntropy, in_fake_time
-from kit.fakeapi import FakeApiServer, Process, calls, delay, fail
-from spot_operator.control.errors import NotFound, Unavailable
+from kit.fakeapi import FakeApiServer, Process
+from kit.fakeapi.misfortunes import befall, end_all
+from spot_operator.control.errors import NotFound
 from spot_operator.control.lease import LostLease
 from spot_operator.control.resource import LEASES
 from spot_operator.control.watch_claim import Claim, WatchClaim
@@ -60,21 +61,8 @@ class Release:
 
     async def do(self, step: str) -> None:
         """One misfortune, or the end of one."""
-        faults = self.process.client.faults
-        if step == "pause":
-            self.process.pause()
-        elif step == "resume":
-            self.process.resume()
-        elif step in {"cut", "uncut"}:
-            faults.cut = step == "cut"
-        elif step in {"slow", "quick"}:
-            faults.latency = 6.0 if step == "slow" else 0.0
-            faults.clear()
-        elif step == "slow answers":
-            faults.on(calls("replace"), after=delay(self.process.clock, 6.0))
-        elif step == "unheard":
-            faults.on(calls("replace"), after=fail(Unavailable("answer lost")), times=2)
-        elif step == "deleted":
+        befall(self.process, step)
+        if step == "deleted":
             self.delete()
         elif step == "kill":
             await self.process.kill()
@@ -89,10 +77,7 @@ class Release:
 
     def heal(self) -> None:
         """End all misfortunes."""
-        self.process.resume()
-        self.process.client.faults.cut = False
-        self.process.client.faults.latency = 0.0
-        self.process.client.faults.clear()
+        end_all(self.process)
 
 
 async def passing(clock: FakeClock, seconds: float, releases: list[Release]) -> None:

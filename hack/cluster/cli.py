@@ -21,7 +21,7 @@ from .cluster import Cluster, down
 from .errors import ClusterError, PreconditionError
 from .faults import Node
 from .pools import DEFAULT_NODES, KINDS
-from .progress import to_stderr
+from .progress import since_now, to_stderr
 from .status import status
 from .uml_node import UmlNode
 
@@ -121,9 +121,10 @@ def _add_node(node: argparse.ArgumentParser) -> None:
 
 
 def _up(parsed: argparse.Namespace) -> int:
+    tell = since_now(to_stderr)
     if parsed.api_only:
         cluster = Cluster.api_only(
-            parsed.id, tell=to_stderr, replace=parsed.replace, keep_failed=parsed.keep_failed
+            parsed.id, tell=tell, replace=parsed.replace, keep_failed=parsed.keep_failed
         )
     else:
         cluster = Cluster.up(
@@ -132,7 +133,7 @@ def _up(parsed: argparse.Namespace) -> int:
             images=parsed.image,
             lease_seconds=parsed.lease,
             grace_seconds=parsed.grace,
-            tell=to_stderr,
+            tell=tell,
             replace=parsed.replace,
             keep_failed=parsed.keep_failed,
         )

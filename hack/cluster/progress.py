@@ -15,24 +15,26 @@ def to_stderr(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+def since_now(tell: Tell) -> Tell:
+    """The same, each line with the seconds since this call."""
+    started = time.monotonic()
+    return lambda line: tell(f"{time.monotonic() - started:6.1f} s  {line}")
+
+
 def silent(_line: str) -> None:
     """For tests."""
 
 
 class Progress:
-    """Lines that say what is being done, since when, and how long it usually takes."""
+    """Lines that say what is being done, and how long it usually takes."""
 
     def __init__(self, tell: Tell) -> None:
         self._tell = tell
-        self._started = time.monotonic()
 
     @contextmanager
     def step(self, what: str, expected: float) -> Iterator[None]:
         """Tell of the step at its start and at its good end. `expected` in seconds."""
-        self._say(f"{what} … (about {expected:.0f} s)")
+        self._tell(f"{what} … (about {expected:.0f} s)")
         began = time.monotonic()
         yield
-        self._say(f"{what}: done in {time.monotonic() - began:.1f} s")
-
-    def _say(self, line: str) -> None:
-        self._tell(f"{time.monotonic() - self._started:6.1f} s  {line}")
+        self._tell(f"{what}: done in {time.monotonic() - began:.1f} s")

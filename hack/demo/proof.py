@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
-import numpy as np
+from spot_training.checkpoint.layout import STATE
 from stage.steplog import StepLog
 
 Object = dict[str, Any]
+_LENGTH: Final = struct.Struct("<Q")
 
 
 @dataclass
@@ -38,22 +40,28 @@ def each_step_once(log: StepLog, attempts: set[int], start: int) -> tuple[bool, 
 
 
 def same_bits(ours: Object, theirs: Object) -> tuple[bool, str]:
-    """True when both checkpoints hold the same tensors with the same bytes.
-
-    The codec's own tensor (run state: wall times, attempt) differs by nature and is left out.
-    """
-    names = {name for name in ours | theirs if not name.startswith("__spot__")}
-    differ = sorted(name for name in names if not _same(ours.get(name), theirs.get(name)))
-    size = sum(ours[name].nbytes for name in names if name in ours) / 2**20
+    """True when both checkpoints hold the same tensors and typed state, byte for byte."""
+    names = ours.keys() | theirs.keys()
+    differ = sorted(name for name in names if _content(ours, name) != _content(theirs, name))
+    size = sum(array.nbytes for array in ours.values()) / 2**20
     told = ", ".join(differ[:4]) or "none"
     return bool(names) and not differ, f"{len(names)} tensors, {size:.1f} MiB, differing: {told}"
 
 
-def _same(ours: Any, theirs: Any) -> bool:
-    if ours is None or theirs is None:
-        return False
-    return (
-        ours.dtype == theirs.dtype
-        and ours.shape == theirs.shape
-        and np.array_equal(ours.view(np.uint8), theirs.view(np.uint8))
-    )
+def _content(tensors: Object, name: str) -> tuple[str, tuple[int, ...], bytes] | None:
+    """What is compared of a tensor: its type, its shape, its bytes; None where there is none."""
+    array = tensors.get(name)
+    if array is None:
+        return None
+    content: bytes = array.tobytes()
+    if name == STATE:
+        # The room behind it is planned by each attempt's first save.
+        content = _written(content)
+        return str(array.dtype), (len(content),), content
+    return str(array.dtype), array.shape, content
+
+
+def _written(room: bytes) -> bytes:
+    """The typed state in its tensor: eight bytes of length, then so many bytes."""
+    end = _LENGTH.size + _LENGTH.unpack_from(room)[0]
+    return room[_LENGTH.size : end]

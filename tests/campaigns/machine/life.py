@@ -16,6 +16,7 @@ from campaigns.machine.scenes import SCENES, Scene
 from cluster import UmlNode
 from demo.proof import same_bits
 from kit.clustertrainers import policy
+from spot_training.checkpoint.layout import STATE
 from stage.install import Stage, stage
 from stage.job import WatchedJob
 from stage.kube import KubectlError
@@ -240,8 +241,8 @@ class Life:
 
 
 def _arrays(tensors: Object) -> Object:
-    """What the trainer gave, without the run's own state (times, attempt)."""
-    return {name: one for name, one in tensors.items() if not name.startswith("__spot")}
+    """The trainer's arrays, without the typed state."""
+    return {name: one for name, one in tensors.items() if name != STATE}
 
 
 def _at(text: str) -> datetime:

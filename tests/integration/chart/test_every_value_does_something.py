@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -69,6 +70,7 @@ ONLY_WITH: dict[str, Object] = {
         "networkPolicy.apiServer": [{"ipBlock": {"cidr": "10.9.9.9/32"}}],
     },
     "serviceAccount.create": {"serviceAccount.name": "made-by-hand"},
+    "uninstall.": {"uninstall.withoutCluster": True},
 }
 """Values that do something only where another one is set."""
 
@@ -172,12 +174,60 @@ def test_every_value_is_in_the_schema() -> None:
         ({"sidecar.cpuRequest": ""}, "cpuRequest"),
         ({"commonLabels": {"app.kubernetes.io/name": "mine"}}, "commonLabels"),
         ({"podLabels": {"app.kubernetes.io/component": "mine"}}, "podLabels"),
+        ({"extraEnv": [{"name": "RETRIES", "value": 1}]}, "extraEnv/0/value"),
+        ({"extraEnv": [{"value": "1"}]}, "name"),
+        ({"tolerations": [{"key": "gpu", "value": True}]}, "tolerations/0/value"),
+        ({"tolerations": [{"key": "gpu", "operator": "Exist"}]}, "tolerations/0/operator"),
+        ({"tolerations": [{"key": "gpu", "effects": "NoSchedule"}]}, "effects"),
+        ({"resources.limits.memory": True}, "memory"),
+        ({"resources.limit.memory": "1Gi"}, "limit"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(values: Object, told: str) -> None:
     with pytest.raises(subprocess.CalledProcessError) as refused:
         template(values)
     assert told in refused.value.stderr
+
+
+def branches(values: Object, at: str = "") -> Iterator[str]:
+    """The path of each value and of each group; below a policy's spec the server has defaults."""
+    for key, value in values.items():
+        yield f"{at}{key}"
+        if isinstance(value, dict) and key != "spec":
+            yield from branches(value, f"{at}{key}.")
+
+
+MAY_GO = ("resources", "podSecurityContext", "securityContext", "topologySpreadConstraints")
+"""Kubernetes has defaults for these, or nothing is as good; so have the values below them."""
+
+
+def may_go(path: str) -> bool:
+    """Whether the chart works without the value: it is empty in values.yaml, or is in MAY_GO."""
+    return LEAVES.get(path) in ("", [], {}) or any(
+        f"{path}.".startswith(f"{one}.") for one in MAY_GO
+    )
+
+
+def test_null_removes_what_may_go_and_names_what_is_missing() -> None:
+    """`helm --set image=null` takes the default away, `--reuse-values` those of a newer chart."""
+
+    def outcome(path: str) -> str:
+        try:
+            text = template({**companions(path), path: None})
+        except subprocess.CalledProcessError as refused:
+            missing = rf"missing property '{path.rpartition('.')[2]}'|{path}\S* is needed"
+            named = re.search(missing, refused.stderr)
+            return "" if named and not may_go(path) else refused.stderr
+        return (
+            ""
+            if may_go(path) and not re.search("<nil>|: null$", text, re.MULTILINE)
+            else "rendered"
+        )
+
+    paths = list(branches(values_of_the_chart()))
+    with ThreadPoolExecutor(2) as pool:
+        told = dict(zip(paths, pool.map(outcome, paths), strict=True))
+    assert {path: words for path, words in told.items() if words} == {}
 
 
 NUMBERS: Object = {
@@ -194,6 +244,7 @@ NUMBERS: Object = {
     "networkPolicy.enabled": True,
     "metrics.serviceMonitor.enabled": True,
     "presets.priorityClasses.create": True,
+    "uninstall.withoutCluster": True,
 }
 """What YAML takes for something else than a text."""
 
@@ -227,7 +278,11 @@ def maps_of_texts(value: Any) -> Iterator[Object]:
 
 
 def test_labels_of_pods_go_before_those_of_every_object() -> None:
-    chosen = {"commonLabels": {"team": "platform"}, "podLabels": {"team": "ml"}}
+    chosen: Object = {
+        "commonLabels": {"team": "platform"},
+        "podLabels": {"team": "ml"},
+        "uninstall.withoutCluster": True,
+    }
     text = template(chosen)
     (pod,) = (
         one["spec"]["template"]["metadata"]["labels"]
@@ -340,3 +395,8 @@ def test_the_service_monitor_selects_the_metrics_service_alone() -> None:
         if o["kind"] == "Service" and wanted <= o["metadata"]["labels"].items()
     ]
     assert chosen == ["spot-training-operator-metrics"]
+
+
+def test_what_is_applied_without_helm_ends_no_operator() -> None:
+    """`helm template | kubectl apply` takes a hook for an object like any other."""
+    assert [o for o in rendered() if "helm.sh/hook" in str(o["metadata"].get("annotations"))] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from subprocess import CalledProcessError
 from typing import Any
 
 import pytest
@@ -85,6 +86,22 @@ def test_every_rendered_object_is_accepted_strictly(kube: Kube, chosen: Object) 
             *("apply", "--server-side", "--dry-run=server", "--validate=strict", "--filename", "-"),
             stdin=yaml.safe_dump(item),
         )
+
+
+def test_defaults_of_an_older_chart_are_not_kept(kube: Kube, tmp_path: Path) -> None:
+    """`--reuse-values` keeps them, and is told which values it lacks."""
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "Chart.yaml").write_text("{apiVersion: v2, name: older, version: 0.0.1}")
+    (tmp_path / "values.yaml").write_text("replicas: 2")
+    where = (f"--kubeconfig={kube.kubeconfig}", f"--namespace={NAMESPACE}")
+    helm("install", "older", str(tmp_path), *where, "--set", "replicas=3")
+    upgrade = ("upgrade", "older", str(CHART), *where, "--dry-run=server")
+    with pytest.raises(CalledProcessError) as refused:
+        helm(*upgrade, "--reuse-values")
+    assert "missing properties" in refused.value.stderr
+    assert "'claims'" in refused.value.stderr
+    assert "replicas: 3" in helm(*upgrade, "--reset-then-reuse-values")
+    helm("uninstall", "older", *where)
 
 
 def served(kube: Kube) -> bool:

@@ -31,7 +31,9 @@ __all__ = [
     "Word",
 ]
 
-FINAL_PROBLEMS = frozenset({"NoValidCheckpoint", "Superseded", "Resurrected", "BadNode"})
+FINAL_PROBLEMS = frozenset(
+    {"NoValidCheckpoint", "Superseded", "Resurrected", "StartedAgain", "BadNode"}
+)
 """These end the attempt, and stand even if others follow from them."""
 UNFINISHED_LINEAGE = "UnfinishedLineage"
 """A former job of this name left checkpoints, and this one begins from zero: a person may want to

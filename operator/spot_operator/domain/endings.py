@@ -406,6 +406,11 @@ TABLE: Final = (
             "uses, in a new job"
         ),
     ),
+    Rule(
+        Ending.TRAINER_FAILED,
+        lambda one: one.word == "StartedAgain",
+        _saying("the trainer ended, and its own container started it again"),
+    ),
     Rule(Ending.PLATFORM_TROUBLE, _platforms_trouble, _says_platforms_trouble),
     Rule(Ending.START_FAILED, _not_started, _saying("the pod could not start")),
     Rule(

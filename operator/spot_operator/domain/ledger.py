@@ -83,7 +83,7 @@ class Word:
     """What the trainer, or the sidecar on its behalf, last said."""
 
     word: str
-    """`Finished`, `Paused`, `Refused`, `NoValidCheckpoint`, `Superseded`, `Resurrected` …"""
+    """`Finished`, `Paused`, `Refused`, `NoValidCheckpoint`, `Superseded`, `StartedAgain` …"""
     reason: str = ""
 
 

@@ -19,8 +19,12 @@ from spot_operator.domain.snapshot import PodView
 
 LINGERS: Final = timedelta(minutes=5)
 """For a trainer that has said its last word and whose process does not end."""
+HALTED: Final = timedelta(minutes=1)
+"""For one that its sidecar lets do nothing more: it has no result to finish with."""
 KUBELET: Final = timedelta(minutes=1)
 """What the kubelet may need, over the grace, to end a pod in which nothing runs any more."""
+OWN_WORDS: Final = frozenset({"Finished", "Paused", "Refused"})
+"""Words of a trainer that goes by itself; the others are its sidecar's."""
 DURABLE: Final = "Finished"
 """The word that is said once everything is stored."""
 
@@ -30,7 +34,8 @@ def lingers_for(scene: Scene, record: RankRecord, pod: PodView | None) -> timede
     or is not there."""
     if pod is None or pod.gone or record.word is None or not _runs(pod):
         return None
-    return LINGERS - _told_since(scene, record)
+    patience = LINGERS if record.word.word in OWN_WORDS else HALTED
+    return patience - _told_since(scene, record)
 
 
 def pod_stays_for(scene: Scene, record: RankRecord, pod: PodView) -> timedelta:

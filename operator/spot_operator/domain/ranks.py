@@ -29,7 +29,9 @@ from spot_operator.domain.snapshot import PodView, ReportView
 from spot_operator.domain.start_troubles import trouble_of
 from spot_operator.domain.text import STATUS_MESSAGE, WORD, shorten
 
-FINAL_PROBLEMS: Final = frozenset({"NoValidCheckpoint", "Superseded", "Resurrected", "BadNode"})
+FINAL_PROBLEMS: Final = frozenset(
+    {"NoValidCheckpoint", "Superseded", "Resurrected", "StartedAgain", "BadNode"}
+)
 """Problems for which the sidecar stops the trainer."""
 
 REBOOTS_WITHIN: Final = timedelta(minutes=5)

@@ -7,6 +7,7 @@ from spot_operator.domain.finding import Finding
 from spot_operator.domain.last_word import last_word
 from spot_operator.domain.ledger import Ledger, RankRecord, Standstill
 from spot_operator.domain.overstay import overstay, overstaying
+from spot_operator.domain.parting import OWN_WORDS
 from spot_operator.domain.scene import Scene
 from spot_operator.domain.sight import is_stale
 from spot_operator.domain.snapshot import PodView, ReportView
@@ -56,7 +57,7 @@ def _reported(scene: Scene, ledger: Ledger, report: ReportView) -> Finding:
     if report.state == "Restoring":
         return Finding("False", Reason.RESTORING, f"{attempt} restores a checkpoint")
     if report.state in {"Draining", "Ended"}:
-        return Finding("False", Reason.DRAINING, f"{attempt} is ending")
+        return Finding("False", Reason.DRAINING, f"{attempt} is ending{_why(ledger)}")
     still = next((one for one in ledger.ranks if one.still is not None), None)
     if still is not None and still.still is not None:
         return _standing(scene, ledger, still, still.still)
@@ -65,6 +66,13 @@ def _reported(scene: Scene, ledger: Ledger, report: ReportView) -> Finding:
     if scene.is_script or (ledger.current is not None and ledger.current.step is not None):
         return Finding("True", Reason.TRAINING, f"{attempt} trains")
     return Finding("False", Reason.STARTING, f"{attempt} has its state and has made no step yet")
+
+
+def _why(ledger: Ledger) -> str:
+    """What the sidecar stopped the trainer for, if it did."""
+    words = (one.word for one in ledger.ranks if one.word is not None)
+    said = next((one for one in words if one.word not in OWN_WORDS), None)
+    return f": {said.reason}" if said is not None and said.reason else ""
 
 
 def _standing(scene: Scene, ledger: Ledger, record: RankRecord, still: Standstill) -> Finding:

@@ -186,6 +186,11 @@ CASES: dict[str, tuple[Changes, str, Charge | None]] = {
         "Resurrected",
         INTERRUPTION,
     ),
+    "its own container starts it again for ever": (
+        {"pods": (saying(exited(POD, 1), word="StartedAgain"),)},
+        "TrainerFailed",
+        FAILURE,
+    ),
     "two checkpoints failed on its node": (
         {"pods": (saying(exited(POD, 94), word="BadNode"),)},
         "BadNode",

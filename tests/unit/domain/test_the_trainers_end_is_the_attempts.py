@@ -36,7 +36,7 @@ from spot_operator.api.names import ANNOTATION_ENDED, EXIT_REFUSED, Condition, R
 from spot_operator.domain.actions import AnnotatePod, DeletePod
 from spot_operator.domain.elapsed import absent
 from spot_operator.domain.ledger import Word
-from spot_operator.domain.parting import KUBELET, LINGERS
+from spot_operator.domain.parting import HALTED, KUBELET, LINGERS
 from spot_operator.domain.plan import plan
 from spot_operator.domain.snapshot import ContainerView, PodView, Snapshot
 
@@ -245,9 +245,17 @@ LINGERING: dict[str, tuple[Word, str, str | None]] = {
     "finished": (a_word("Finished"), "Completed", None),
     "paused": (a_word("Paused"), "Paused", "Interruption"),
     "refused": (a_word("Refused", "the data set is empty"), "TrainerRefused", None),
+}
+HALTED_ONES: dict[str, tuple[Word, str, str | None]] = {
     # A shell that runs the script again after each crash: its container never ends, and the
     # sidecar lets no process begin twice.
-    "begun again": (a_word("Resurrected", "it calls resume() twice"), "Resurrected", INTERRUPTION),
+    "begun again": (a_word("StartedAgain", "in its own container"), "TrainerFailed", "Failure"),
+    "run again by its kubelet": (a_word("Resurrected", "it was"), "Resurrected", INTERRUPTION),
+    "behind a later attempt": (
+        a_word("Superseded", "attempt 2 has begun"),
+        "Unknown",
+        INTERRUPTION,
+    ),
     "on a bad node": (a_word("BadNode", "two candidates differ"), "BadNode", INTERRUPTION),
     "without a checkpoint": (a_word("NoValidCheckpoint", "none"), "NoValidCheckpoint", None),
 }
@@ -257,6 +265,29 @@ def lingering(word: Word, age: float, **report: Any) -> Snapshot:
     work = at_work()
     said = a_report(word=word, word_age=age, notice=a_notice("Maintenance"), **report)
     return persisted(replace(later(work, 86_400), reports={work.pods[0].uid: said}))
+
+
+@pytest.mark.parametrize("case", HALTED_ONES.values(), ids=HALTED_ONES)
+def test_one_that_its_sidecar_lets_do_nothing_more_is_ended_soon(
+    case: tuple[Word, str, str | None],
+) -> None:
+    word, ending, charge = case
+    expect_rest(lingering(word, HALTED.total_seconds() - 1))
+    stopping = deleted(lingering(word, HALTED.total_seconds()))
+    (pod,) = stopping.pods
+    killed = with_pod(stopping, replace(exited(pod, 137), phase="Running"))
+    assert expect_ending(ended(killed).ledger, ending).charged == charge
+
+
+@pytest.mark.parametrize("case", HALTED_ONES.values(), ids=HALTED_ONES)
+def test_until_then_the_job_says_what_its_sidecar_stopped_it_for(
+    case: tuple[Word, str, str | None],
+) -> None:
+    word = case[0]
+    ending = persisted(lingering(word, 1.0, state="Ended"))
+    found = the_condition(ending.ledger, Condition.RUNNING)
+    assert (found.status, found.reason) == ("False", "Draining")
+    assert word.reason in found.message
 
 
 @pytest.mark.parametrize("case", LINGERING.values(), ids=LINGERING)

@@ -41,6 +41,7 @@ WORDS = {
     "NoValidCheckpoint": "NoValidCheckpoint",
     "BadNode": "BadNode",
     "Resurrected": "Resurrected",
+    "StartedAgain": "TrainerFailed",
     "Superseded": "Unknown",
     "UnsupportedCheckpoint": "StartFailed",
     "StartFailed": "StartFailed",
@@ -76,7 +77,9 @@ def test_a_word_says_more_than_the_exit_code_behind_it(
 
 @BOTH
 @CODES
-@pytest.mark.parametrize("kind", ["NoValidCheckpoint", "BadNode", "Resurrected", "Superseded"])
+@pytest.mark.parametrize(
+    "kind", ["NoValidCheckpoint", "BadNode", "Resurrected", "StartedAgain", "Superseded"]
+)
 def test_a_problem_for_which_the_sidecar_stops_the_trainer_is_its_word(
     kind: str, code: int, completion: str
 ) -> None:

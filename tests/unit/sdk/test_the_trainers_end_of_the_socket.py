@@ -12,6 +12,7 @@ import spot_training as spot
 from kit.checkpoints import AT, a_receipt
 from kit.fake_sidecar import FakeSidecar, serving
 from kit.trainers import global_randomness
+from spot_training.backends import container
 from spot_training.backends.sidecar import SidecarBackend
 from spot_training.checkpoint import records
 from spot_training.checkpoint.arena import Arena
@@ -69,7 +70,9 @@ def test_the_greeting_tells_attempt_and_interval(sidecar: FakeSidecar) -> None:
     run = begin(sidecar)
     assert run.attempt == 3
     assert run._backend.interval == 60.0
-    assert sidecar.told("/v1/resume") == [{"process": 0, "wait": 20}]
+    (asked,) = sidecar.told("/v1/resume")
+    assert asked == {"process": 0, "wait": 20, "container": asked["container"]}
+    assert asked["container"] == container.identity() != ""
 
 
 def test_the_interval_may_change_at_any_time(sidecar: FakeSidecar) -> None:

@@ -71,6 +71,47 @@ async def test_a_second_start_waits_and_is_refused(
     assert refused.word == "Resurrected"
 
 
+HERE, ELSEWHERE = "boot-1/pid:[4026532001]/700", "boot-1/pid:[4026532001]/900"
+
+
+async def test_a_process_that_the_container_itself_starts_again_is_refused_at_once(
+    store: DirectoryStore, newest: Manifest, tmp_path: Path
+) -> None:
+    """A shell's loop, or torchrun with restarts: the next attempt is the operator's to begin."""
+    begun = await begin(store, tmp_path / "pod")
+    assert isinstance(await begun.beginning.answer(0, 1, HERE), FromCheckpoint)
+    begun.beginning.loaded(loaded())
+    refused = await begun.beginning.answer(0, 20, HERE)
+    assert isinstance(refused, Halt)
+    assert refused.word == "StartedAgain"
+    assert "max-restarts" in refused.reason
+
+
+async def test_a_restarted_sidecar_knows_the_container_of_a_process(
+    store: DirectoryStore, newest: Manifest, tmp_path: Path
+) -> None:
+    begun = await begin(store, tmp_path / "pod")
+    await begun.beginning.answer(0, 1, HERE)
+    begun.beginning.loaded(loaded())
+    parts, _, _ = a_beginning(store, tmp_path / "pod", attempt=9)
+    refused = await parts.beginning.answer(0, 20, HERE)
+    assert isinstance(refused, Halt)
+    assert refused.word == "StartedAgain"
+
+
+@pytest.mark.parametrize(("first", "second"), [(HERE, ELSEWHERE), ("", HERE), (HERE, ""), ("", "")])
+async def test_a_container_that_was_run_again_or_is_not_known_is_the_platforms(
+    first: str, second: str, store: DirectoryStore, newest: Manifest, tmp_path: Path
+) -> None:
+    begun = await begin(store, tmp_path / "pod")
+    await begun.beginning.answer(0, 1, first)
+    begun.beginning.loaded(loaded())
+    assert await begun.beginning.answer(0, 20, second) is None
+    refused = await begun.beginning.answer(0, 120, second)
+    assert isinstance(refused, Halt)
+    assert refused.word == "Resurrected"
+
+
 async def test_a_restarted_sidecar_knows_what_the_trainer_continues(
     store: DirectoryStore, newest: Manifest, tmp_path: Path
 ) -> None:

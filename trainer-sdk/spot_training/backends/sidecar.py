@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from spot_training.backends import container
 from spot_training.backends.backend import (
     Beginning,
     Done,
@@ -173,10 +174,10 @@ class SidecarBackend:
 
     def _decision(self) -> dict[str, Any]:
         """Waits for the grant and the choice; nothing but an answer ends it (fails closed)."""
-        said = ""
+        said, asked = "", {"wait": POLL_SECONDS, "container": container.identity()}
         while True:
             try:
-                answer = self._insist("/v1/resume", {"wait": POLL_SECONDS})
+                answer = self._insist("/v1/resume", asked)
             except SidecarGone as error:
                 answer = {"state": "waiting", "why": str(error)}
             if "decision" in answer:

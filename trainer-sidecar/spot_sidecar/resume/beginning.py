@@ -110,10 +110,17 @@ class Beginning:
         self._settle(decision)
         self._discard_if_all_loaded()
 
-    async def answer(self, process: int, seconds: float) -> Decision | None:
-        """The decision for this process, waited for up to `seconds`; None: not made yet."""
-        if process in self._memory.get("started", ()):
+    async def answer(self, process: int, seconds: float, container: str = "") -> Decision | None:
+        """The decision for this process, waited for up to `seconds`; None: not made yet.
+
+        `container` is the one it runs in, in its run; empty where it does not know.
+        """
+        asked_in: dict[str, str] = self._memory.get("containers", {})
+        if self._has_started(process):
+            if container and asked_in.get(str(process)) == container:
+                return self._started_again(process)
             return await self._second_start(process, seconds)
+        self._memory.put(containers=asked_in | {str(process): container})
         clock = self._standing.clock
         end = clock.monotonic() + seconds
         while self.decision is None and (left := end - clock.monotonic()) > 0:
@@ -162,6 +169,17 @@ class Beginning:
         self._wait("looking for the newest checkpoint that verifies")
         return await self._search.decide(grant)
 
+    def _started_again(self, process: int) -> Decision | None:
+        """Only a container that was run again may be meant to wait for another grant."""
+        reason = (
+            f"process {process} asked for its state a second time in the same container: something "
+            "in it starts the trainer again when it has ended (a loop of the shell, `torchrun "
+            "--max-restarts`), or the script calls resume() twice. The operator begins the next "
+            "attempt itself, in a new pod: take that out, in a new job"
+        )
+        self._settle(Halt("StartedAgain", reason))
+        return self.decision
+
     async def _second_start(self, process: int, seconds: float) -> Decision | None:
         """A grant starts each process once: another start waits for another grant, then ends."""
         clock = self._standing.clock
@@ -172,7 +190,7 @@ class Beginning:
             return None
         reason = (
             f"process {process} asked for its state a second time under the grant of this attempt: "
-            "its container was run again, or the script calls resume() twice"
+            "its container was run again"
         )
         self._settle(Halt("Resurrected", reason))
         return self.decision

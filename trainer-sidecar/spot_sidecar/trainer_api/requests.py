@@ -59,6 +59,8 @@ class Resume(Request):
 
     process: Process
     wait: Wait = DEFAULT_WAIT
+    container: Annotated[str, Field(max_length=256)] = ""
+    """The process's container in its run; empty: not known."""
 
 
 class Resumed(Request):

@@ -57,7 +57,7 @@ class Starting:
     async def resume(self, request: web.Request) -> web.Response:
         """What to begin with; 202 while it is not decided."""
         asked = await read_body(request, Resume)
-        decision = await self.beginning.answer(asked.process, asked.wait)
+        decision = await self.beginning.answer(asked.process, asked.wait, asked.container)
         if decision is None:
             return web.json_response({"state": "waiting", "why": self.beginning.why}, status=202)
         return web.json_response(decision.to_json())

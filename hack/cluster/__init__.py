@@ -11,7 +11,7 @@ its own (`machine.py`); its network, mounts and processes cannot outlive it. Wha
 cgroups, one link on the host) is named after the cluster's id and removed by `sweep.py`.
 """
 
-from .cluster import Cluster
+from .cluster import Cluster, down
 from .errors import ClusterError, NotReadyError, PreconditionError
 from .faults import Node
 from .pools import NodeSpec, parse_nodes
@@ -27,5 +27,6 @@ __all__ = [
     "NotReadyError",
     "PreconditionError",
     "UmlNode",
+    "down",
     "parse_nodes",
 ]

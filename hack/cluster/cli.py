@@ -124,7 +124,11 @@ def _up(parsed: argparse.Namespace) -> int:
     tell = since_now(to_stderr)
     if parsed.api_only:
         cluster = Cluster.api_only(
-            parsed.id, tell=tell, replace=parsed.replace, keep_failed=parsed.keep_failed
+            parsed.id,
+            tell=tell,
+            replace=parsed.replace,
+            held=False,
+            keep_failed=parsed.keep_failed,
         )
     else:
         cluster = Cluster.up(
@@ -135,6 +139,7 @@ def _up(parsed: argparse.Namespace) -> int:
             grace_seconds=parsed.grace,
             tell=tell,
             replace=parsed.replace,
+            held=False,
             keep_failed=parsed.keep_failed,
         )
     print(f"export KUBECONFIG={cluster.kubeconfig}")

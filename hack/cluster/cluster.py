@@ -15,6 +15,7 @@ from . import control_plane, network
 from .commands import programs, until
 from .errors import ClusterError, PreconditionError
 from .faults import Node
+from .holders import hold, refuse_if_held
 from .images import sandbox_image
 from .machine import WITH_NETWORK, WITHOUT_NAMESPACES, Machine, Service, Spec, base_env
 from .nodes import node_of
@@ -46,6 +47,7 @@ class Cluster:
         grace_seconds: int = 50,
         tell: Tell = silent,
         replace: bool = False,
+        held: bool = True,
         keep_failed: bool = False,
     ) -> Self:
         """A cluster with nodes that take pods; needs root. Blocks until it is ready.
@@ -53,16 +55,18 @@ class Cluster:
         `images`: docker-archives that every node starts with. `lease_seconds`: how long a node's
         Lease lasts (kubelets renew it four times as often). `grace_seconds`: how long the
         controllers wait for a silent node. What an earlier cluster of this id left is removed
-        first, also one that is up if `replace`; what a failed start made is removed, too, unless
-        `keep_failed`. Raises
-        `PreconditionError` when the id is in use or the machine lacks something, `NotReadyError`
-        when something does not come up in its time.
+        first, also one that is up if `replace`, unless a living process holds it; `held`: this one
+        does, as long as it lives. What a failed start made is removed, too, unless `keep_failed`.
+        Raises `PreconditionError` when the id is in use or the machine lacks something,
+        `NotReadyError` when something does not come up in its time.
         """
         specs = parse_nodes(nodes) if isinstance(nodes, str) else tuple(nodes)
         check(with_nodes=True, own_kernels=any(each.own_kernel for each in specs))
         archives = [sandbox_image(cache_from(os.environ).images)[1], *map(Path, images)]
         wanted = _blank(id, nodes=specs, lease_seconds=lease_seconds, grace_seconds=grace_seconds)
-        return cls._up(wanted, archives, Progress(tell), over=replace, keep_failed=keep_failed)
+        return cls._up(
+            wanted, archives, Progress(tell), over=replace, held=held, keep_failed=keep_failed
+        )
 
     @classmethod
     def api_only(
@@ -72,6 +76,7 @@ class Cluster:
         controllers: bool = True,
         tell: Tell = silent,
         replace: bool = False,
+        held: bool = True,
         keep_failed: bool = False,
     ) -> Self:
         """API server, controllers and object store on loopback; no nodes, no scheduler, no root.
@@ -81,7 +86,7 @@ class Cluster:
         """
         check(with_nodes=False)
         wanted = dataclasses.replace(_blank(id, nodes=None), controllers=controllers)
-        return cls._up(wanted, [], Progress(tell), over=replace, keep_failed=keep_failed)
+        return cls._up(wanted, [], Progress(tell), over=replace, held=held, keep_failed=keep_failed)
 
     @classmethod
     def attach(cls, id: str = "dev") -> Self:  # noqa: A002 (what it is called everywhere)
@@ -102,6 +107,7 @@ class Cluster:
         progress: Progress,
         *,
         over: bool,
+        held: bool,
         keep_failed: bool,
     ) -> Self:
         home = Home(state_root(os.environ), wanted.id)
@@ -111,8 +117,11 @@ class Cluster:
                     f"cluster {home.id} is up; end it (hack/cluster down --id {home.id}), "
                     "replace it (up --replace), or choose another --id"
                 )
+            refuse_if_held(home)
             sweep(home, itself=False)
             try:
+                if held:
+                    hold(home)
                 site = _start(home, _reserve(home, wanted), archives, progress)
             except BaseException:
                 if not keep_failed:

@@ -49,7 +49,11 @@ def identify(pid: int) -> Process:
 
 
 def spawn(argv: Sequence[str], *, stdin: int, log: Path, env: Mapping[str, str]) -> int:
-    """Start a program in a session of its own, so that Ctrl-C here does not reach it."""
+    """Start a program in a session of its own, so that Ctrl-C here does not reach it.
+
+    It gets nothing of what is open here: it outlives the caller, and with it a lock would, or a
+    pipe whose reader waits for its end.
+    """
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     return os.posix_spawnp(
         argv[0],
@@ -59,10 +63,24 @@ def spawn(argv: Sequence[str], *, stdin: int, log: Path, env: Mapping[str, str])
             (os.POSIX_SPAWN_DUP2, stdin, 0),
             (os.POSIX_SPAWN_OPEN, 1, str(log), flags, 0o644),
             (os.POSIX_SPAWN_DUP2, 1, 2),
+            *((os.POSIX_SPAWN_CLOSE, each) for each in _inheritable()),
         ],
         setsid=True,
         setsigdef=[signal.SIGPIPE],
     )
+
+
+def _inheritable() -> list[int]:
+    """What a new program would find open besides its standard streams."""
+    numbers = (int(name) for name in os.listdir("/proc/self/fd"))  # noqa: PTH208
+    return [each for each in numbers if each > 2 and _is_inheritable(each)]
+
+
+def _is_inheritable(descriptor: int) -> bool:
+    try:
+        return os.get_inheritable(descriptor)
+    except OSError:  # that of the listing itself
+        return False
 
 
 def child_of(parent: int) -> int | None:

@@ -124,6 +124,19 @@ def test_only_services_that_changed_are_started_again(machine: Machine, tmp_path
     assert "stopped gone" in machine.log_tail("supervisor")
 
 
+def test_machines_get_nothing_of_what_the_caller_has_open(machine: Machine, tmp_path: Path) -> None:
+    """`flock FILE hack/cluster up` lets go of the file when the command is done."""
+    lock = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT)
+    os.set_inheritable(lock, True)
+    try:
+        machine.start(spec_of(appending("one", tmp_path / "said")), WITHOUT_NAMESPACES)
+    finally:
+        os.close(lock)
+    expect(lambda: lines(tmp_path / "said") == ["one"])
+    opened = {str(each.readlink()) for each in Path(f"/proc/{machine.pid()}/fd").iterdir()}
+    assert str(tmp_path / "lock") not in opened
+
+
 def test_services_see_nothing_of_the_callers_environment(
     machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,17 +6,20 @@ average. Too many at once, or a server that refuses, means that some are dropped
 
 The same (object, type, reason, note) within `AGGREGATION_SECONDS` is one event whose series
 counts up (events.k8s.io/v1, KEP-383) instead of a new object each time.
+
+In a namespace that is being deleted no event can be created. Warnings are then told of the
+namespace itself; one that is not written anywhere is in the log.
 """
 
 import asyncio
 import logging
 from collections import OrderedDict, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from spot_operator.control.client import Client, Json
 from spot_operator.control.clock import Clock, Entropy, timestamp
-from spot_operator.control.errors import ControlError, NotFound
+from spot_operator.control.errors import ControlError, NamespaceTerminating, NotFound
 from spot_operator.control.resource import EVENTS
 
 __all__ = ["AGGREGATION_SECONDS", "EventRecorder", "Note", "reference"]
@@ -135,7 +138,10 @@ class EventRecorder:
                 await self._create(note)
         except ControlError as error:
             self.dropped += 1
-            log.info("event %s not written: %s", note.reason, error)
+            if note.type == "Warning":
+                log.warning("event %s not written (%s): %s", note.reason, error, _told(note))
+            else:
+                log.info("event %s not written: %s", note.reason, error)
 
     def _current_series(self, note: Note) -> _Series | None:
         series = self._series.get(note)
@@ -155,10 +161,18 @@ class EventRecorder:
         return True
 
     async def _create(self, note: Note) -> None:
-        about = dict(note.about)
+        try:
+            await self._tell(note, note)
+        except NamespaceTerminating:
+            if note.type != "Warning":
+                raise
+            await self._tell(note, _of_the_namespace(note))
+
+    async def _tell(self, note: Note, shown: Note) -> None:
+        about = dict(shown.about)
         namespace = about.get("namespace") or "default"
         name = f"{about['name'][:236]}.{self._entropy.token()}"
-        await self._client.create(EVENTS, self._rendered(note, namespace, name))
+        await self._client.create(EVENTS, self._rendered(shown, namespace, name))
         self._series[note] = _Series(namespace, name, 1, self._clock.monotonic())
         self._series.move_to_end(note)
         while len(self._series) > _REMEMBERED:
@@ -181,6 +195,23 @@ class EventRecorder:
 
     def _now(self) -> str:
         return timestamp(self._clock.now(), micro=True)
+
+
+def _of_the_namespace(note: Note) -> Note:
+    """The same, told of the namespace, which is going: nothing can be created in it any more.
+
+    Events of what belongs to no namespace are in `default`.
+    """
+    name = dict(note.about)["namespace"]
+    about = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    return replace(note, about=reference(about), text=_told(note))
+
+
+def _told(note: Note) -> str:
+    """The sentence, with what it is about."""
+    about = dict(note.about)
+    where = f"{about['namespace']}/" if "namespace" in about else ""
+    return f"{about.get('kind', '')} {where}{about['name']}: {note.text}"
 
 
 def _cut(text: str, limit: int) -> str:

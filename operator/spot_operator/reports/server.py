@@ -75,7 +75,7 @@ class _Strangers:
 
     def _send_away(self, transport: asyncio.BaseTransport) -> None:
         self.known(transport)
-        if isinstance(transport, asyncio.WriteTransport):
+        if isinstance(transport, asyncio.WriteTransport) and not transport.is_closing():
             # Not `close`: it would wait for the other side to take what is written.
             transport.abort()
 

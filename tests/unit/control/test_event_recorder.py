@@ -2,13 +2,15 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
+import pytest
 from kit.clock import FakeClock, FakeEntropy, in_fake_time, settle
 from kit.fakeapi import FakeApiServer, FakeClient, calls, fail
 from spot_operator.control.client import Json
 from spot_operator.control.errors import Forbidden
 from spot_operator.control.events import EventRecorder, Note, reference
-from spot_operator.control.resource import EVENTS
+from spot_operator.control.resource import EVENTS, NAMESPACES
 
 THING: Json = {
     "apiVersion": "example.com/v1",
@@ -72,6 +74,63 @@ def test_an_event_says_what_happened_to_whom() -> None:
         )
 
     recording(scenario)
+
+
+async def with_a_namespace_that_goes(world: World) -> Json:
+    """A thing in a namespace that is being deleted and still has something in it."""
+    meta = {"name": "team", "finalizers": ["example.com/holds"]}
+    await world.client.create(NAMESPACES, {"metadata": meta, "kind": "Namespace"})
+    await world.client.delete(NAMESPACES, "team")
+    return THING | {"metadata": THING["metadata"] | {"namespace": "team"}}
+
+
+def test_a_warning_of_a_namespace_that_goes_is_told_of_the_namespace() -> None:
+    """No event can be created in it any more, not even of one of its own objects."""
+
+    async def scenario(world: World) -> None:
+        about = await with_a_namespace_that_goes(world)
+        for _ in range(2):
+            world.recorder.record(replace(a_note("they stay", about=about), type="Warning"))
+            await world.clock.sleep(60)
+        (event,) = world.events()
+        assert event["regarding"] == {"apiVersion": "v1", "kind": "Namespace", "name": "team"}
+        assert event["metadata"]["namespace"] == "default"
+        assert event["note"] == "Thing team/one: they stay"
+        assert (event["reason"], event["series"]["count"]) == ("Went", 2)
+        assert world.recorder.dropped == 0
+
+    recording(scenario)
+
+
+def test_what_is_usual_in_a_namespace_that_goes_is_not_told() -> None:
+    async def scenario(world: World) -> None:
+        world.recorder.record(a_note(about=await with_a_namespace_that_goes(world)))
+        await settle()
+        assert world.events() == []
+        assert world.recorder.dropped == 1
+
+    recording(scenario)
+
+
+def test_a_warning_that_can_be_told_nowhere_is_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As where the release has rights in its own namespaces alone."""
+
+    async def scenario(world: World) -> None:
+        about = await with_a_namespace_that_goes(world)
+        world.client.faults.on(
+            lambda call: call.verb == "create" and call.namespace == "default",
+            before=fail(Forbidden("not in default")),
+        )
+        world.recorder.record(replace(a_note("they stay", about=about), type="Warning"))
+        await settle()
+        assert world.events() == []
+
+    recording(scenario)
+    (said,) = [one for one in caplog.records if one.levelname == "WARNING"]
+    assert "Went" in said.getMessage()
+    assert "Thing team/one: they stay" in said.getMessage()
 
 
 def test_the_same_again_within_ten_minutes_is_counted_up() -> None:

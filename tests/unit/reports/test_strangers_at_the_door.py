@@ -206,6 +206,21 @@ async def test_who_was_refused_is_still_a_stranger(street: Street) -> None:
     assert await visitor.is_sent_away()
 
 
+@pytest.mark.parametrize("told", [b"", request(None, b"{}")], ids=["by itself", "refused"])
+async def test_who_has_left_is_not_sent_away_again(told: bytes, street: Street) -> None:
+    """The connection is closed when its time is over: nothing is left to abort."""
+    failed: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failed.append(context))
+    visitor = await street.come()
+    await visitor.send(told)
+    if told:
+        assert await visitor.status() == 401
+    visitor.leave()
+    await asyncio.sleep(door.STRANGER_SECONDS + 0.2)
+    assert failed == []
+    assert street.server.strangers == 0
+
+
 async def test_it_ends_at_once_whoever_is_there(street: Street) -> None:
     for _ in range(3):
         await street.come()

@@ -69,6 +69,31 @@ ENDED_BY_KUBELET: Final = Chapter(
             ),
             PLATFORM,
         ),
+        *(
+            Row(
+                f"reason `Evicted`, no DisruptionTarget: the limit of {whose}",
+                EVICTION,
+                failed("Evicted", message, KILLED),
+                end,
+            )
+            for whose, message, end in (
+                (
+                    "a container that a webhook added",
+                    'Container proxy exceeded its local ephemeral storage limit "1Gi". ',
+                    PLATFORM,
+                ),
+                (
+                    "a volume that a webhook added",
+                    'Usage of EmptyDir volume "proxy-data" exceeds the limit "1Gi". ',
+                    PLATFORM,
+                ),
+                (
+                    "the shared memory, by checkpoint.staging.sizeLimit",
+                    'Usage of EmptyDir volume "spot-shared" exceeds the limit "1Gi". ',
+                    STORAGE,
+                ),
+            )
+        ),
         Row(
             "reason `Evicted` with a message that nobody knows",
             EVICTION,

@@ -1,5 +1,6 @@
 """What runtimes write when a container ends."""
 
+from collections.abc import Iterator
 from typing import Final
 
 from endings.ends import (
@@ -13,15 +14,55 @@ from endings.ends import (
     UNKNOWN,
 )
 from endings.row import (
+    ALL,
     NEVER,
     SIDECAR,
     Chapter,
+    End,
+    Json,
     Row,
+    devices,
     failed,
+    forgotten,
     running,
     terminated,
     waiting,
 )
+
+ALL_AGAIN: Final = "RestartingAllContainers"
+
+
+def _started_again() -> Iterator[tuple[str, Json, str, int, str, End, str]]:
+    """A trainer that a kubelet started again, as only a changed pod lets it: its end before."""
+    rules = f"{KUBELET}/container/helpers.go; a webhook gave it a restartPolicy or rules"
+    together = f"{KUBELET}/kubelet_pods.go; rules of a container that a webhook added"
+    for code, reason, end in (
+        (1, "Error", FAILED),
+        (137, "OOMKilled", MEMORY),
+        (137, "Error", UNKNOWN),
+    ):
+        last = terminated(code, reason)["state"]["terminated"]
+        again = running(restarts=3, last=last)
+        yield "running again", again, reason, code, rules, end, "1.34 to 1.37"
+        backing_off = {**waiting("CrashLoopBackOff", restarts=3), "lastState": {"terminated": last}}
+        yield "waiting `CrashLoopBackOff`", backing_off, reason, code, rules, end, "1.34 to 1.37"
+    last = {
+        **forgotten("The container is removed because RestartAllContainers in place"),
+        "reason": ALL_AGAIN,
+    }
+    waits = {**waiting(ALL_AGAIN, restarts=1), "lastState": {"terminated": last}}
+    yield (
+        "waiting `RestartingAllContainers`",
+        waits,
+        ALL_AGAIN,
+        137,
+        together,
+        UNKNOWN,
+        "1.35 to 1.37",
+    )
+    again = running(restarts=1, last=last)
+    yield "running again", again, ALL_AGAIN, 137, together, UNKNOWN, "1.35 to 1.37"
+
 
 EXITS: Final = Chapter(
     "The trainer's container ended",
@@ -105,6 +146,33 @@ EXITS: Final = Chapter(
             {"phase": "Succeeded", "containerStatuses": [terminated(0, "Completed")]},
             FAILED,
         ),
+        *(
+            Row(
+                f"`Error`, {code}, `allocatedResourcesStatus` of the trainer: {health}",
+                f"{KUBELET}/cm/devicemanager/manager.go, cm/dra/manager.go",
+                failed("", "", {**terminated(code, reason), **devices(health)}),
+                end,
+                versions="1.36 and 1.37; a feature gate before",
+            )
+            for code, reason, health, end in (
+                (1, "Error", "Unhealthy", UNKNOWN),
+                (134, "Error", "Unhealthy", UNKNOWN),
+                (137, "OOMKilled", "Unhealthy", MEMORY),
+                (1, "Error", "Unknown", FAILED),
+                (1, "Error", "Healthy", FAILED),
+            )
+        ),
+        Row(
+            "a device of the trainer Unhealthy, everything running",
+            f"{KUBELET}/cm/devicemanager/manager.go; a device plugin that restarts",
+            {
+                "phase": "Running",
+                "containerStatuses": [{**running(), **devices("Unhealthy")}],
+                "initContainerStatuses": [running(SIDECAR)],
+            },
+            None,
+            versions="1.36 and 1.37; a feature gate before",
+        ),
         Row(
             "`Error`, 93 (`spot.refuse`)",
             "the SDK",
@@ -146,6 +214,78 @@ EXITS: Final = Chapter(
                         name=SIDECAR,
                         restarts=2,
                     )
+                ],
+            },
+            None,
+        ),
+        *(
+            Row(
+                f"{seen}, its last state terminated `{reason}`, {code}",
+                source,
+                {
+                    "phase": "Running",
+                    "containerStatuses": [again],
+                    "initContainerStatuses": [running(SIDECAR)],
+                },
+                end,
+                versions=versions,
+            )
+            for seen, again, reason, code, source, end, versions in _started_again()
+        ),
+        *(
+            Row(
+                f"{kind} {status}, reason `{reason}`, everything running",
+                f"{KUBELET}/{source}",
+                {
+                    "phase": "Running",
+                    "conditions": [{"type": kind, "status": status, "reason": reason}],
+                    "containerStatuses": [running()],
+                    "initContainerStatuses": [running(SIDECAR)],
+                },
+                None,
+                versions=versions,
+            )
+            for kind, status, reason, source, versions in (
+                ("PodResizePending", "True", "Deferred", "allocation", ALL),
+                ("PodResizePending", "True", "Infeasible", "allocation/handlers.go", ALL),
+                ("PodResizeInProgress", "True", "Error", "status/status_manager.go", ALL),
+                (
+                    "AllContainersRestarting",
+                    "True",
+                    "Started",
+                    "status/generate.go",
+                    "1.35 to 1.37",
+                ),
+                (
+                    "PodReadyToStartContainers",
+                    "False",
+                    "PodSandboxNotReady",
+                    "status/generate.go",
+                    ALL,
+                ),
+                ("ContainersReady", "False", "ContainersNotReady", "status/generate.go", ALL),
+            )
+        ),
+        Row(
+            "an ephemeral container ended with an error",
+            f"{KUBELET}/kubelet_pods.go; `kubectl debug`",
+            {
+                "phase": "Running",
+                "containerStatuses": [running()],
+                "initContainerStatuses": [running(SIDECAR)],
+                "ephemeralContainerStatuses": [terminated(1, "Error", name="debugger")],
+            },
+            None,
+        ),
+        Row(
+            "an init container `Completed`, 0, of which the runtime knows no more",
+            f"{KUBELET}/kubelet_pods.go convertToAPIContainerStatuses",
+            {
+                "phase": "Running",
+                "containerStatuses": [running()],
+                "initContainerStatuses": [
+                    running(SIDECAR),
+                    terminated(0, "Completed", name="prepare", started=None),
                 ],
             },
             None,

@@ -85,6 +85,15 @@ def waiting(reason: str, message: str = "", *, name: str = TRAINER, restarts: in
     return {"name": name, "restartCount": restarts, "state": {"waiting": state}}
 
 
+def devices(health: str) -> Json:
+    """What a kubelet adds to the status of a container that has two devices, the second so."""
+    two = [
+        {"resourceID": "GPU-1", "health": "Healthy"},
+        {"resourceID": "GPU-2", "health": health},
+    ]
+    return {"allocatedResourcesStatus": [{"name": "nvidia.com/gpu", "resources": two}]}
+
+
 def forgotten(message: str, exit_code: int = 137) -> Json:
     """How a kubelet says that it found no trace of a container."""
     return {

@@ -86,6 +86,30 @@ STARTS: Final = Chapter(
             PLATFORM,
         ),
         _start(
+            "waiting `ErrImagePull`: nothing definite, of an image whose name sounds so",
+            IMAGES,
+            (
+                "ErrImagePull",
+                'failed to resolve reference "registry/denied/signature:1": tls: failed to verify',
+            ),
+            PLATFORM,
+        ),
+        _start(
+            "waiting `ErrImagePull`: not found, of an image whose name sounds like an outage",
+            IMAGES,
+            (
+                "ErrImagePull",
+                'failed to resolve reference "team/quota-eof:1": team/quota-eof:1: not found',
+            ),
+        ),
+        _start(
+            "waiting with a sentence in the place of a reason",
+            "images/image_manager.go EnsureImageExists",
+            ("failed to look up the credentials of the image", ""),
+            PLATFORM,
+            versions="1.34 to 1.37",
+        ),
+        _start(
             "waiting `ErrImagePull`: no space left, content digest not found",
             IMAGES,
             ("ErrImagePull", "write /var/lib/containerd/x: no space left on device"),
@@ -136,10 +160,112 @@ STARTS: Final = Chapter(
             ("CreateContainerConfigError", "failed to sync secret cache: timed out waiting"),
             PLATFORM,
         ),
-        _start(
-            "waiting `CreateContainerError`",
-            CREATE,
-            ("CreateContainerError", "failed to generate container spec: no such device"),
+        *(
+            _start(
+                f"waiting `CreateContainerConfigError`: {what}",
+                source,
+                ("CreateContainerConfigError", message),
+                versions=versions,
+            )
+            for what, source, message, versions in (
+                (
+                    "a key that is not there",
+                    "kubelet_pods.go makeEnvironmentVariables",
+                    "couldn't find key token in Secret research/keys",
+                    "1.33 to 1.37",
+                ),
+                (
+                    "root where it is forbidden",
+                    "kuberuntime/security_context_others.go",
+                    "container has runAsNonRoot and image will run as root (pod: x, container: y)",
+                    "1.33 to 1.37",
+                ),
+                (
+                    "a key that its file lacks",
+                    "kubelet_pods.go makeEnvironmentVariables",
+                    'environment variable key "TOKEN" not found in file "keys.env"',
+                    "1.34 to 1.37",
+                ),
+                (
+                    "a path that is none",
+                    "kubelet_pods.go makeMounts",
+                    "error SubPath `/x` must not be an absolute path",
+                    "1.33 to 1.37",
+                ),
+            )
+        ),
+        *(
+            _start(
+                f"waiting `CreateContainerConfigError`: {what}",
+                source,
+                ("CreateContainerConfigError", message),
+                PLATFORM,
+            )
+            for what, source, message in (
+                (
+                    "the kubelet knows no services yet",
+                    "kubelet_pods.go makeEnvironmentVariables",
+                    "services have not yet been read at least once, cannot construct envvars",
+                ),
+                (
+                    "the node may not read the Secret yet",
+                    "secret/secret_manager.go; the node authorizer",
+                    (
+                        'secrets "keys" is forbidden: User "system:node:a" cannot get resource'
+                        ' "secrets": no relationship found between node "a" and this object'
+                    ),
+                ),
+                (
+                    "a volume that has gone",
+                    "kubelet_pods.go makeMounts; a FUSE or NFS server",
+                    (
+                        "failed to create subPath directory for volumeMount: transport endpoint is"
+                        " not connected"
+                    ),
+                ),
+                (
+                    "a text that nobody knows",
+                    CREATE,
+                    "for a reason of tomorrow",
+                ),
+            )
+        ),
+        *(
+            _start(
+                f"waiting `CreateContainerError`: {what}", source, ("CreateContainerError", text)
+            )
+            for what, source, text in (
+                (
+                    "an image without a command",
+                    "kuberuntime; containerd internal/cri/server/container_create.go",
+                    "invalid empty entrypoint and cmd in image config {}",
+                ),
+                (
+                    "a user that the image lacks",
+                    "kuberuntime; containerd pkg/oci/spec_opts.go",
+                    "failed to apply OCI options: no users found",
+                ),
+            )
+        ),
+        *(
+            _start(
+                f"waiting `CreateContainerError`: {what}",
+                CREATE,
+                ("CreateContainerError", text),
+                PLATFORM,
+            )
+            for what, text in (
+                (
+                    "the node's storage of images",
+                    'create snapshot: missing parent "k8s.io/2/sha256:77" bucket: not found',
+                ),
+                (
+                    "the device's driver",
+                    "CDI device injection failed: unresolvable CDI devices nvidia.com/gpu=0",
+                ),
+                ("a path of the node", 'failed to stat "/mnt/data": no such file or directory'),
+                ("a text that nobody knows", "for a reason of tomorrow"),
+            )
         ),
         _start(
             "waiting `CreateContainerError`: the name is reserved",
@@ -157,6 +283,57 @@ STARTS: Final = Chapter(
             "waiting `RunContainerError`: the command",
             SYNC,
             ("RunContainerError", 'exec: "trian": executable file not found in $PATH'),
+        ),
+        *(
+            _start(
+                f"waiting `RunContainerError`: {what}", f"{SYNC}; runc", ("RunContainerError", text)
+            )
+            for what, text in (
+                (
+                    "memory for not even a process",
+                    "runc create failed: container init was OOM-killed (memory limit too low?)",
+                ),
+                (
+                    "a folder mounted on a file",
+                    (
+                        "error mounting: not a directory: unknown: Are you trying to mount a "
+                        "directory onto a file (or vice-versa)?"
+                    ),
+                ),
+                ("a user that the image lacks", "unable to find user trainer: invalid argument"),
+                ("the command, by crun", "executable file `trian` not found in $PATH"),
+                ("the command, by gVisor", 'error finding executable "trian" in PATH'),
+            )
+        ),
+        *(
+            _start(
+                f"waiting `RunContainerError`: {what}",
+                f"{SYNC}; containerd, nvidia-container-toolkit",
+                ("RunContainerError", text),
+                PLATFORM,
+            )
+            for what, text in (
+                (
+                    "a program that the runtime lacks",
+                    (
+                        'failed to start shim: exec: "containerd-shim-runc-v2": executable file not'
+                        " found in $PATH"
+                    ),
+                ),
+                (
+                    "the driver's hook",
+                    (
+                        "runc create failed: error running prestart hook #0: exec: "
+                        '"nvidia-container-runtime-hook": executable file not found in $PATH'
+                    ),
+                ),
+            )
+        ),
+        _start(
+            "waiting `RunContainerError`: a text that nobody knows",
+            f"{SYNC}; runc, crun, kata, gVisor",
+            ("RunContainerError", "runc create failed: error mounting proc: no such device"),
+            PLATFORM,
         ),
         _start(
             "waiting `RunContainerError`: the driver",
@@ -223,9 +400,35 @@ STARTS: Final = Chapter(
             begun=False,
         ),
         Row(
+            "terminated `StartError`, 128: the driver",
+            f"{CONTAINERD}/container_start.go; nvidia-container-toolkit",
+            failed(
+                "",
+                "",
+                terminated(
+                    128,
+                    "StartError",
+                    "failed to create containerd task: failed to inject CDI devices: unresolvable "
+                    "CDI devices management.nvidia.com/gpu=0",
+                    started=NEVER,
+                ),
+            ),
+            PLATFORM,
+            begun=False,
+        ),
+        Row(
             "terminated `ContainerCannotRun`",
             "cri-dockerd",
-            failed("", "", terminated(127, "ContainerCannotRun", "no such file", started=NEVER)),
+            failed(
+                "",
+                "",
+                terminated(
+                    127,
+                    "ContainerCannotRun",
+                    'exec: "trian": executable file not found in $PATH',
+                    started=NEVER,
+                ),
+            ),
             PLATFORM,
             first=START,
             begun=False,

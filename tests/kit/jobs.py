@@ -19,8 +19,11 @@ def a_template(**spec: Any) -> Json:
 
 
 def with_prepare() -> Json:
-    """A pod template with an init container of the job's own, named `prepare`."""
-    return a_template(initContainers=[{"name": "prepare", "image": "digits:1"}])
+    """A pod template with an init container and a volume of its own, `prepare` and `scratch`."""
+    return a_template(
+        initContainers=[{"name": "prepare", "image": "digits:1"}],
+        volumes=[{"name": "scratch", "emptyDir": {"sizeLimit": "10Gi"}}],
+    )
 
 
 def a_spec(template: Json | None = None, **spec: Any) -> Json:

@@ -123,6 +123,9 @@ class RankEnd(Model):
     node_away: bool = Field(
         default=False, description="Its node was silent or not ready shortly before."
     )
+    sick_device: Word = Field(
+        default="", description="A device of the trainer that the kubelet says is not healthy."
+    )
     last_lines: Message = Field(default="", description="What it wrote last.")
 
 

@@ -24,10 +24,10 @@ from spot_operator.api.names import (
     Ending,
     Reason,
 )
-from spot_operator.domain.evidence import SENT, STATE_LOST
+from spot_operator.domain.evidence import NOT_BEGUN, SENT, STATE_LOST
 from spot_operator.domain.ledger import AttemptRecord, Fence, RankEnd, RankRecord, Stopping
 from spot_operator.domain.notices import covers, explains
-from spot_operator.domain.start_troubles import is_passing
+from spot_operator.domain.start_troubles import is_templates
 
 REJECTED: Final = "Pod was rejected: "
 """Begins the message of each pod that a kubelet did not admit, whatever the reason beside it."""
@@ -38,12 +38,11 @@ EVICTED: Final = "Evicted"
 PREEMPTING: Final = "Preempting"
 """The pod reason with which a kubelet makes room for a critical pod."""
 OWN_LIMIT: Final = re.compile(
-    r"Usage of EmptyDir volume .+ exceeds the limit|exceeds the total limit of containers"
-    r"|Container .+ exceeded its local ephemeral storage limit"
+    r'Usage of EmptyDir volume "(?P<volume>[^"]+)" exceeds the limit'
+    r"|exceeds the total limit of containers"
+    r"|Container (?P<container>\S+) exceeded its local ephemeral storage limit"
 )
 """How a kubelet says that a pod wrote more than it asked for (pkg/kubelet/eviction/helpers.go)."""
-NOT_BEGUN: Final = frozenset({"StartError", "ContainerCannotRun", "CreateContainerError"})
-"""Reasons of a terminated container whose process never came to life."""
 EVICTIONS: Final = frozenset(
     {"EvictionByEvictionAPI", "DeletionByTaintManager", "DeletionByDeviceTaintManager"}
 )
@@ -73,6 +72,8 @@ class Evidence:
     """One of an earlier attempt had, and was given its state."""
     warned_for: timedelta | None = None
     """For how long this leader knew of the notice that stands."""
+    parts: frozenset[str] | None = None
+    """The names of the containers and volumes of the job's template; None: nobody knows."""
 
     @property
     def word(self) -> str:
@@ -187,13 +188,22 @@ def _rejected(one: Evidence) -> bool:
     return not by_others and not one.began and not end.blocked_by
 
 
-def _over_its_limit(one: Evidence) -> bool:
+def _limit(one: Evidence) -> re.Match[str] | None:
     evicted = one.end.pod_reason == EVICTED and not one.end.disruption
-    return evicted and OWN_LIMIT.search(one.end.message) is not None
+    return OWN_LIMIT.search(one.end.message) if evicted else None
 
 
-def _sidecar_over_its_limit(one: Evidence) -> bool:
-    return _over_its_limit(one) and f"Container {SIDECAR_CONTAINER} " in one.end.message
+def _over_its_limit(one: Evidence) -> bool:
+    return _limit(one) is not None
+
+
+def _added_over_its_limit(one: Evidence) -> bool:
+    """What the template has not wrote too much: our sidecar, or what a webhook added."""
+    found = _limit(one)
+    name = found and (found["container"] or found["volume"])
+    if not name or name == VOLUME_SHARED:
+        return False
+    return name == SIDECAR_CONTAINER or (one.parts is not None and name not in one.parts)
 
 
 def _evicted(one: Evidence) -> bool:
@@ -233,7 +243,7 @@ def _platforms_trouble(one: Evidence) -> bool:
         return one.proved_before
     if one.end.blocked_outside and not one.began:
         return True
-    runtime = one.end.reason in NOT_BEGUN and is_passing(one.end.message)
+    runtime = one.end.reason in NOT_BEGUN and not is_templates(one.end.message)
     return one.proved or runtime or one.end.blocked_by == SIDECAR_CONTAINER
 
 
@@ -244,6 +254,11 @@ def _refused(one: Evidence) -> bool:
 def _killed(one: Evidence) -> bool:
     code = one.end.exit_code
     return code in SENT or (one.end.node_away and code is not None)
+
+
+def _on_a_sick_device(one: Evidence) -> bool:
+    """No script can go on with a device that fails: what it made of that proves nothing."""
+    return bool(one.end.sick_device and one.end.exit_code)
 
 
 def _trainer_failed(one: Evidence) -> bool:
@@ -329,6 +344,13 @@ def _says_killed(one: Evidence) -> str:
     )
 
 
+def _says_sick_device(one: Evidence) -> str:
+    return (
+        f"the trainer exited with {one.end.exit_code}, and by the kubelet's word its device "
+        f"{one.end.sick_device} is not healthy{_quoted(one)}"
+    )
+
+
 def _says_obeyed(one: Evidence) -> str:
     notice = one.record.notice
     by = f"by {notice.source}" if notice is not None and notice.source else "by SIGTERM"
@@ -367,8 +389,11 @@ TABLE: Final = (
     Rule(Ending.ADMISSION_REJECTED, _rejected, _says_rejected),
     Rule(
         Ending.PLATFORM_TROUBLE,
-        _sidecar_over_its_limit,
-        _saying("the operator's sidecar wrote more than it is allowed"),
+        _added_over_its_limit,
+        _saying(
+            "the operator's sidecar, or what a webhook added to the pod, wrote more than it is "
+            "allowed"
+        ),
     ),
     Rule(Ending.OUT_OF_STORAGE, _over_its_limit, _says_over_its_limit),
     Rule(Ending.EVICTED, _evicted, _saying("the pod was evicted")),
@@ -425,6 +450,7 @@ TABLE: Final = (
     Rule(Ending.UNKNOWN, _state_lost, _says_state_lost),
     Rule(Ending.UNKNOWN, _obeyed, _says_obeyed),
     Rule(Ending.UNKNOWN, _killed, _says_killed),
+    Rule(Ending.UNKNOWN, _on_a_sick_device, _says_sick_device),
     Rule(Ending.TRAINER_FAILED, _trainer_failed, _says_trainer_failed),
     Rule(Ending.UNKNOWN, lambda _: True, _saying("nothing says why the pod ended")),
 )

@@ -11,6 +11,8 @@ from spot_operator.domain.text import STATUS_MESSAGE, WORD, last_lines, shorten
 STATE_LOST: Final = frozenset({"ContainerStatusUnknown", "Unknown"})
 """Reasons of a kubelet and of containerd for a container of which they know no more than that it
 ended: the exit code beside them means nothing, and the time is that of the discovery."""
+NOT_BEGUN: Final = frozenset({"StartError", "ContainerCannotRun", "CreateContainerError"})
+"""Reasons of a terminated container whose process never came to life."""
 NAMELESS: Final = "Unnamed"
 """A DisruptionTarget condition without a reason disrupts as well."""
 BOOTED: Final = frozenset({Fence.NODE_REBOOTED, Fence.NODE_REPLACED})
@@ -74,6 +76,7 @@ def evidence(
         blocked_by="" if blocker is None else shorten(blocker.name, WORD),
         blocked_outside=blocker is not None and (node_away or _is_outside(blocker, template)),
         node_away=node_away,
+        sick_device=shorten(trainer.sick_device, WORD),
         last_lines=last_lines(_wrote(pod)),
     )
 
@@ -98,6 +101,7 @@ def completed(
         message=_of_the_platform(pod) or known.message or shorten(pod.message, STATUS_MESSAGE),
         disruption=known.disruption or _late_disruption(pod),
         fence=fence,
+        sick_device=known.sick_device or shorten(pod.trainer.sick_device, WORD),
     )
 
 

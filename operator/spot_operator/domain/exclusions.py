@@ -16,6 +16,7 @@ from typing import Final
 
 from spot_operator.api.names import Ending
 from spot_operator.domain.elapsed import excluded, left_of_long
+from spot_operator.domain.evidence import NOT_BEGUN
 from spot_operator.domain.ledger import ExcludedNode, Ledger, RankRecord
 from spot_operator.domain.node_signals import is_leaving
 from spot_operator.domain.scene import Scene
@@ -27,6 +28,8 @@ LASTS: Final = timedelta(hours=1)
 BARRED: Final[dict[str, timedelta]] = {
     # A node that is silent now is barred for that; one that is heard of again may be well.
     Ending.NODE_LOST: timedelta(0),
+    # A registry, or the node's disk, driver or network: nobody knows, and it is worth a try.
+    Ending.PLATFORM_TROUBLE: timedelta(0),
     # The kubelet may have lost a race for the last core, or a device for good.
     Ending.ADMISSION_REJECTED: timedelta(minutes=5),
     Ending.BAD_NODE: LASTS,
@@ -37,7 +40,7 @@ GOING: Final = timedelta(minutes=10)
 """The same for every other ending: no platform needs longer to take a machine away, unless the node
 itself says that it is leaving."""
 KEPT: Final = 16
-"""Records in status; the oldest go first."""
+"""Records in status; of more those go first that bar nothing, the oldest before the others."""
 NAMED: Final = 64
 """Names in a pod's affinity: in a partition every lease is stale, and a pod must stay small."""
 PLATFORM_TAINTS: Final = "node.kubernetes.io/"
@@ -45,6 +48,7 @@ PLATFORM_TAINTS: Final = "node.kubernetes.io/"
 EXCLUDING: Final = frozenset(
     {Ending.PREEMPTED, Ending.NODE_LOST, Ending.BAD_NODE, Ending.ADMISSION_REJECTED}
 )
+"""Endings by which every rank's node is avoided; `_excludes` has those of one rank's alone."""
 
 
 def exclude(scene: Scene, ledger: Ledger, ending: str, ranks: Iterable[RankRecord]) -> Ledger:
@@ -56,7 +60,7 @@ def exclude(scene: Scene, ledger: Ledger, ending: str, ranks: Iterable[RankRecor
     )
     known = {one.node for one in new}
     kept = tuple(one for one in ledger.excluded if one.node not in known)
-    return replace(ledger, excluded=(*kept, *new)[-KEPT:])
+    return replace(ledger, excluded=_newest((*kept, *new)))
 
 
 def prune(scene: Scene, ledger: Ledger) -> Ledger:
@@ -94,11 +98,26 @@ def freed(scene: Scene, ledger: Ledger, pod: PodView) -> tuple[str, ...]:
     return tuple(sorted(able - set(barred_names(scene, ledger))))
 
 
+def _newest(known: tuple[ExcludedNode, ...]) -> tuple[ExcludedNode, ...]:
+    spare = len(known) - KEPT
+    weak = [one for one in known if one.reason == Ending.PLATFORM_TROUBLE][: max(0, spare)]
+    return tuple(one for one in known if one not in weak)[-KEPT:]
+
+
 def _excludes(ending: str, record: RankRecord) -> bool:
     """A bad node is that of the rank which says so: its gang-mates' nodes are as good as ever."""
     if ending == Ending.BAD_NODE:
         return record.word is not None and record.word.word == "BadNode"
+    if ending == Ending.PLATFORM_TROUBLE:
+        return record.trouble is not None or _never_began(record)
     return ending in EXCLUDING
+
+
+def _never_began(record: RankRecord) -> bool:
+    """Whether its pod ended by itself before its trainer began."""
+    end = record.ended
+    by_itself = end is not None and bool(end.blocked_by or end.reason in NOT_BEGUN)
+    return by_itself and record.started is None
 
 
 def _told(record: RankRecord) -> bool:

@@ -125,6 +125,8 @@ class RankEnd:
     """That container is not of the job's template, or nothing says that it failed by itself."""
     node_away: bool = False
     """Its node was silent or not ready shortly before: a reboot may have ended it."""
+    sick_device: str = ""
+    """A device of the trainer that was not healthy by then, with its resource."""
     finished_at: datetime | None = None
     """When the trainer ended, by its node's clock; None: nobody knows. After a power cut a runtime
     writes the time of recovery, so no duration is computed from this."""

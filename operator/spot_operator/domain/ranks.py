@@ -19,6 +19,7 @@ from spot_operator.domain.ledger import (
     Notice,
     RankEnd,
     RankRecord,
+    Trouble,
     Word,
 )
 from spot_operator.domain.notices import SLACK, graver
@@ -71,7 +72,16 @@ def _begun(scene: Scene, ledger: Ledger, record: RankRecord, pod: PodView | None
     if pod is None:
         return record
     started = scene.now if pod.trainer.started else None
-    trouble = trouble_of(
+    return replace(
+        record, started=record.started or started, trouble=_trouble(scene, ledger, record, pod)
+    )
+
+
+def _trouble(scene: Scene, ledger: Ledger, record: RankRecord, pod: PodView) -> Trouble | None:
+    """What keeps the pod from starting; of one that is ended for it, what it was."""
+    if ledger.state is State.STOPPING:
+        return None if pod.trainer.started else record.trouble
+    return trouble_of(
         pod,
         record.trouble,
         scene.now,
@@ -79,7 +89,6 @@ def _begun(scene: Scene, ledger: Ledger, record: RankRecord, pod: PodView | None
         placed_for=_placed_for(scene, pod),
         template=scene.job.containers,
     )
-    return replace(record, started=record.started or started, trouble=trouble)
 
 
 def _placed_for(scene: Scene, pod: PodView) -> timedelta:

@@ -108,6 +108,7 @@ def _evidence(
                 proved=before or others,
                 proved_before=before and _had_a_state(ledger),
                 warned_for=_warned_for(scene, record),
+                parts=scene.job.containers | scene.job.volumes,
             )
 
 

@@ -79,6 +79,12 @@ class JobView:
         return frozenset(one["name"] for containers in lists for one in containers)
 
     @property
+    def volumes(self) -> frozenset[str]:
+        """The names of all volumes of the job's template."""
+        pod = self.spec.template.get("spec") or {}
+        return frozenset(one["name"] for one in pod.get("volumes") or ())
+
+    @property
     def priority_class(self) -> str | None:
         """The priority class of the job's pods, by which its policy is chosen."""
         pod = self.spec.template.get("spec") or {}
@@ -114,6 +120,8 @@ class ContainerView:
     """The termination message of the run before this one (`lastState`)."""
     last_reason: str = ""
     """Why the run before this one ended: `OOMKilled`, `Error` …"""
+    sick_device: str = ""
+    """A device of its own, and its resource, which the kubelet says is not healthy."""
     is_init: bool = False
     """An init container, be it one that stays: the kubelet ends those itself, after all others."""
 

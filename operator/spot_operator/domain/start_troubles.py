@@ -57,11 +57,45 @@ class Rule:
     """Seconds, while it is the job's own."""
     remedy: str
     """What its owner does about it then."""
+    proof: re.Pattern[str] | None = None
+    """What its message says where it is the job's; None: the reason alone says so."""
 
 
 IMAGE: Final = "correct the image name or the pull secret in spec.template of a new job"
 CONFIG: Final = "create the ConfigMap or Secret that the message names, with the key"
 CONTAINER: Final = "correct the container's command, mounts or devices in a new job"
+
+DEFINITE: Final = re.compile(
+    r"not found|manifest unknown|denied|unauthorized|does not exist|invalid reference"
+    r"|signature|no basic auth|no match for platform",
+    re.IGNORECASE,
+)
+"""The registry has answered; more patience would not change its mind."""
+SETTING: Final = re.compile(
+    r"""(?:secret|configmap)s? "[^"]*" not found|couldn't find key|not found in file"""
+    r"|couldn't parse env file|cannot find (?:the )?volume|runAsNonRoot|runAsUser breaks"
+    r"|error (?:SubPath|DevicePath) |provision SubPath|invalid MountPropagation"
+    r"|recursive read-only|is not a valid DNS"
+)
+"""What a kubelet says of the template's own settings, or of what they name and is not there
+(pkg/kubelet/kubelet_pods.go, kuberuntime/security_context_others.go)."""
+COMMAND: Final = re.compile(
+    r"executable file (?:\S+ )?not found|finding executable|exec format error|chdir to cwd"
+    r"|exec: .*(?:no such file|permission denied)|empty entrypoint and cmd"
+    r"|no (?:command|arguments) specified|no (?:users|groups) found|unable to find (?:user|group)"
+    r"|invalid USER value|memory limit too low|mount a directory onto a file",
+    re.IGNORECASE,
+)
+"""What a runtime says of a command, a user, a mount or a limit of the template; what else it says
+is of its own parts, of the node's storage and of its devices (containerd pkg/oci, runc, crun)."""
+OWN_PARTS: Final = re.compile(
+    r"running (?:\w+ )?hook|hook #\d|start shim"
+    r"""|exec: "(?:[^"]*/)?(?:containerd-|runc|crun|runsc|kata-|conmon|nvidia-)""",
+    re.IGNORECASE,
+)
+"""Programs that a runtime itself lacks, of which it speaks as of the template's command."""
+REFERENCE: Final = re.compile(r"""[^\s"]*[/:][^\s"]+""")
+"""An image, an address or a digest: what is in a name says nothing."""
 
 TABLE: Final = (
     Rule(frozenset({"InvalidImageName", "ErrImageNeverPull"}), Family.IMAGE, 0, IMAGE),
@@ -80,17 +114,16 @@ TABLE: Final = (
         60,
         IMAGE,
     ),
-    Rule(frozenset({"CreateContainerConfigError"}), Family.CONFIG, 60, CONFIG),
+    Rule(frozenset({"CreateContainerConfigError"}), Family.CONFIG, 60, CONFIG, SETTING),
     Rule(
-        frozenset(
-            {
-                "CreateContainerError",
-                "RunContainerError",
-                "PostStartHookError",
-                "RROUnsupported",
-                "CrashLoopBackOff",
-            }
-        ),
+        frozenset({"CreateContainerError", "RunContainerError"}),
+        Family.CONTAINER,
+        60,
+        CONTAINER,
+        COMMAND,
+    ),
+    Rule(
+        frozenset({"PostStartHookError", "RROUnsupported", "CrashLoopBackOff"}),
         Family.CONTAINER,
         60,
         CONTAINER,
@@ -98,28 +131,14 @@ TABLE: Final = (
 )
 ORDINARY: Final = frozenset({"", "ContainerCreating", "PodInitializing", "RestartingAllContainers"})
 """Waiting reasons of every start. Any other that the table lacks is the node's trouble."""
-DEFINITE: Final = re.compile(
-    r"not found|manifest unknown|denied|unauthorized|does not exist|invalid reference"
-    r"|signature|no basic auth|no match for platform",
-    re.IGNORECASE,
-)
-"""The registry has answered; more patience would not change its mind."""
 PASSING: Final = re.compile(
     r"too ?many ?requests|rate limit|quota|time[d ]*out|deadline exceeded|temporar|unavailable"
     r"|bad gateway|server error|\bEOF\b|reset by peer|connection refused|no such host|unreachable"
     r"|no space left|input/output error|too many open files|cannot allocate memory|resource busy"
-    r"|is reserved for|content digest|parent snapshot|cgroup|broken pipe|error while dialing"
-    r"|failed to sync (secret|configmap) cache|nvidia-container|nvml|driver not loaded",
+    r"|content digest|parent snapshot|broken pipe|error while dialing",
     re.IGNORECASE,
 )
-"""What registries, runtimes and kubelets say of trouble of their own; it is never the job's."""
-COMMAND: Final = re.compile(
-    r"executable file not found|exec format error|exec: .*(no such file|permission denied)"
-    r"|chdir to cwd",
-    re.IGNORECASE,
-)
-"""What a runtime says of a command that its image lacks; it names its own parts beside it."""
-
+"""What registries and runtimes say of trouble of their own; it is never the job's."""
 JOBS_OWN: Final = frozenset({Family.IMAGE, Family.CONFIG, Family.CONTAINER, Family.MOUNTS})
 """The job's, as long as no attempt has ever started."""
 VAGUER: Final[dict[str, frozenset[Family]]] = {
@@ -267,7 +286,9 @@ def _rule(reason: str) -> Rule | None:
 def _family(rule: Rule | None, container: ContainerView) -> Family:
     if rule is None:
         return Family.NODE
-    passing = is_passing(container.message)
+    if rule.proof is not None:
+        return rule.family if _proves(rule.proof, container.message) else Family.NODE
+    passing = _is_passing(container.message)
     if rule.family is Family.IMAGE:
         definite = rule.patience == 0 or _is_definite(container)
         return Family.IMAGE if definite and not passing else Family.REGISTRY
@@ -275,18 +296,34 @@ def _family(rule: Rule | None, container: ContainerView) -> Family:
 
 
 def _is_definite(container: ContainerView) -> bool:
-    return DEFINITE.search(f"{container.reason} {container.message}") is not None
+    return DEFINITE.search(f"{container.reason} {_nameless(container.message)}") is not None
 
 
-def is_passing(message: str) -> bool:
-    """Whether a registry, runtime or kubelet speaks of trouble of its own."""
-    return PASSING.search(message) is not None and COMMAND.search(message) is None
+def is_templates(message: str) -> bool:
+    """Whether a runtime that did not start a container says that the template is to blame."""
+    return _proves(COMMAND, message)
+
+
+def _proves(proof: re.Pattern[str], message: str) -> bool:
+    return proof.search(message) is not None and OWN_PARTS.search(message) is None
+
+
+def _is_passing(message: str) -> bool:
+    """Whether a registry or runtime speaks of trouble of its own."""
+    return PASSING.search(_nameless(message)) is not None
+
+
+def _nameless(message: str) -> str:
+    return REFERENCE.sub("", message)
 
 
 def _excuse(family: Family, started: bool) -> str:  # noqa: FBT001 - of this module alone
     owner = TOLD[family][1]
     proof = "an earlier start has proved the template; " if started else ""
-    return f"{proof}{owner} is at fault, the operator waits and tries again, uncharged"
+    excuse = f"{proof}{owner} is at fault, the operator waits and tries again, uncharged"
+    if started or family is not Family.NODE:
+        return excuse
+    return f"{excuse}; if every node says the same, correct spec.template in a new job"
 
 
 def _sidecars(sidecar: ContainerView, now: datetime) -> Iterator[Trouble]:
@@ -312,7 +349,7 @@ def _sidecar_image(sidecar: ContainerView, now: datetime) -> Trouble:
         "operator's release sets this image, not the job: correct `sidecar.image` in the Helm "
         "values, or wait for its registry. Nothing is charged"
     )
-    definite = _is_definite(sidecar) and not is_passing(sidecar.message)
+    definite = _is_definite(sidecar) and not _is_passing(sidecar.message)
     patience = ELSEWHERE_PATIENCE if definite else PLATFORM_PATIENCE
     return Trouble(Family.SIDECAR_IMAGE, sidecar.reason, message, now, patience)
 

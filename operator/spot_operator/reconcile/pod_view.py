@@ -124,8 +124,18 @@ def _container(name: str, status: Mapping[str, Any], *, is_init: bool = False) -
         restarts=status.get("restartCount") or 0,
         last_message=last.get("message") or "",
         last_reason=last.get("reason") or "",
+        sick_device=_sick_device(status),
         is_init=is_init,
     )
+
+
+def _sick_device(status: Mapping[str, Any]) -> str:
+    """Kubelets of 1.36 and later write it; one whose health is not known is none."""
+    for resource in status.get("allocatedResourcesStatus") or ():
+        for device in resource.get("resources") or ():
+            if device.get("health") == "Unhealthy":
+                return f"{resource['name']} {device['resourceID']}"
+    return ""
 
 
 def _happened(text: str | None) -> datetime | None:
@@ -153,7 +163,7 @@ def _first_run(trainer: ContainerView, status: Mapping[str, Any]) -> ContainerVi
     before = (known.get("lastState") or {}).get("terminated")
     if trainer.ended or not trainer.restarts or before is None:
         return trainer
-    again = {"state": {"terminated": before}, "restartCount": trainer.restarts}
+    again = {**known, "state": {"terminated": before}, "lastState": {}}
     return _container(trainer.name, again)
 
 

@@ -28,6 +28,7 @@ from kit.builders import (
     terminating,
     the_condition,
 )
+from kit.jobs import with_prepare
 from spot_operator.api.names import Condition, State
 from spot_operator.domain.elapsed import placed
 from spot_operator.domain.ledger import Charge
@@ -335,7 +336,7 @@ CASES: dict[str, tuple[Changes, str, Charge | None]] = {
 @pytest.mark.parametrize("name", CASES)
 def test_an_ending_is_told_by_its_evidence(name: str) -> None:
     changes, ending, charged = CASES[name]
-    ledger = expect_write(replace(at_work(), **changes))
+    ledger = expect_write(replace(at_work(a_job(template=with_prepare())), **changes))
     record = expect_ending(ledger, ending)
     assert record.charged is charged
     assert record.message
@@ -371,7 +372,8 @@ def test_a_marker_of_an_earlier_attempt_completes_the_job() -> None:
 )
 def test_who_wrote_too_much_is_told_which_limit_to_raise(message: str, remedy: str) -> None:
     pod = replace(exited(POD, 137), reason="Evicted", message=message)
-    record = expect_ending(expect_write(replace(at_work(), pods=(pod,))), "OutOfStorage")
+    work = at_work(a_job(template=with_prepare()))
+    record = expect_ending(expect_write(replace(work, pods=(pod,))), "OutOfStorage")
     assert remedy in record.message
     assert message.strip(". ") in record.message
     assert record.loss is None, "it says nothing of the capacity"

@@ -1,5 +1,6 @@
 """Which nodes a new pod may not go to, which it goes to only at need, and for how long."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -7,9 +8,12 @@ from kit.builders import (
     a_default_policy,
     a_node,
     a_pod,
+    a_scene,
     a_sight,
     a_snapshot,
     after,
+    an_identity,
+    at_work,
     bound,
     expect_actions,
     expect_ending,
@@ -18,11 +22,20 @@ from kit.builders import (
     later,
     persisted,
     terminating,
+    the_rank,
+    waiting,
 )
 from spot_operator.api.names import State
 from spot_operator.domain.actions import CreatePod
-from spot_operator.domain.ledger import ExcludedNode
-from spot_operator.domain.snapshot import NodeView, Snapshot, TaintView
+from spot_operator.domain.exclusions import exclude
+from spot_operator.domain.ledger import ExcludedNode, Trouble
+from spot_operator.domain.snapshot import (
+    ContainerView,
+    NodeView,
+    PodView,
+    Snapshot,
+    TaintView,
+)
 
 HOUR = 3600
 NODE = a_node("node-1")
@@ -50,6 +63,7 @@ def the_pod(snapshot: Snapshot) -> CreatePod:
     ("ending", "barred_for"),
     [
         ("NodeLost", 0),
+        ("PlatformTrouble", 0),
         ("AdmissionRejected", 300),
         ("Preempted", 600),
         ("OutOfMemory", 600),  # of a node that had been told of its preemption
@@ -110,10 +124,10 @@ def given_up(before: Snapshot) -> bool:
 
 def test_a_pod_that_avoids_what_would_take_it_by_now_is_given_up_uncharged() -> None:
     silent = a_node("node-1", lease_age=500.0)
-    waiting = pending(silent)
-    assert waiting.ledger.state is State.CREATED
-    expect_rest(waiting)
-    back = replace(waiting, nodes={"node-1": NODE}, sight=a_sight(NODE))
+    unplaced = pending(silent)
+    assert unplaced.ledger.state is State.CREATED
+    expect_rest(unplaced)
+    back = replace(unplaced, nodes={"node-1": NODE}, sight=a_sight(NODE))
     stopping = persisted(back)
     assert stopping.ledger.state is State.STOPPING
     over = persisted(replace(stopping, pods=tuple(gone(pod) for pod in stopping.pods)))
@@ -153,12 +167,79 @@ def test_what_is_no_such_pod_or_no_such_node_is_left_alone() -> None:
 
 def test_a_leader_that_has_seen_little_gives_nothing_up() -> None:
     """A list shows a lease of a dead node as it shows one of a living node."""
-    waiting = pending(a_node("node-1", lease_age=500.0))
-    young = replace(waiting, nodes={"node-1": NODE})
+    unplaced = pending(a_node("node-1", lease_age=500.0))
+    young = replace(unplaced, nodes={"node-1": NODE})
     once = replace(a_sight(NODE), leases={"node-1": (1.0,)})
     expect_rest(replace(young, sight=once))
     expect_rest(replace(young, sight=a_sight(NODE, fresh=False)))
     assert given_up(replace(young, sight=replace(once, leases={"node-1": (1.0, 11.0)})))
+
+
+def full(pod: PodView) -> PodView:
+    return waiting(pod, "ErrImagePull", "write /var/lib/containerd/x: no space left on device")
+
+
+def undriven(pod: PodView) -> PodView:
+    failed = ContainerView(
+        "trainer",
+        "terminated",
+        "StartError",
+        "failed to inject CDI devices: unresolvable CDI devices nvidia.com/gpu=0",
+        128,
+        finished_at=after(0),
+    )
+    return replace(pod, phase="Failed", trainer=failed)
+
+
+def given_up_after_trouble(pod: PodView) -> Snapshot:
+    """The attempt whose pod got no further has been given up, and the next one's time has come."""
+    there = tuple(a_node(f"node-{k}") for k in (1, 2, 3))
+    first = persisted(a_snapshot(nodes=there, policies=(a_default_policy(),)))
+    stuck = persisted(replace(first, pods=(pod,)))
+    stopped = persisted(later(stuck, 600))
+    ended = tuple(gone(replace(pod, phase="Failed")) for pod in stopped.pods)
+    over = persisted(later(stopped, 5, pods=ended))
+    expect_ending(over.ledger, "PlatformTrouble")
+    due = over.ledger.not_before or over.now
+    return persisted(replace(over, now=due, pods=()))
+
+
+@pytest.mark.parametrize("stuck", [full, undriven])
+def test_the_node_of_a_pod_that_could_not_start_is_a_last_resort(
+    stuck: Callable[[PodView], PodView],
+) -> None:
+    over = given_up_after_trouble(stuck(bound(a_pod(), NODE)))
+    create = the_pod(over)
+    assert (create.barred_nodes, create.last_resort_nodes) == ((), ("node-1",))
+
+
+def test_in_a_gang_only_the_node_with_the_trouble_is_avoided() -> None:
+    before = at_work()
+    one, trouble = the_rank(before.ledger), Trouble("Registry", "ErrImagePull", "", after(0), 600)
+    ranks = (
+        replace(one, node=an_identity("node-1")),
+        replace(one, rank=1, node=an_identity("node-2"), trouble=trouble),
+    )
+    known = exclude(a_scene(before), before.ledger, "PlatformTrouble", ranks).excluded
+    assert [one.node.name for one in known] == ["node-2"]
+
+
+def test_no_number_of_troubled_nodes_drives_out_one_that_is_barred() -> None:
+    bad = ExcludedNode(NODE.identity, "BadNode", after(-60))
+    troubled = tuple(
+        ExcludedNode(a_node(f"old-{k}").identity, "PlatformTrouble", after(-30)) for k in range(15)
+    )
+    there = tuple(a_node(f"node-{k}") for k in (1, 2, 3))
+    first = persisted(a_snapshot(nodes=there, policies=(a_default_policy(),)))
+    stuck = persisted(
+        excluding(replace(first, pods=(full(bound(a_pod(), there[1])),)), bad, *troubled)
+    )
+    stopped = persisted(later(stuck, 600))
+    ended = tuple(gone(replace(pod, phase="Failed")) for pod in stopped.pods)
+    known = persisted(later(stopped, 5, pods=ended)).ledger.excluded
+    assert bad in known
+    assert known[-1].node == there[1].identity
+    assert len(known) <= 16
 
 
 def test_nodes_that_come_and_go_are_followed_ever_more_slowly() -> None:

@@ -84,7 +84,7 @@ def never_created() -> Snapshot:
 
 
 def pulling() -> Snapshot:
-    stuck = waiting(running(a_pod()), "CreateContainerConfigError", "no such secret")
+    stuck = waiting(running(a_pod()), "CreateContainerConfigError", 'secret "keys" not found')
     begun = replace(persisted(a_snapshot()), pods=(stuck,))
     return persisted(begun)
 

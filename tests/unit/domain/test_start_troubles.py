@@ -58,7 +58,7 @@ def found(pod: PodView, known: Trouble | None, now: datetime) -> Trouble:
         ("ErrImagePull", "pull access denied", "Image", 10),
         ("SignatureValidationFailed", "rejected by policy", "Image", 10),
         ("CreateContainerConfigError", 'secret "store-keys" not found', "Config", 60),
-        ("RunContainerError", "no such file", "Container", 60),
+        ("RunContainerError", 'exec: "trian": no such file', "Container", 60),
         (
             "RunContainerError",
             'failed to create shim task: exec: "trian": executable file not found in $PATH',
@@ -89,6 +89,7 @@ def test_what_the_template_is_to_blame_for_ends_the_first_attempt(
         ("CreateContainerConfigError", "failed to sync secret cache: timed out", "Node"),
         ("CreateContainerError", 'failed to reserve container name "a": is reserved for b', "Node"),
         ("CreateContainerError", "context deadline exceeded", "Node"),
+        ("RunContainerError", "no such file", "Node"),
         ("RunContainerError", "nvidia-container-cli: initialization error", "Node"),
         ("PreCreateHookError", "", "Node"),
         ("AReasonOfTomorrow", "", "Node"),
@@ -100,21 +101,23 @@ def test_what_is_not_certainly_the_templates_is_the_platforms(
     trouble = found(waiting(STUCK, reason, message), None, NOW)
     assert (trouble.family, trouble.patience) == (family, PLATFORM_PATIENCE)
     assert ending_by(trouble, started=False) is Ending.PLATFORM_TROUBLE
+    doubt = "if every node says the same, correct spec.template in a new job"
+    assert (doubt in trouble.message) is (family == "Node")
 
 
 @pytest.mark.parametrize(
-    ("reason", "told"),
+    ("reason", "message", "told"),
     [
-        ("ErrImagePull", Reason.REGISTRY_TROUBLE),
-        ("CreateContainerConfigError", Reason.VOLUME_TROUBLE),
-        ("CreateContainerError", Reason.NODE_TROUBLE),
-        ("CrashLoopBackOff", Reason.NODE_TROUBLE),
+        ("ErrImagePull", "x: not found", Reason.REGISTRY_TROUBLE),
+        ("CreateContainerConfigError", 'secret "x" not found', Reason.VOLUME_TROUBLE),
+        ("CreateContainerError", "no command specified", Reason.NODE_TROUBLE),
+        ("CrashLoopBackOff", "back-off 10s restarting", Reason.NODE_TROUBLE),
     ],
 )
 def test_once_a_trainer_has_started_nothing_of_the_start_is_the_jobs(
-    reason: str, told: Reason
+    reason: str, message: str, told: Reason
 ) -> None:
-    stuck = waiting(STUCK, reason, "x: not found")
+    stuck = waiting(STUCK, reason, message)
     trouble = trouble_of(stuck, None, NOW, started=True)
     assert trouble is not None
     assert ending_by(trouble, started=True) is Ending.PLATFORM_TROUBLE
@@ -181,7 +184,7 @@ def test_a_definite_answer_is_not_forgotten_while_the_kubelet_backs_off() -> Non
 
 
 def test_a_missing_secret_stays_one_trouble_while_the_kubelets_cache_stumbles() -> None:
-    missing = found(waiting(STUCK, "CreateContainerConfigError", "x not found"), None, NOW)
+    missing = found(waiting(STUCK, "CreateContainerConfigError", 'secret "x" not found'), None, NOW)
     stumbling = waiting(STUCK, "CreateContainerConfigError", "failed to sync secret cache")
     assert found(stumbling, missing, after(30)) == missing
 

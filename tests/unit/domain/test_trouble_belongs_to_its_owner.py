@@ -70,7 +70,7 @@ def failed_init(pod: PodView) -> PodView:
 
 def start_error(pod: PodView) -> PodView:
     failed = ContainerView(
-        "trainer", "terminated", "StartError", "error mounting /data", 128, finished_at=NOW
+        "trainer", "terminated", "StartError", 'exec: "trian": no such file', 128, finished_at=NOW
     )
     return replace(pod, phase="Failed", trainer=failed)
 

@@ -32,6 +32,7 @@ from spot_operator.control.watch_claim import Claim, WatchClaim
 from spot_operator.control.workqueue import WorkQueue
 from spot_operator.domain.actions import Note
 from spot_operator.domain.snapshot import JobKey, JobView
+from spot_operator.domain.text import CONDITION_MESSAGE, shorten
 from spot_operator.observability.counted_client import CountedClient
 from spot_operator.observability.health import Facts
 from spot_operator.observability.metrics import Metrics
@@ -372,7 +373,14 @@ class Operator:
         self, about: tuple[tuple[str, str], ...], kind: Any, reason: str, text: str, action: str
     ) -> None:
         self._recorder.record(
-            control_events.Note(about=about, type=kind, reason=reason, text=text, action=action)
+            control_events.Note(
+                about=about,
+                type=kind,
+                reason=reason,
+                # It may quote a tenant: one line, in which nothing steers a terminal.
+                text=shorten(text, CONDITION_MESSAGE),
+                action=action,
+            )
         )
 
 

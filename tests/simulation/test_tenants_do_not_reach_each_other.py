@@ -177,6 +177,28 @@ def test_what_a_tenant_says_of_his_own_job_is_told_as_the_sidecars_word() -> Non
     in_fake_time(scenario)
 
 
+def test_no_words_of_a_sidecar_look_like_lines_or_colours_of_others() -> None:
+    """`kubectl describe` shows an Event's note in a table, a line for each."""
+
+    async def scenario(clock: FakeClock) -> None:
+        world, attacker = await a_world(clock)
+        world.apply(a_job_manifest("own", "evil"))
+        await world.until(lambda: any(pods_of(world, "evil")), "a pod of his job")
+        (pod,) = pods_of(world, "evil")
+        own = pod["metadata"]["labels"]["spottraining.dev/job-uid"]
+        forged = f"well\r\n  Warning  Failed  1s  operator\t{TEXT}\x1b[2K\u202e\u2028\x9b2J"
+        now = "2026-01-01T00:00:00Z"
+        event = {"type": "Normal", "reason": "Quarantined", "at": now, "message": forged}
+        fields = {"namespace": "evil", "job": "own", "jobUID": own, "sequence": 10**6}
+        assert await attacker.report(pod, **fields, events=[event]) == 200
+        await clock.sleep(5)
+        ((_, _, note),) = attacker.planted()
+        assert note.isprintable()
+        assert note.startswith("the sidecar says Quarantined: well Warning Failed")
+
+    in_fake_time(scenario)
+
+
 def test_a_flood_of_events_of_one_job_leaves_the_others_theirs() -> None:
     """All jobs share the rate at which Events are written."""
 

@@ -23,7 +23,7 @@
 # ruff: noqa: N818 - these are the server's own words for its refusals; "Error" would add nothing
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 __all__ = [
     "AlreadyExists",
@@ -136,6 +136,11 @@ class Unavailable(ApiError):
         return "failed calling webhook" in self.message
 
 
+MAX_MESSAGE: Final = 4096
+"""Characters of what a server says: it is searched, logged and kept."""
+TAIL: Final = 1024
+"""Of them the last ones of a longer one, where the objection stands."""
+
 _BY_STATUS: dict[int, type[ApiError]] = {
     400: BadRequest,
     401: Unauthorized,
@@ -155,13 +160,20 @@ def from_status(
     """
     details = status.get("details") or {}
     return _class_for(code, status, details)(
-        status.get("message") or f"the server answered {code}",
+        _bounded(status.get("message") or f"the server answered {code}"),
         status=code,
         reason=status.get("reason") or None,
         details=details,
         # A timeout of the server's own carries its wait in the body, not in a header.
         retry_after=retry_after if retry_after is not None else details.get("retryAfterSeconds"),
     )
+
+
+def _bounded(message: str) -> str:
+    """The begin and the end: a server quotes a refused value whole, be it a megabyte."""
+    if len(message) <= MAX_MESSAGE:
+        return message
+    return f"{message[: -TAIL - 3 + MAX_MESSAGE]} … {message[-TAIL:]}"
 
 
 def _class_for(code: int, status: Mapping[str, Any], details: Mapping[str, Any]) -> type[ApiError]:

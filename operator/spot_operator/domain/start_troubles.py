@@ -94,7 +94,7 @@ OWN_PARTS: Final = re.compile(
     re.IGNORECASE,
 )
 """Programs that a runtime itself lacks, of which it speaks as of the template's command."""
-REFERENCE: Final = re.compile(r"""[^\s"]*[/:][^\s"]+""")
+REFERENCE: Final = re.compile(r"""(?<![^\s"])[^\s"]*[/:][^\s"]+""")
 """An image, an address or a digest: what is in a name says nothing."""
 
 TABLE: Final = (
@@ -159,6 +159,8 @@ TOLD: Final = {
 }
 """How a trouble that is not the job's is told: the condition's reason, and who owns it."""
 
+READ: Final = 2000
+"""Characters of what a kubelet says that are read, half of them the last: hooks write into it."""
 QUOTED: Final = 200
 """Bytes of what a kubelet says, so that there is room for what to do about it."""
 DEFINITE_PATIENCE: Final = 10
@@ -305,7 +307,8 @@ def is_templates(message: str) -> bool:
 
 
 def _proves(proof: re.Pattern[str], message: str) -> bool:
-    return proof.search(message) is not None and OWN_PARTS.search(message) is None
+    said = _ends_of(message)
+    return proof.search(said) is not None and OWN_PARTS.search(said) is None
 
 
 def _is_passing(message: str) -> bool:
@@ -314,7 +317,11 @@ def _is_passing(message: str) -> bool:
 
 
 def _nameless(message: str) -> str:
-    return REFERENCE.sub("", message)
+    return REFERENCE.sub("", _ends_of(message))
+
+
+def _ends_of(message: str) -> str:
+    return message if len(message) <= READ else f"{message[: READ // 2]} {message[-READ // 2 :]}"
 
 
 def _excuse(family: Family, started: bool) -> str:  # noqa: FBT001 - of this module alone

@@ -34,7 +34,7 @@ def last_lines(text: str, limit: int = LAST_LINES) -> str:
     that is too long by itself loses its begin.
     """
     plain = ESCAPES.sub("", text.encode("utf-8", "ignore").decode())
-    lines = [_printable(line.rstrip("\r").rpartition("\r")[2]) for line in plain.split("\n")]
+    lines = [printable(line.rstrip("\r").rpartition("\r")[2]) for line in plain.split("\n")]
     kept: list[str] = []
     room = limit
     for line in reversed([one for one in lines if one]):
@@ -48,7 +48,8 @@ def last_lines(text: str, limit: int = LAST_LINES) -> str:
     return _end_of(next((one for one in reversed(lines) if one), ""), limit)
 
 
-def _printable(line: str) -> str:
+def printable(line: str) -> str:
+    """`line` with a space for each character that would steer a terminal, or break the line."""
     shown = "".join(one if one.isprintable() else " " for one in line.expandtabs(4))
     return shown.rstrip()
 

@@ -1,10 +1,15 @@
-"""Logs on standard error: one line each, JSON for machines or text for people."""
+"""Logs on standard error: one line each, JSON for machines or text for people.
+
+A message may quote what tenants wrote, so none can look like a line of its own or steer a terminal.
+"""
 
 import json
 import logging
 import sys
 from datetime import UTC, datetime
-from typing import Final, Literal
+from typing import Any, Final, Literal
+
+from spot_operator.domain.text import printable
 
 __all__ = ["Format", "configure"]
 
@@ -27,13 +32,26 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
+        return json.dumps(line)
+
+
+class TextFormatter(logging.Formatter):
+    """One line per record; behind it, indented, the traceback if any."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        """The record's line."""
+        return printable(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
+        """The traceback's lines."""
+        lines = super().formatException(ei).splitlines()
+        return "\n".join(f"    {printable(line)}" for line in lines)
 
 
 def configure(level: str, form: Format) -> None:
     """Set up logging for the whole process; to be called once, first."""
     handler = logging.StreamHandler(sys.stderr)
-    text = logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    text = TextFormatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
     handler.setFormatter(JsonFormatter() if form == "json" else text)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name in _QUIET:

@@ -17,6 +17,8 @@ __all__ = ["MAX_PODS", "ReportBook"]
 
 MAX_PODS: Final = 20_000
 """About 2 KiB each: 40 MiB."""
+ONCE: Final[dict[str, object]] = {"events": (), "sources": {}}
+"""What is of no use once a report was accepted, and could be the most of it."""
 LATE: Final = 2
 """Reports of one run that may come out of order."""
 RUNS_KEPT: Final = 8
@@ -71,7 +73,7 @@ class ReportBook:
         if known is not None and not known.precedes(report):
             return False
         self._entries[report.pod_uid] = _Entry(
-            report,
+            report.model_copy(update=ONCE),
             received=now,
             moved=known.moved if known and _movement(known.report) == _movement(report) else now,
             committed=known.committed
@@ -87,7 +89,7 @@ class ReportBook:
         return True
 
     def latest(self, pod_uid: str) -> Report | None:
-        """The newest report as it came."""
+        """The newest report, without what was for once."""
         entry = self._entries.get(pod_uid)
         return None if entry is None else entry.report
 

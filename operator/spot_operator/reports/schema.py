@@ -227,4 +227,4 @@ class Report(_Part):
     problem: ReportedProblem | None = None
     quarantined: tuple[Quarantined, ...] = Field(default=(), max_length=16)
     events: tuple[ReportedEvent, ...] = Field(default=(), max_length=32)
-    sources: dict[str, SourceHealth] = Field(default_factory=dict, max_length=16)
+    sources: dict[Short, SourceHealth] = Field(default_factory=dict, max_length=16)

@@ -51,5 +51,14 @@ def test_the_wait_comes_from_the_header_or_else_from_the_body() -> None:
     assert errors.from_status(503, {}).retry_after is None
 
 
+def test_of_a_message_that_quotes_a_huge_value_begin_and_end_are_kept() -> None:
+    """Whoever may create a job can have one of a megabyte."""
+    quoted = f'env[0].name: Invalid value: "{"pod tolerations " * 10**5}": a name has no blanks'
+    error = errors.from_status(422, {"message": quoted})
+    assert len(error.message) == errors.MAX_MESSAGE
+    assert error.message.startswith('env[0].name: Invalid value: "pod')
+    assert error.message.endswith('": a name has no blanks')
+
+
 def test_an_answer_without_a_status_still_says_something() -> None:
     assert "502" in str(errors.from_status(502, {}))

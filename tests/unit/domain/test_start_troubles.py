@@ -155,6 +155,13 @@ def test_long_words_of_a_kubelet_leave_room_for_what_to_do() -> None:
     assert "Nothing is charged" in found(stuck, None, NOW).message
 
 
+@pytest.mark.parametrize("reason", ["ErrImagePull", "RunContainerError", "PostStartHookError"])
+@pytest.mark.parametrize("said", ["x" * 10**6, "a/" * 10**6, "exec: " * 10**6, '"' * 10**6])
+def test_whatever_a_hook_writes_is_read_in_no_time(reason: str, said: str) -> None:
+    stuck = waiting(STUCK, reason, f"{said}: unable to find user x")
+    assert len(found(stuck, None, NOW).message) < 1000
+
+
 @pytest.mark.parametrize(
     "pod",
     [

@@ -32,6 +32,30 @@ def test_ages_are_counted_from_receipt_and_from_the_last_change_of_the_step() ->
     in_fake_time(scenario)
 
 
+def test_what_is_kept_of_a_report_is_small_whatever_it_holds() -> None:
+    """Any pod of any tenant fills one entry."""
+    full = a_report(
+        events=[
+            {"type": "Normal", "reason": "A", "message": "x" * 5000, "at": "2026-01-01T00:00:00Z"}
+        ]
+        * 32,
+        sources={
+            f"{number}" * 4000: {"healthy": True, "detail": "y" * 5000} for number in range(10)
+        },
+        quarantined=[{"id": "z" * 200, "why": "z" * 5000}] * 16,
+    )
+
+    async def scenario(clock: FakeClock) -> None:
+        book = ReportBook(clock)
+        assert book.put(full)
+        kept = book.latest("pod-1")
+        assert kept is not None
+        assert len(kept.model_dump_json()) < 32 * 1024
+
+    assert len(full.events) == 32
+    in_fake_time(scenario)
+
+
 def test_a_new_phase_begins_to_count_anew() -> None:
     """An image that took long, a restore, an announced silence: no step was expected meanwhile."""
 

@@ -29,6 +29,8 @@ class Answer(NamedTuple):
 
     status: int
     body: dict[str, Any]
+    pod: str = ""
+    """The uid of the pod that was heard, by its token; empty for anybody else."""
 
 
 class KnownPod(NamedTuple):
@@ -66,9 +68,9 @@ class Reviewer(Protocol):
 
 
 class _Refused(Exception):  # noqa: N818 - it carries an answer, not an error
-    def __init__(self, status: int, error: str, **more: Any) -> None:
+    def __init__(self, status: int, error: str, *, pod: str = "", **more: Any) -> None:
         super().__init__(error)
-        self.answer = Answer(status, {"error": error, **more})
+        self.answer = Answer(status, {"error": error, **more}, pod)
 
 
 def _not_leading() -> _Refused:
@@ -117,7 +119,8 @@ class Receiver:
         self._check(sender, report)
         if self.book.put(report):
             self.accepted(report)
-        return Answer(200, {"version": VERSION, "sequence": report.sequence, "acknowledged": True})
+        said = {"version": VERSION, "sequence": report.sequence, "acknowledged": True}
+        return Answer(200, said, sender.uid)
 
     def _check(self, sender: PodIdentity, report: Report) -> None:
         if sender.uid != report.pod_uid:
@@ -129,7 +132,8 @@ class Receiver:
         if pod is not None and pod != said:
             raise _Refused(403, f"the pod is {pod}, the report says {said}")
         if current is not None and current != report.attempt:
-            raise _Refused(409, f"attempt {current} is the current one", attempt=current)
+            error = f"attempt {current} is the current one"
+            raise _Refused(409, error, pod=sender.uid, attempt=current)
         if pod is None:
             raise _Refused(503, "the pod is not seen here: not yet, or not any more")
 

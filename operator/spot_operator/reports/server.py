@@ -2,7 +2,7 @@
 
 Whoever reaches the port may try: what a connection may hold of us is bounded in number, time and
 memory. One that has not brought an accepted report is a stranger's; there are few of those at a
-time, the oldest goes first, and none stays long. Sidecars keep theirs.
+time, the oldest goes first, and none stays long. Sidecars keep theirs, the newest few of each pod.
 """
 
 import asyncio
@@ -10,7 +10,9 @@ import socket
 import ssl
 from collections import OrderedDict
 from contextlib import suppress
+from itertools import count
 from typing import Final, Protocol
+from weakref import WeakKeyDictionary
 
 from aiohttp import web
 
@@ -33,6 +35,10 @@ MAX_HANDSHAKES: Final = 128
 """At a time; more wait in the kernel's queue."""
 MAX_STRANGERS: Final = 256
 """At a time, each with a body of at most 256 KiB: 64 MiB."""
+CONNECTIONS_OF_ONE_POD: Final = 3
+"""A sidecar needs one, and has another for a moment when it comes anew."""
+MAX_PODS: Final = 20_000
+"""As many as the report book knows."""
 _BACKLOG: Final = 1024
 _PAUSE: Final = 0.2
 """Before the next try to accept, where one has failed."""
@@ -75,13 +81,41 @@ class _Strangers:
 
     def _send_away(self, transport: asyncio.BaseTransport) -> None:
         self.known(transport)
-        if isinstance(transport, asyncio.WriteTransport) and not transport.is_closing():
-            # Not `close`: it would wait for the other side to take what is written.
-            transport.abort()
+        _abort(transport)
+
+
+class _Heard:
+    """Connections that have, by pod, the newest last; those that are closed go by themselves."""
+
+    def __init__(self) -> None:
+        self._of: OrderedDict[str, WeakKeyDictionary[asyncio.BaseTransport, int]] = OrderedDict()
+        self._reports = count()
+
+    def of(self, pod: str, transport: asyncio.BaseTransport | None) -> None:
+        """The pod was heard over it."""
+        if transport is None:
+            return
+        mine = self._of.setdefault(pod, WeakKeyDictionary())
+        for gone in [one for one in mine if one.is_closing()]:
+            del mine[gone]
+        mine[transport] = next(self._reports)
+        self._of.move_to_end(pod)
+        for old in sorted(mine, key=mine.__getitem__)[:-CONNECTIONS_OF_ONE_POD]:
+            del mine[old]
+            _abort(old)
+        while len(self._of) > MAX_PODS:
+            self._of.popitem(last=False)
+
+
+def _abort(transport: asyncio.BaseTransport) -> None:
+    if isinstance(transport, asyncio.WriteTransport) and not transport.is_closing():
+        # Not `close`: it would wait for the other side to take what is written.
+        transport.abort()
 
 
 def reports_app(receiver: Receives, strangers: _Strangers | None = None) -> web.Application:
     """The application; a malformed request never reaches the receiver."""
+    heard = _Heard()
 
     async def post(request: web.Request) -> web.Response:
         token = _bearer(request)
@@ -90,6 +124,7 @@ def reports_app(receiver: Receives, strangers: _Strangers | None = None) -> web.
         answer = _TOO_SLOW if body is None else await receiver.receive(token, body)
         if strangers is not None and answer.status in _ACCEPTED:
             strangers.known(request.transport)
+            heard.of(answer.pod, request.transport)
         response = web.json_response(answer.body, status=answer.status)
         if answer.status in {401, 408, 413, 503}:
             # Unread data, or another replica to go to: either way this connection is of no use.

@@ -23,14 +23,15 @@ Json = dict[str, Any]
 
 
 class Takes:
-    """Takes the token `good` alone, and says which bodies came that far."""
+    """Takes the token `good` alone, or `good-X` as pod X's, and says which bodies came that far."""
 
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
 
     async def receive(self, token: str, body: bytes) -> Answer:
         self.bodies.append(body)
-        return Answer(200, {}) if token == "good" else Answer(401, {"error": "no"})
+        good, _, pod = token.partition("-")
+        return Answer(200, {}, pod) if good == "good" else Answer(401, {"error": "no"})
 
 
 @dataclass
@@ -100,6 +101,7 @@ async def street(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Street]:
         ("STRANGER_SECONDS", 0.8),
         ("MAX_STRANGERS", 4),
         ("MAX_HANDSHAKES", 3),
+        ("CONNECTIONS_OF_ONE_POD", 2),
     ):
         monkeypatch.setattr(door, name, value)
     now = SystemClock().now()
@@ -228,3 +230,22 @@ async def test_it_ends_at_once_whoever_is_there(street: Street) -> None:
     await asyncio.wait_for(street.server.stop(), 3)
     with pytest.raises(ConnectionRefusedError):
         await street.come()
+
+
+async def test_a_pod_that_was_heard_keeps_its_newest_connections_alone(street: Street) -> None:
+    """Whoever has one pod could hold thousands, each of which brought one good report."""
+    body = json.dumps(a_report_body()).encode()
+    neighbour = await street.come()
+    await neighbour.send(request("good-b", body))
+    assert await neighbour.status() == 200
+    visitors = []
+    for _ in range(6):
+        visitor = await street.come()
+        await visitor.send(request("good-a", body))
+        assert await visitor.status() == 200
+        visitors.append(visitor)
+    for old in visitors[:-2]:
+        assert await old.is_sent_away()
+    for pod, kept in (("b", neighbour), ("a", visitors[-2]), ("a", visitors[-1])):
+        await kept.send(request(f"good-{pod}", body))
+        assert await kept.status() == 200

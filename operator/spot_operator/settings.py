@@ -59,7 +59,7 @@ class Settings:
     metrics_port: int = 8080
     """Port of /metrics, /readyz and /livez, plain HTTP."""
     probe_port: int = 8081
-    """Port of the liveness endpoint of the process's shell."""
+    """Port of the liveness endpoint of the process's shell, on the loopback alone."""
     watch_namespaces: str = ""
     """The namespaces whose jobs it runs, with commas between; empty means every namespace."""
     claims_namespace: str = "kube-system"

@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 import kopf
 
 from spot_operator.api import names
-from spot_operator.program import Program, any_address
+from spot_operator.program import Program
 from spot_operator.settings import Settings
 
 __all__ = ["serve"]
@@ -48,8 +48,8 @@ async def serve(settings: Settings) -> BaseException | None:
 
 
 def _probe_endpoint(settings: Settings) -> str:
-    address = any_address(settings.pod_ip)
-    host = f"[{address}]" if ":" in address else address
+    # kopf bounds no connections: the probes that others ask are those of `observability.server`.
+    host = "[::1]" if ":" in settings.pod_ip else "127.0.0.1"
     return f"http://{host}:{settings.probe_port}/livez"
 
 

@@ -1,13 +1,24 @@
-"""Metrics and probes over plain HTTP: `/metrics`, `/livez`, `/readyz`."""
+"""Metrics and probes over plain HTTP: `/metrics`, `/livez`, `/readyz`.
+
+Every pod of the cluster may reach the port: connections are few and none stays long, so whoever
+scrapes less often than that comes anew.
+"""
 
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from aiohttp import web
 
+from spot_operator.control.door import Door, Strangers
 from spot_operator.observability.health import Verdict
 from spot_operator.observability.metrics import CONTENT_TYPE
 
 __all__ = ["ObservabilityServer"]
+
+MAX_CONNECTIONS: Final = 64
+"""At a time; kubelets and scrapers need one each."""
+CONNECTION_SECONDS: Final = 67.0
+"""Of each; no multiple of how far apart scrapes usually are, so that it ends between two."""
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
@@ -31,17 +42,23 @@ class ObservabilityServer:
         self._runner = web.AppRunner(
             app, handle_signals=False, access_log=None, shutdown_timeout=1.0
         )
+        self._door = Door(
+            Strangers(MAX_CONNECTIONS, CONNECTION_SECONDS), handshakes=MAX_CONNECTIONS
+        )
         self._host = host
         self._port = port
 
     async def start(self) -> int:
         """Listen; returns the port, which the system chose if 0 was asked for."""
         await self._runner.setup()
-        await web.TCPSite(self._runner, self._host, self._port).start()
-        return int(self._runner.addresses[0][1])
+        serve = self._runner.server
+        if serve is None:
+            raise RuntimeError("aiohttp's runner was set up and has no server")
+        return self._door.open(serve, self._host, self._port)
 
     async def stop(self) -> None:
         """Close every connection."""
+        await self._door.close()
         await self._runner.cleanup()
 
 

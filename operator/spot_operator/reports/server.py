@@ -1,21 +1,20 @@
 """The HTTPS server that sidecars report to: one route, keep-alive, and a bound on everything.
 
 Whoever reaches the port may try: what a connection may hold of us is bounded in number, time and
-memory. One that has not brought an accepted report is a stranger's; there are few of those at a
-time, the oldest goes first, and none stays long. Sidecars keep theirs, the newest few of each pod.
+memory. One that has not brought an accepted report is a stranger's (`control.door`). Sidecars keep
+theirs, the newest few of each pod.
 """
 
 import asyncio
-import socket
 import ssl
 from collections import OrderedDict
-from contextlib import suppress
 from itertools import count
 from typing import Final, Protocol
 from weakref import WeakKeyDictionary
 
 from aiohttp import web
 
+from spot_operator.control.door import Door, Strangers, abort
 from spot_operator.reports.receiver import Answer
 from spot_operator.reports.schema import MAX_REPORT_BYTES
 
@@ -39,9 +38,6 @@ CONNECTIONS_OF_ONE_POD: Final = 3
 """A sidecar needs one, and has another for a moment when it comes anew."""
 MAX_PODS: Final = 20_000
 """As many as the report book knows."""
-_BACKLOG: Final = 1024
-_PAUSE: Final = 0.2
-"""Before the next try to accept, where one has failed."""
 _ACCEPTED: Final = frozenset({200, 409})
 """What only a pod of ours is answered."""
 
@@ -52,36 +48,6 @@ class Receives(Protocol):
     async def receive(self, token: str, body: bytes) -> Answer:
         """Answer one POST."""
         ...
-
-
-class _Strangers:
-    """Connections that have not brought an accepted report, the oldest first."""
-
-    def __init__(self) -> None:
-        self._since: OrderedDict[asyncio.BaseTransport, asyncio.TimerHandle] = OrderedDict()
-
-    def arrived(self, transport: asyncio.BaseTransport) -> None:
-        """A connection was made."""
-        if len(self._since) >= MAX_STRANGERS:
-            for gone in [one for one in self._since if one.is_closing()]:
-                self.known(gone)
-        while len(self._since) >= MAX_STRANGERS:
-            self._send_away(next(iter(self._since)))
-        loop = asyncio.get_running_loop()
-        self._since[transport] = loop.call_later(STRANGER_SECONDS, self._send_away, transport)
-
-    def known(self, transport: asyncio.BaseTransport | None) -> None:
-        """It is a sidecar's, or gone."""
-        timer = None if transport is None else self._since.pop(transport, None)
-        if timer is not None:
-            timer.cancel()
-
-    def __len__(self) -> int:
-        return len(self._since)
-
-    def _send_away(self, transport: asyncio.BaseTransport) -> None:
-        self.known(transport)
-        _abort(transport)
 
 
 class _Heard:
@@ -102,18 +68,12 @@ class _Heard:
         self._of.move_to_end(pod)
         for old in sorted(mine, key=mine.__getitem__)[:-CONNECTIONS_OF_ONE_POD]:
             del mine[old]
-            _abort(old)
+            abort(old)
         while len(self._of) > MAX_PODS:
             self._of.popitem(last=False)
 
 
-def _abort(transport: asyncio.BaseTransport) -> None:
-    if isinstance(transport, asyncio.WriteTransport) and not transport.is_closing():
-        # Not `close`: it would wait for the other side to take what is written.
-        transport.abort()
-
-
-def reports_app(receiver: Receives, strangers: _Strangers | None = None) -> web.Application:
+def reports_app(receiver: Receives, strangers: Strangers | None = None) -> web.Application:
     """The application; a malformed request never reaches the receiver."""
     heard = _Heard()
 
@@ -159,7 +119,7 @@ class ReportsServer:
     def __init__(
         self, receiver: Receives, context: ssl.SSLContext, *, host: str, port: int
     ) -> None:
-        self._strangers = _Strangers()
+        self._strangers = Strangers(MAX_STRANGERS, STRANGER_SECONDS)
         self._runner = web.AppRunner(
             reports_app(receiver, self._strangers),
             handle_signals=False,
@@ -169,13 +129,14 @@ class ReportsServer:
             # A small body could stand for a large one.
             auto_decompress=False,
         )
-        self._context = context
+        self._door = Door(
+            self._strangers,
+            handshakes=MAX_HANDSHAKES,
+            context=context,
+            handshake_seconds=HANDSHAKE_SECONDS,
+        )
         self._host = host
         self._port = port
-        self._listener: socket.socket | None = None
-        self._accepting: asyncio.Task[None] | None = None
-        self._handshakes: set[asyncio.Task[None]] = set()
-        self._free = asyncio.Semaphore(MAX_HANDSHAKES)
 
     @property
     def strangers(self) -> int:
@@ -185,58 +146,15 @@ class ReportsServer:
     async def start(self) -> int:
         """Listen; returns the port, which the system chose if 0 was asked for."""
         await self._runner.setup()
-        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
-        self._listener = socket.create_server(
-            (self._host, self._port), family=family, backlog=_BACKLOG
-        )
-        self._listener.settimeout(0)
-        self._accepting = asyncio.create_task(self._accept(self._listener), name="reports")
-        return int(self._listener.getsockname()[1])
+        serve = self._runner.server
+        if serve is None:
+            raise RuntimeError("aiohttp's runner was set up and has no server")
+        return self._door.open(serve, self._host, self._port)
 
     async def stop(self) -> None:
         """Close every connection, at the latest after a second."""
-        tasks = [*self._handshakes, *([self._accepting] if self._accepting else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        if self._listener is not None:
-            self._listener.close()
+        await self._door.close()
         await self._runner.cleanup()
-
-    async def _accept(self, listener: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            await self._free.acquire()
-            try:
-                connection, _ = await loop.sock_accept(listener)
-            except OSError:
-                # No file descriptor is left, or the other side is gone already.
-                self._free.release()
-                await asyncio.sleep(_PAUSE)
-                continue
-            task = asyncio.create_task(self._greet(connection))
-            self._handshakes.add(task)
-            task.add_done_callback(self._greeted)
-
-    def _greeted(self, task: "asyncio.Task[None]") -> None:
-        self._handshakes.discard(task)
-        self._free.release()
-
-    async def _greet(self, connection: socket.socket) -> None:
-        """The TLS handshake; whatever is wrong with it is the other side's."""
-        loop = asyncio.get_running_loop()
-        server = self._runner.server
-        if server is None:
-            connection.close()
-            return
-        with suppress(OSError, TimeoutError):
-            transport, _ = await loop.connect_accepted_socket(
-                server,
-                connection,
-                ssl=self._context,
-                ssl_handshake_timeout=HANDSHAKE_SECONDS,
-            )
-            self._strangers.arrived(transport)
 
 
 def _bearer(request: web.Request) -> str:

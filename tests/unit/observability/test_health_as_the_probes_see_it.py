@@ -1,14 +1,16 @@
 """Who lives, who is ready, over real HTTP; and what a line of the log looks like."""
 
+import asyncio
 import json
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 
 import aiohttp
 import pytest
 from spot_operator.observability.health import Facts, Verdict, alive, ready
 from spot_operator.observability.logs import configure
-from spot_operator.observability.server import ObservabilityServer
+from spot_operator.observability.server import MAX_CONNECTIONS, ObservabilityServer
 
 INF = float("inf")
 
@@ -77,6 +79,25 @@ async def test_probes_and_scrapes_over_http() -> None:
         assert await get("/metrics") == (200, "x 1\n")
         verdict = Verdict(good=False, why="nothing heard of pods")
         assert await get("/livez") == (503, "nothing heard of pods\n")
+    await server.stop()
+
+
+async def test_a_crowd_at_the_port_is_bounded_and_the_probes_are_answered() -> None:
+    """Every pod of the cluster may open connections and say nothing."""
+    well = Verdict(good=True, why="leading")
+    server = ObservabilityServer(
+        metrics=lambda: b"", alive=lambda: well, ready=lambda: well, host="127.0.0.1", port=0
+    )
+    port = await server.start()
+    crowd = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3 * MAX_CONNECTIONS)]
+    for reader, _ in crowd[:MAX_CONNECTIONS]:
+        with suppress(ConnectionError):
+            assert await asyncio.wait_for(reader.read(1), 5) == b""
+    url = f"http://127.0.0.1:{port}/livez"
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        assert answer.status == 200
+    for _, writer in crowd:
+        writer.transport.abort()
     await server.stop()
 
 

@@ -5,7 +5,9 @@ from typing import Any, Final, Literal
 
 Json = dict[str, Any]
 Charge = Literal["interruption", "failure", "nothing"]
-World = Literal["as usual", "node gone", "node rebooted", "node silent before"]
+World = Literal[
+    "as usual", "node gone", "node out of service", "node rebooted", "node silent before"
+]
 
 TRAINER: Final = "trainer"
 SIDECAR: Final = "spot-sidecar"

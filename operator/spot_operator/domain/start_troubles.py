@@ -90,7 +90,7 @@ COMMAND: Final = re.compile(
 is of its own parts, of the node's storage and of its devices (containerd pkg/oci, runc, crun)."""
 OWN_PARTS: Final = re.compile(
     r"running (?:\w+ )?hook|hook #\d|start shim"
-    r"""|exec: "(?:[^"]*/)?(?:containerd-|runc|crun|runsc|kata-|conmon|nvidia-)""",
+    r'|exec: "(?:[^"]*/)?(?:(?:containerd-shim|kata|nvidia-c)[\w-]*|runc|crun|runsc|conmon)"',
     re.IGNORECASE,
 )
 """Programs that a runtime itself lacks, of which it speaks as of the template's command."""

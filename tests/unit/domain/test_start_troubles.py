@@ -59,6 +59,7 @@ def found(pod: PodView, known: Trouble | None, now: datetime) -> Trouble:
         ("SignatureValidationFailed", "rejected by policy", "Image", 10),
         ("CreateContainerConfigError", 'secret "store-keys" not found', "Config", 60),
         ("RunContainerError", 'exec: "trian": no such file', "Container", 60),
+        ("RunContainerError", 'exec: "runcmd.sh": permission denied', "Container", 60),
         (
             "RunContainerError",
             'failed to create shim task: exec: "trian": executable file not found in $PATH',
@@ -90,6 +91,7 @@ def test_what_the_template_is_to_blame_for_ends_the_first_attempt(
         ("CreateContainerError", 'failed to reserve container name "a": is reserved for b', "Node"),
         ("CreateContainerError", "context deadline exceeded", "Node"),
         ("RunContainerError", "no such file", "Node"),
+        ("RunContainerError", 'exec: "/usr/bin/runc": no such file', "Node"),
         ("RunContainerError", "nvidia-container-cli: initialization error", "Node"),
         ("PreCreateHookError", "", "Node"),
         ("AReasonOfTomorrow", "", "Node"),

@@ -30,8 +30,9 @@ from spot_operator.api import names
 from spot_operator.api.names import Ending, State
 from spot_operator.domain.budgets import FAILURES, INTERRUPTIONS
 from spot_operator.domain.elapsed import placed
+from spot_operator.domain.fencing import OUT_OF_SERVICE_TAINT
 from spot_operator.domain.ledger import AttemptRecord
-from spot_operator.domain.snapshot import PodView, Sight, Snapshot
+from spot_operator.domain.snapshot import PodView, Sight, Snapshot, TaintView
 from spot_operator.reconcile.pod_view import pod_view
 from spot_operator.reconcile.trim import trim_pod
 
@@ -86,6 +87,8 @@ def world(row: Row, snapshot: Snapshot) -> Snapshot:
     nodes = dict(snapshot.nodes)
     if row.world == "node gone":
         del nodes["node-1"]
+    if row.world == "node out of service":
+        nodes["node-1"] = a_node(taints=(TaintView(OUT_OF_SERVICE_TAINT, "nodeshutdown"),))
     if row.world == "node rebooted":
         nodes["node-1"] = a_node(boot_id="boot-2")
     if row.world == "node silent before":

@@ -74,6 +74,14 @@ REPORTS_AT_ONCE: Final = 60
 EVENTS_PER_SECOND: Final = 0.1
 EVENTS_AT_ONCE: Final = 32
 """Of one job's sidecars: all jobs share the rate at which Events are written."""
+FIGURES_APART: Final = 5.0
+"""Seconds between status writes of mere figures of one job, after the first few."""
+FIGURES_AT_ONCE: Final = 10
+TRANSITIONS_APART: Final = 2.0
+"""The same of everything else: an attempt has a dozen, so these are for whoever makes more."""
+TRANSITIONS_AT_ONCE: Final = 40
+MAX_JOBS: Final = 20_000
+"""Whose writes are counted; of more those written longest ago are forgotten."""
 FIGURES_BURST: Final = 10
 """Status writes of mere figures that may come at once."""
 FAREWELL_SECONDS: Final = 3.0
@@ -327,6 +335,8 @@ class Operator:
             actor,
             self.queue,
             figures,
+            RateBudgets(self._clock, 1 / FIGURES_APART, FIGURES_AT_ONCE, limit=MAX_JOBS),
+            RateBudgets(self._clock, 1 / TRANSITIONS_APART, TRANSITIONS_AT_ONCE, limit=MAX_JOBS),
             self._clock,
             self.metrics,
             self._tell,

@@ -151,6 +151,57 @@ def test_what_a_tenant_says_of_a_node_keeps_no_other_tenants_job_off_it() -> Non
     in_fake_time(scenario)
 
 
+NOW = "2026-01-01T00:00:00Z"
+CHANGING: dict[str, list[Json]] = {
+    "a problem comes and goes": [
+        {"problem": {"kind": "StoreUnreachable", "message": "x", "since": NOW}},
+        {},
+    ],
+    "its text changes": [
+        {"problem": {"kind": "StoreUnreachable", "message": f"try {number}", "since": NOW}}
+        for number in range(300)
+    ],
+    "a commit with every report": [
+        {
+            "commit": {
+                "attempt": 1,
+                "step": number,
+                "id": f"id-{number}",
+                "bytes": 1,
+                "committedAt": NOW,
+                "writeSeconds": 1.0,
+            },
+            "commits": number,
+        }
+        for number in range(300)
+    ],
+}
+
+
+@pytest.mark.parametrize(("what", "most"), list(zip(CHANGING, (100, 60, 60), strict=True)))
+def test_whatever_a_sidecar_says_its_job_is_written_now_and_then_only(what: str, most: int) -> None:
+    """All jobs share the operator's way to the API server."""
+
+    async def scenario(clock: FakeClock) -> None:
+        world, attacker = await a_world(clock)
+        world.plan.steps = 100_000
+        world.apply(a_job_manifest("own", "evil"))
+        await world.until(lambda: any(pods_of(world, "evil")), "a pod of his job")
+        await clock.sleep(30)
+        (pod,) = pods_of(world, "evil")
+        own = pod["metadata"]["labels"]["spottraining.dev/job-uid"]
+        known = {"namespace": "evil", "job": "own", "jobUID": own, "events": [], "run": "his"}
+        written, said = set(), CHANGING[what]
+        for number in range(240):
+            fields = {**known, "sequence": number + 1, **said[number % len(said)]}
+            assert await attacker.report(pod, **fields) == 200
+            await clock.sleep(0.5)
+            written.add(world.server.get(JOBS, "own", "evil")["metadata"]["resourceVersion"])
+        assert len(written) <= most
+
+    in_fake_time(scenario)
+
+
 def leave_room(world: World, pod: Json) -> None:
     """Here a pod takes a whole node, unless it is over."""
     meta, body = pod["metadata"], {"status": {"phase": "Succeeded"}}

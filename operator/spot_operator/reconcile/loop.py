@@ -24,7 +24,7 @@ from spot_operator.control.errors import (
     NotLeader,
     Unavailable,
 )
-from spot_operator.control.rate import RateBudget
+from spot_operator.control.rate import RateBudget, RateBudgets
 from spot_operator.control.workqueue import WorkQueue
 from spot_operator.domain.actions import Note, Plan
 from spot_operator.domain.ledger import Ledger
@@ -63,6 +63,9 @@ class Reconciler:
     actor: Actor
     queue: WorkQueue[JobKey]
     figures: RateBudget
+    figures_of: RateBudgets
+    """Of one job, by its uid: no tenant uses up what all share."""
+    transitions_of: RateBudgets
     clock: Clock
     metrics: Metrics
     tell: Callable[[JobView, Note], None]
@@ -147,7 +150,7 @@ class Reconciler:
     async def _persist(
         self, snapshot: Snapshot, job: JobView, made: Plan, ledger: Ledger
     ) -> float | None:
-        if not made.urgent and (wait := self.figures.take()):
+        if wait := self._must_wait(job, made):
             if made.meanwhile and await self.actor.act(snapshot.key, job, made.meanwhile):
                 return 0.0
             return wait
@@ -166,6 +169,12 @@ class Reconciler:
         for note in made.events:
             self.tell(job, note)
         return _seconds(made)
+
+    def _must_wait(self, job: JobView, made: Plan) -> float:
+        """Seconds until the write may be done: reports come as often as a tenant likes."""
+        if made.urgent:
+            return self.transitions_of.take(job.uid)
+        return self.figures_of.take(job.uid) or self.figures.take()
 
     async def _ask(self, snapshot: Snapshot, job: JobView) -> bool:
         """Before a write: does the server keep what we write? Whether it is other than was seen.

@@ -68,7 +68,9 @@ EXITS: Final = Chapter(
     "The trainer's container ended",
     "The reason decides before the exit code. Out of memory with cgroup v2 every process of the"
     " container dies (137); with cgroup v1, or `singleProcessOOMKill`, one of them does, and the"
-    " code is what the others make of it.",
+    " code is what the others make of it. Beside a device that the kubelet says is not healthy an"
+    " exit code proves nothing. A trainer that a kubelet started again, which only a webhook can"
+    " bring about, counts by the end of its run before.",
     (
         Row(
             "`OOMKilled`, 137 (cgroup v2)",

@@ -68,8 +68,9 @@ STARTS: Final = Chapter(
     " that is not there, a command that the image lacks. What registries, runtimes and kubelets"
     " say of trouble of their own, and what nobody knows, is theirs. Pods wait in place, ten"
     " minutes where patience can help; then the attempt is given up, uncharged, and the next one"
-    " waits a growing while and goes to another node if it can. The operator's own sidecar is never the job's fault, nor is a"
-    " container that a webhook added to the pod, nor an init container that something killed.",
+    " waits a growing while and goes to another node if it can. The operator's own sidecar is never"
+    " the job's fault, nor is a container that a webhook added to the pod, nor an init container"
+    " that something killed.",
     (
         _start(
             "waiting `ErrImagePull`: not found", IMAGES, ("ErrImagePull", "digits:1: not found")

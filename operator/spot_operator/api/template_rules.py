@@ -74,7 +74,6 @@ TEMPLATE: Final[tuple[Rule, ...]] = (
         "leave hostPID out: the trainer could read the store's credentials out of the sidecar, "
         "and out of every process of the node",
     ),
-    _off("hostNetwork", "leave hostNetwork out: the sidecar's port 8390 would be the node's"),
     Rule(
         name="restartPolicy Never",
         at=_POD,

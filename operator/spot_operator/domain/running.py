@@ -131,7 +131,7 @@ def _sidecar(pod: PodView) -> str:
         return f"Its sidecar does not run ({sidecar.reason}): {sidecar.message}; see {logs}`"
     return (
         "Its sidecar runs: check that the pod reaches the operator's reports Service (network "
-        f"policies, a proxy in the pod); see {logs}`"
+        f"policies, a proxy in the pod, a dnsPolicy that finds no Services); see {logs}`"
     )
 
 

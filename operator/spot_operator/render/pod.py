@@ -14,7 +14,7 @@ from spot_operator.render.grant import grant_annotation
 from spot_operator.render.placement import node_affinity, tolerations
 from spot_operator.render.settings import RenderSettings
 from spot_operator.render.sidecar import pull_secrets, sidecar_container
-from spot_operator.render.taken_over import api_token
+from spot_operator.render.taken_over import api_token, finds_services
 from spot_operator.render.trainer import trainer_container
 from spot_operator.render.volumes import volumes
 
@@ -100,6 +100,7 @@ def _spec(
     return {
         **template,
         **api_token(template),
+        **finds_services(template),
         **pull_secrets(template, settings),
         "restartPolicy": "Never",
         "terminationGracePeriodSeconds": grace,

@@ -19,7 +19,7 @@ from spot_operator.render.sidecar import (
     security,
     store_config,
 )
-from spot_operator.render.taken_over import kept_by_purge, without_queues
+from spot_operator.render.taken_over import finds_services, kept_by_purge, without_queues
 from spot_operator.render.volumes import SIDECAR_EXTRA_BYTES, store_mounts, store_volumes
 
 __all__ = ["render_purge"]
@@ -59,6 +59,7 @@ def render_purge(job: JobView, number: int, settings: RenderSettings) -> Json:
         },
         "spec": {
             **kept_by_purge(template),
+            **finds_services(template),
             **(_nodes(template) if number <= CHOOSY else {}),
             **pull_secrets(template, settings),
             "automountServiceAccountToken": False,

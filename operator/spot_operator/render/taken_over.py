@@ -7,7 +7,15 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
-__all__ = ["POD", "Row", "Taken", "api_token", "kept_by_purge", "without_queues"]
+__all__ = [
+    "POD",
+    "Row",
+    "Taken",
+    "api_token",
+    "finds_services",
+    "kept_by_purge",
+    "without_queues",
+]
 
 Json = dict[str, Any]
 
@@ -53,13 +61,13 @@ POD: Final[Mapping[str, Row]] = {
     ),
     "containers": Row(_J, _O, "the trainer gets its hook and mount; a purge has one container"),
     "dnsConfig": Row(_K, _K, "how the store's name is found"),
-    "dnsPolicy": Row(_K, _K, "how the store's name is found"),
+    "dnsPolicy": Row(_J, _J, "how the store's and the operator's names are found"),
     "enableServiceLinks": Row(_K, _O, "variables of Services serve the trainer alone"),
     "ephemeralContainers": Row(_R, _L, "no pod can be created with them"),
     "evictionResponders": Row(_K, _L, "they wait for a trainer to save its state"),
     "hostAliases": Row(_K, _K, "how the store's name is found"),
     "hostIPC": Row(_K, _L, "for trainers that share memory with the node"),
-    "hostNetwork": Row(_R, _L, "the sidecar's port would be the node's"),
+    "hostNetwork": Row(_K, _K, "how InfiniBand, the store or the node's metadata are reached"),
     "hostPID": Row(_R, _L, "it opens the sidecar's files to the trainer"),
     "hostUsers": Row(_K, _K, "who owns files in a volume depends on it"),
     "hostname": Row(_K, _L, "the trainer's name"),
@@ -136,3 +144,15 @@ def api_token(template: Mapping[str, Any]) -> Json:
     if said is None and not named:
         return {"automountServiceAccountToken": False}
     return {} if said is None else {"automountServiceAccountToken": said}
+
+
+def finds_services(template: Mapping[str, Any]) -> Json:
+    """`dnsPolicy` of a pod of this template, by which the sidecar finds the operator.
+
+    In the node's network the kubelet takes ClusterFirst, which is the default, for the node's own
+    name servers, and those know no Service.
+    """
+    said = template.get("dnsPolicy")
+    if template.get("hostNetwork") and said in {None, "ClusterFirst"}:
+        return {"dnsPolicy": "ClusterFirstWithHostNet"}
+    return {} if said is None else {"dnsPolicy": said}

@@ -63,7 +63,7 @@ JOBS: Final[tuple[Changes, ...]] = (
     ),
     *_each(f"{_POD}.restartPolicy", "Never"),
     *_each(f"{_POD}.shareProcessNamespace", False),
-    *_each(f"{_POD}.hostNetwork", False),
+    *_each(f"{_POD}.hostNetwork", False, True),
     *_each(f"{_POD}.hostPID", False),
     # The containers of a pod share that namespace in any case, and the sidecar keeps nothing in it.
     *_each(f"{_POD}.hostIPC", True),

@@ -255,7 +255,6 @@ JOBS: Final[tuple[Refused, ...]] = (
     Refused("no activeDeadlineSeconds", f"{POD}.activeDeadlineSeconds", 60, "stallTimeout"),
     Refused("no shareProcessNamespace", f"{POD}.shareProcessNamespace", True, "leave shareProcess"),
     Refused("no hostPID", f"{POD}.hostPID", True, "leave hostPID out"),
-    Refused("no hostNetwork", f"{POD}.hostNetwork", True, "leave hostNetwork out"),
     Refused("restartPolicy Never", f"{POD}.restartPolicy", "OnFailure", "write Never"),
     Refused("restartPolicy Never", f"{POD}.restartPolicy", "Always", "write Never"),
     Refused("Linux only", f"{POD}.os", {"name": "windows"}, "write linux"),

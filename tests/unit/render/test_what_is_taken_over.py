@@ -201,3 +201,30 @@ def test_who_gets_a_token_for_the_api(theirs: Json, expected: bool | None) -> No
     assert purge["automountServiceAccountToken"] is False
     (trainer,) = training["containers"]
     assert "spot-token" not in {one["name"] for one in trainer["volumeMounts"]}
+
+
+@pytest.mark.parametrize(
+    ("theirs", "expected"),
+    [
+        ({}, None),
+        ({"dnsPolicy": "Default"}, "Default"),
+        ({"hostNetwork": False, "dnsPolicy": "ClusterFirst"}, "ClusterFirst"),
+        ({"hostNetwork": True}, "ClusterFirstWithHostNet"),
+        # What the API server adds to a template that somebody copied from it.
+        ({"hostNetwork": True, "dnsPolicy": "ClusterFirst"}, "ClusterFirstWithHostNet"),
+        ({"hostNetwork": True, "dnsPolicy": "None"}, "None"),
+        ({"hostNetwork": True, "dnsPolicy": "Default"}, "Default"),
+    ],
+    ids=str,
+)
+def test_a_pod_in_the_nodes_network_finds_services(theirs: Json, expected: str | None) -> None:
+    template = {"spec": {"containers": [CONTAINER], **theirs}}
+    for pod in (a_training_pod(template), a_purge_pod(template)):
+        assert pod["spec"].get("dnsPolicy") == expected
+        assert pod["spec"].get("hostNetwork") == theirs.get("hostNetwork")
+
+
+def test_the_scheduler_knows_the_port_that_a_pod_in_the_nodes_network_takes() -> None:
+    """Two of them on one node could not both have it."""
+    spec = a_training_pod(template_with("hostNetwork"))["spec"]
+    assert spec["initContainers"][0]["ports"][0]["containerPort"] == 8390

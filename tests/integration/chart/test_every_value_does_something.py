@@ -47,6 +47,7 @@ OTHERWISE: Object = {
     "metrics.serviceMonitor.labels": {"release": "prometheus"},
     "metrics.serviceMonitor.interval": "1m",
     "metrics.serviceMonitor.scrapeTimeout": "5s",
+    "networkPolicy.reportsFrom": [{"ipBlock": {"cidr": "10.0.0.0/16"}}],
     "networkPolicy.metricsFrom": [{"namespaceSelector": {}}],
     "networkPolicy.apiServer": [{"ipBlock": {"cidr": "10.0.0.1/32"}}],
     "networkPolicy.apiServerPorts": [8443],

@@ -51,6 +51,7 @@ def test_helm_lint_finds_nothing() -> None:
         pytest.param(
             {
                 "networkPolicy.enabled": True,
+                "networkPolicy.reportsFrom": [{"ipBlock": {"cidr": "10.0.0.0/16"}}],
                 "networkPolicy.metricsFrom": [{"namespaceSelector": {}}],
                 "networkPolicy.apiServer": [{"ipBlock": {"cidr": "10.0.0.1/32"}}],
             },

@@ -1,0 +1,103 @@
+"""The commands that documents and messages name, and what each program says it knows."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from toolchain.layout import Cache
+
+PROGRAMS: Final = ("kubectl", "helm")
+_BLOCK: Final = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_INLINE: Final = re.compile(r"`((?:%s) [^`]+)`" % "|".join(PROGRAMS))
+_ENDS: Final = {"|", ";", "&&", "||", "do", "done", "then", "while", "for", "#"}
+
+
+class Command(NamedTuple):
+    """One command, and where it stands."""
+
+    where: str
+    words: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.where}: {' '.join(self.words)}"
+
+
+def blocks(text: str, *languages: str) -> Iterator[str]:
+    """The fenced blocks of these languages."""
+    yield from (body for language, body in _BLOCK.findall(text) if language in languages)
+
+
+def commands(path: Path, text: str) -> Iterator[Command]:
+    """Each kubectl and helm command in blocks and between backticks."""
+    lines = [line for body in blocks(text, "sh") for line in _lines(body)]
+    lines += [
+        line for body in blocks(text, "") for line in _lines(body) if line.startswith(PROGRAMS)
+    ]
+    for line in (*lines, *(found.replace("\n", " ") for found in _INLINE.findall(text))):
+        yield from (Command(path.name, words) for words in _in(line))
+
+
+def _lines(body: str) -> list[str]:
+    return body.replace("\\\n", " ").splitlines()
+
+
+def _in(line: str) -> Iterator[tuple[str, ...]]:
+    try:
+        words = shlex.split(line, comments=True)
+    except ValueError:  # a quotation that goes on in the next line
+        words = line.split()
+    while words:
+        program = next((at for at, word in enumerate(words) if word in PROGRAMS), None)
+        if program is None:
+            return
+        words = words[program:]
+        end = next((at for at, word in enumerate(words) if word.rstrip(";") in _ENDS), len(words))
+        last = next((at + 1 for at, word in enumerate(words[:end]) if word.endswith(";")), end)
+        yield tuple(word.rstrip(";") for word in words[:last])
+        words = words[max(last, 1) :]
+
+
+def flags(command: Command) -> list[str]:
+    """The flags it gives, without their values."""
+    given = command.words[1:]
+    if "--" in given:
+        given = given[: given.index("--")]
+    return [word.partition("=")[0] for word in given if re.match(r"--?[a-zA-Z]", word)]
+
+
+def subcommand(command: Command) -> str | None:
+    """What follows the program's name, leaving out its flags and their values."""
+    skip = False
+    for word in command.words[1:]:
+        if skip:
+            skip = False
+        elif word.startswith("-"):
+            skip = word in {"--namespace", "-n", "--kubeconfig"}
+        else:
+            return word
+    return None
+
+
+@cache
+def known_flags(programs: Cache, program: str, name: str) -> frozenset[str]:
+    """Every flag that the program takes with this subcommand; empty if it has no such one."""
+    helped = _help(programs, program, name, "--help")
+    if helped is None:
+        return frozenset()
+    everywhere = _help(programs, program, *(("options",) if program == "kubectl" else ("--help",)))
+    text = f"{helped}\n{everywhere}"
+    return frozenset(re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", text)) | {"--help", "-h"}
+
+
+def _help(programs: Cache, *words: str) -> str | None:
+    program, *rest = words
+    done = subprocess.run(
+        [str(programs.bin / program), *rest], capture_output=True, text=True, check=False
+    )
+    return done.stdout if done.returncode == 0 else None

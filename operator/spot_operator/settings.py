@@ -140,7 +140,7 @@ def _check(settings: Settings) -> None:
         )
     for name in settings.namespaces:
         if not _NAMESPACE.fullmatch(name):
-            raise ValueError(f"--watch-namespaces: {name!r} is no name of a namespace")
+            raise ValueError(f"--watch-namespaces: {name!r} is not the name of a namespace")
 
 
 def listed(text: str) -> tuple[str, ...]:

@@ -48,7 +48,10 @@ def test_a_job_waits_for_the_upgrade_and_then_goes_on(path: str) -> None:
         assert world.status()["attempt"] == 1
         assert list(world.pods_seen) == ["digits-1-0"]
         assert world.condition("Succeeded")["reason"] == "CRDsOutdated"
-        assert "kubectl apply -f crds/" in world.condition("Succeeded")["message"]
+        assert (
+            "kubectl apply --server-side --force-conflicts -f crds/"
+            in world.condition("Succeeded")["message"]
+        )
         assert "CRDsOutdated" in world.events()
         world.not_kept = ()
         await world.until(lambda: world.attempt() == 2, "attempt 2", limit=ASK_AGAIN + 120)

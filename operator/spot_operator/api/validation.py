@@ -151,7 +151,7 @@ def _no_quantities(pod: Json) -> Iterator[Problem]:
                 if isinstance(value, bool) or not isinstance(value, (int, float, str)):
                     yield Problem(
                         f"{where}.resources.{kind}[{name}]",
-                        f"{value!r} is no quantity: write a number, or text as '500m' or '2Gi'",
+                        f"{value!r} is not a quantity: write a number, or text as '500m' or '2Gi'",
                     )
 
 

@@ -114,7 +114,7 @@ def _kubeconfig_to_use() -> str | None:
     if usual.exists():
         return str(usual)
     raise CredentialsError(
-        f"no Kubernetes configuration: KUBECONFIG is not set, this is no pod, and {usual} is "
+        f"no Kubernetes configuration: KUBECONFIG is not set, this is not a pod, and {usual} is "
         "missing; name a kubeconfig"
     )
 

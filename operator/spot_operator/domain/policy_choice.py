@@ -65,8 +65,8 @@ def demoted_from(job: JobView, ledger: Ledger, choice: Choice) -> str | None:
 def awaiting(choice: Choice, former: str) -> Choice:
     """`choice` while `former` is waited for."""
     message = (
-        f"SpotPolicy {former}, which this job follows, is gone or claims the job no more: nothing "
-        f"is started or charged for up to {PATIENCE.seconds // 60} minutes, then "
+        f"SpotPolicy {former}, which this job follows, is gone or no longer claims the job: "
+        f"nothing is started or charged for up to {PATIENCE.seconds // 60} minutes, then "
         f"{_called(choice.policy)} applies; to keep its budgets, put {former} back"
     )
     return Choice(choice.policy, choice.claim, Hindrance(Reason.POLICY_GONE, message))

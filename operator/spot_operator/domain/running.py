@@ -101,7 +101,7 @@ def _stalls(scene: Scene, still: Standstill, *, stepped: bool) -> str:
     """What becomes of a trainer that makes no step."""
     limit = scene.job.spec.stall_timeout
     if limit is None:
-        return "set spec.stallTimeout to have an attempt ended that makes no more steps"
+        return "set spec.stallTimeout to end attempts that stop making steps"
     if not stepped:
         return "spec.stallTimeout counts from the first step: delete the pod to begin again"
     return f"it is ended as Stalled at {timestamp(still.since + limit)}"

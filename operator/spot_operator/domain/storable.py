@@ -35,7 +35,8 @@ NAMED: Final = 8
 """Paths in a message."""
 REMEDY: Final = (
     "the CRDs are older than the operator (Helm never upgrades them), or somebody changes what it "
-    "writes; run `kubectl apply -f crds/` from the operator's release"
+    "writes; run `kubectl apply --server-side --force-conflicts -f crds/` with the operator's "
+    "release"
 )
 
 

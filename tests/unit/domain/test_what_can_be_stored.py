@@ -134,7 +134,7 @@ def test_intent_that_is_lost_holds_attempts_and_is_told() -> None:
     summary = the_condition(held.ledger, Condition.SUCCEEDED)
     assert (summary.status, summary.reason) == ("Unknown", "CRDsOutdated")
     assert "attempts" in summary.message
-    assert "kubectl apply -f crds/" in summary.message
+    assert "kubectl apply --server-side --force-conflicts -f crds/" in summary.message
     upgraded = persisted(replace(held, unkept=frozenset()))
     assert [type(one) for one in plan(upgraded).actions] == [CreatePod]
 

@@ -46,7 +46,7 @@ def test_a_flag_wins_over_the_environment_over_the_default() -> None:
         (["--comet=1"], NEEDED, "--comet"),
         (["--lease-seconds=5"], NEEDED, "retry < renew deadline < lease"),
         (["--claim-seconds=29"], NEEDED, "at least twice --lease-seconds, which is 15, not 29"),
-        (["--watch-namespaces=a,B"], NEEDED, "'B' is no name of a namespace"),
+        (["--watch-namespaces=a,B"], NEEDED, "'B' is not the name of a namespace"),
         (
             [],
             {name: value for name, value in NEEDED.items() if "IMAGE" not in name},

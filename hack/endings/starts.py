@@ -237,6 +237,11 @@ STARTS: Final = Chapter(
             )
             for what, source, text in (
                 (
+                    "the command (CRI-O asks its runtime at once)",
+                    "kuberuntime; cri-o server/container_create.go, crun",
+                    "container create failed: executable file `trian` not found in $PATH",
+                ),
+                (
                     "an image without a command",
                     "kuberuntime; containerd internal/cri/server/container_create.go",
                     "invalid empty entrypoint and cmd in image config {}",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from subprocess import CalledProcessError
+from subprocess import CalledProcessError, run
 from typing import Any
 
 import pytest
 import yaml
-from integration.chart.helm import CHART, NAMESPACE, PROGRAMS, helm, rendered
+from integration.chart.helm import CHART, NAMESPACE, PROGRAMS, helm, rendered, template
 from stage.install import PROJECT
 from stage.kube import Kube, KubectlError
 from stage.waiting import until
@@ -87,6 +87,22 @@ def test_every_rendered_object_is_accepted_strictly(kube: Kube, chosen: Object) 
             *("apply", "--server-side", "--dry-run=server", "--validate=strict", "--filename", "-"),
             stdin=yaml.safe_dump(item),
         )
+
+
+def test_what_is_rendered_without_a_cluster_can_be_applied_by_kubectl(kube: Kube) -> None:
+    """As docs/operations.md says; nothing of it ends the operator, as the uninstall hook would."""
+    text = template(release="by-hand")
+
+    def kubectl(*arguments: str) -> list[str]:
+        command = [str(kube.program), f"--kubeconfig={kube.kubeconfig}", *arguments]
+        done = run([*command, "-f", "-"], input=text, capture_output=True, text=True, check=True)
+        return done.stdout.splitlines()
+
+    applied = kubectl("apply", "--server-side")
+    assert len(applied) == len(rendered(release="by-hand"))
+    assert not [line for line in applied if line.startswith("job.batch/")]
+    assert kubectl("apply", "--server-side") == applied
+    assert len(kubectl("delete", "--wait=false")) == len(applied)
 
 
 def test_defaults_of_an_older_chart_are_not_kept(kube: Kube, tmp_path: Path) -> None:

@@ -125,6 +125,11 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert anchor in headings(leads.read_text()), target
 
 
+def test_each_page_is_found_from_the_readme() -> None:
+    linked = set(re.findall(r"\]\((docs/[^)#]+)", (PROJECT / "README.md").read_text()))
+    assert {str(path.relative_to(PROJECT)) for path in (PROJECT / "docs").glob("*.md")} == linked
+
+
 def headings(text: str) -> set[str]:
     """The anchors of a page, as they are made of its headings."""
     lines = re.findall(r"^#+ +(.*)$", text, re.MULTILINE)

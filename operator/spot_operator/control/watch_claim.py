@@ -49,6 +49,7 @@ CANDIDATE: Final = "Candidate"
 
 _RENEWALS_PER_LIFE: Final = 4
 _LOOK_SECONDS: Final = 5.0
+_TRY_AGAIN_SECONDS: Final = 2.0
 _SAY_AGAIN_SECONDS: Final = 300.0
 
 
@@ -251,11 +252,13 @@ class WatchClaim:
                 await within(self.clock, left, self._renew())
             except (Conflict, NotFound) as error:
                 await self._expect_still_ours(error)
+                log.info("cannot renew the claim %s: %s", self.name, error)
             except (ApiError, TimeoutError) as error:
                 log.warning("cannot renew the claim %s: %s", self.name, error)
-                await self.clock.sleep(min(left, 2.0))
             else:
                 return
+            # Also where the claim is still ours: a webhook may answer every write with 404 or 409.
+            await self.clock.sleep(min(left, _TRY_AGAIN_SECONDS))
 
     async def _renew(self) -> None:
         sent = self.clock.monotonic()

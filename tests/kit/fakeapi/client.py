@@ -241,6 +241,7 @@ class FakeClient:
 
     async def _do(self, call: Call, act: Callable[[], T]) -> T:
         self._stop_if_dead()
+        self._server.traffic[call.verb, str(call.resource), int(self._clock.monotonic() // 60)] += 1
         await asyncio.sleep(0)
         if self.faults.latency:
             await self._clock.sleep(self.faults.latency)

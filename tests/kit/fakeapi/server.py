@@ -13,6 +13,7 @@ those it supplies: `admission` (refuse or warn), `virtual` (kinds that only answ
 """
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Any, Literal
@@ -59,6 +60,8 @@ class FakeApiServer:
         self.storage = Storage(history)
         self.admission: dict[Resource, list[Admission]] = {}
         self.virtual: dict[Resource, Callable[[Json], Json]] = {}
+        self.traffic: Counter[tuple[str, str, int]] = Counter()
+        """How many requests of each verb and resource clients sent in each minute."""
         self._entropy = entropy
         self._kinds = {kind.resource: kind for kind in BUILT_IN}
         self._pages: dict[str, tuple[list[Json], int]] = {}

@@ -1,7 +1,7 @@
 """What must hold of a world at its end, whatever happened on the way."""
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from kit.simcluster.store import Model
 from kit.simcluster.world import World
@@ -9,6 +9,9 @@ from kit.simcluster.world import World
 __all__ = ["expect_invariants", "outcome"]
 
 Json = dict[str, Any]
+
+MOST_A_MINUTE: Final = 120
+"""Requests of one verb and resource, of all replicas; a leader renews its lease 30 times."""
 
 
 def outcome(world: World) -> Json:
@@ -43,6 +46,13 @@ def expect_invariants(world: World, *, late_post: bool = False) -> None:
     expect_every_second_accounted(world)
     expect_no_pods_left(world)
     expect_exact_result(world)
+    expect_no_storm_of_requests(world)
+
+
+def expect_no_storm_of_requests(world: World) -> None:
+    """Whatever is refused, nobody asks the API server again and again without a pause."""
+    most, asked = max(((n, what) for what, n in world.server.traffic.items()), default=(0, None))
+    assert most <= MOST_A_MINUTE, f"{most} requests: {asked}"
 
 
 def expect_one_attempt_at_a_time(world: World) -> None:

@@ -17,6 +17,7 @@ from kit.simcluster.invariants import (
     expect_every_second_accounted,
     expect_exact_result,
     expect_no_pods_left,
+    expect_no_storm_of_requests,
     expect_one_attempt_at_a_time,
 )
 from kit.simcluster.mishaps import LONGEST, MISHAPS, Mishap, put_right
@@ -114,6 +115,7 @@ def _expect_invariants(world: World) -> None:
     expect_every_second_accounted(world)
     expect_no_pods_left(world)
     expect_exact_result(world)
+    expect_no_storm_of_requests(world)
 
 
 def _attempts(world: World) -> list[Json]:

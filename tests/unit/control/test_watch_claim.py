@@ -7,7 +7,7 @@ import pytest
 from kit.clock import FakeClock, FakeEntropy, in_fake_time
 from kit.fakeapi import FakeApiServer, Process, calls, fail
 from spot_operator.control.client import Json
-from spot_operator.control.errors import Forbidden
+from spot_operator.control.errors import ApiError, Conflict, Forbidden, NotFound
 from spot_operator.control.lease import LostLease
 from spot_operator.control.resource import LEASES
 from spot_operator.control.watch_claim import Claim, WatchClaim, in_our_way, must_withdraw
@@ -187,6 +187,25 @@ def test_a_claim_that_somebody_else_changed_is_lost(deed: str) -> None:
             server.replace(LEASES, {**lease, "spec": {"holderIdentity": "b/other"}})
         await clock.sleep(LIFE / 3)
         assert len(release.lost) == 1
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("error", [NotFound("says a webhook"), Conflict("says a webhook")])
+def test_a_claim_whose_renewal_is_refused_for_a_while_is_kept_and_asked_for_now_and_then(
+    error: ApiError,
+) -> None:
+    async def scenario(clock: FakeClock, server: FakeApiServer) -> None:
+        release = Release(server, "a/spot")
+        await clock.sleep(LIFE / 3 - 1)
+        release.client.faults.on(calls("replace", LEASES), before=fail(error))
+        asked = server.traffic.total()
+        await clock.sleep(LIFE / 3)
+        assert server.traffic.total() - asked <= 2 * LIFE / 3
+        release.client.faults.clear()
+        await clock.sleep(LIFE)
+        assert works(release)
+        assert release.lost == []
 
     play(scenario)
 

@@ -71,23 +71,23 @@ def flags(command: Command) -> list[str]:
     return [word.partition("=")[0] for word in given if re.match(r"--?[a-zA-Z]", word)]
 
 
-def subcommand(command: Command) -> str | None:
-    """What follows the program's name, leaving out its flags and their values."""
-    skip = False
-    for word in command.words[1:]:
-        if skip:
-            skip = False
-        elif word.startswith("-"):
-            skip = word in {"--namespace", "-n", "--kubeconfig"}
-        else:
-            return word
-    return None
+def subcommand(command: Command) -> tuple[str, ...]:
+    """The words behind the program's name and flags for every subcommand, up to the next flag.
+
+    They are the subcommand, as `create secret generic`, and what it works on.
+    """
+    words = list(command.words[1:])
+    while words and words[0].startswith("-"):
+        alone = "=" in words[0] or words[0] not in {"--namespace", "-n", "--kubeconfig"}
+        words = words[1 if alone else 2 :]
+    end = next((at for at, word in enumerate(words) if word.startswith("-")), len(words))
+    return tuple(words[:end])
 
 
 @cache
-def known_flags(programs: Cache, program: str, name: str) -> frozenset[str]:
+def known_flags(programs: Cache, program: str, name: tuple[str, ...]) -> frozenset[str]:
     """Every flag that the program takes with this subcommand; empty if it has no such one."""
-    helped = _help(programs, program, name, "--help")
+    helped = _help(programs, program, *name, "--help")
     if helped is None:
         return frozenset()
     everywhere = _help(programs, program, *(("options",) if program == "kubectl" else ("--help",)))

@@ -9,7 +9,6 @@ import argparse
 import json
 import os
 import re
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -23,6 +22,7 @@ from .faults import Node
 from .pools import DEFAULT_NODES, KINDS
 from .progress import since_now, to_stderr
 from .status import status
+from .stopping import stop_once
 from .uml_node import UmlNode
 
 Command = Callable[[argparse.Namespace], int]
@@ -44,12 +44,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def program(arguments: Sequence[str]) -> int:
-    """`main` as a process of its own: SIGTERM ends it as Ctrl-C does.
-
-    Both are set: a shell script's background job begins with SIGINT ignored.
-    """
-    for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, signal.default_int_handler)
+    """`main` as a process of its own: SIGTERM ends it as Ctrl-C does."""
+    stop_once()
     return main(arguments)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from cluster.stopping import stop_once
 from rich.console import Console
 from stage.install import stage
 from stage.waiting import TooLateError
@@ -22,9 +22,7 @@ from demo.timeline import Timeline, attempts_table, claims_table, totals_table
 
 def main() -> int:
     """Set the stage, play the story, show what was claimed."""
-    # Both are set: a shell script's background job begins with SIGINT ignored.
-    for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, signal.default_int_handler)
+    stop_once()
     console = Console()
     console.print("A real cluster comes up, the operator is installed by helm, and a training job")
     console.print("loses its node three times. About five minutes; Ctrl-C cleans up.\n")

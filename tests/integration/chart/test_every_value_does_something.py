@@ -7,10 +7,12 @@ import re
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import pytest
-from integration.chart.helm import CHART, rendered, template, the, values_of_the_chart
+from integration.chart.helm import CHART, helm, rendered, template, the, values_of_the_chart
 
 pytestmark = pytest.mark.apiserver
 
@@ -401,3 +403,21 @@ def test_the_service_monitor_selects_the_metrics_service_alone() -> None:
 def test_what_is_applied_without_helm_ends_no_operator() -> None:
     """`helm template | kubectl apply` takes a hook for an object like any other."""
     assert [o for o in rendered() if "helm.sh/hook" in str(o["metadata"].get("annotations"))] == []
+
+
+def test_another_chart_may_depend_on_it(tmp_path: Path) -> None:
+    """The condition of a dependency is a value of the chart that it is about."""
+    dependency = {"name": "spot-training-operator", "version": "*"}
+    chart = {
+        "apiVersion": "v2",
+        "name": "platform",
+        "version": "1.0.0",
+        "dependencies": [dependency | {"condition": "spot-training-operator.enabled"}],
+    }
+    (tmp_path / "Chart.yaml").write_text(json.dumps(chart))
+    copytree(CHART, tmp_path / "charts/spot-training-operator")
+    values = {"global": {"registry": "x"}, "spot-training-operator": {"enabled": True}}
+    (tmp_path / "values.yaml").write_text(json.dumps(values))
+    command = ("template", "platform", str(tmp_path), "--kube-version", "1.37.0")
+    assert "kind: Deployment" in helm(*command)
+    assert "kind: Deployment" not in helm(*command, "--set", "spot-training-operator.enabled=false")

@@ -130,7 +130,7 @@ def test_nothing_of_the_state_is_copied_before_the_one_copy(
 
 @pytest.mark.parametrize(("value", "said"), [
     (torch.zeros(2, dtype=torch.complex128), "complex128 has no safetensors name"),
-    (torch.zeros(2, 2).to_sparse(), "is no plain tensor"),
+    (torch.zeros(2, 2).to_sparse(), "is not a plain tensor"),
     (torch.zeros(2, device="meta"), "has no values"),
 ])  # fmt: skip
 def test_what_cannot_be_kept_is_refused_by_its_name(value: Any, said: str) -> None:

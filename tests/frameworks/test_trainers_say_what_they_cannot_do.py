@@ -201,7 +201,7 @@ DOUBTFUL: dict[str, tuple[Train, dict[str, Any], str]] = {
     ),
     "lightning": (
         lightning.train, {"reload_dataloaders_every_n_epochs": 1},
-        "reload_dataloaders_every_n_epochs: the loaders are made anew at every start",
+        "reload_dataloaders_every_n_epochs: the loaders are created again at every start",
     ),
 }  # fmt: skip
 

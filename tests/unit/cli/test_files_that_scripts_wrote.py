@@ -67,7 +67,7 @@ def test_a_path_that_leaves_the_directory_is_refused(
         records.dump(damaged(manifest, objects=(forged, second)))
     )
     said = shell("checkpoints", "export", files.root, "a1-s10", "--to", tmp_path / "out")
-    assert (said.code, "no path inside" in said.err) == (1, True)
+    assert (said.code, "not a path inside" in said.err) == (1, True)
     assert not (tmp_path / "outside").exists()
 
 

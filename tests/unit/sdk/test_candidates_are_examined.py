@@ -60,7 +60,7 @@ def test_what_is_no_file_any_more_is_evidence(
     verdict = verify.verdict(store, an_id(), node="n1")
     assert isinstance(verdict, Bad)
     assert verdict.evidence.kind is Kind.SERVER
-    assert "no plain file" in verdict.evidence.detail
+    assert "not a plain file" in verdict.evidence.detail
     assert roll_forward(store, committed_at=AT) == ()
 
 

@@ -186,9 +186,9 @@ def test_links_inside_a_lineage_are_not_followed(store: DirectoryStore, tmp_path
     (tmp_path / "secret").write_text("secret")
     (store.root / "a").symlink_to(tmp_path / "secret")
     room = memoryview(bytearray(6))
-    with pytest.raises(Corrupt, match="no plain file"):
+    with pytest.raises(Corrupt, match="not a plain file"):
         store.read("a")
-    with pytest.raises(Corrupt, match="no plain file"):
+    with pytest.raises(Corrupt, match="not a plain file"):
         store.download("a", room, digest_payload(b"secret"))
     assert bytes(room) == bytes(6)
 
@@ -211,7 +211,7 @@ def test_what_is_no_plain_file_is_damage_and_is_not_waited_for(
         lambda: store.create("a", b"body"),
     ]
     for call in calls:
-        with pytest.raises(Corrupt, match="no plain file"):
+        with pytest.raises(Corrupt, match="not a plain file"):
             call()
 
 

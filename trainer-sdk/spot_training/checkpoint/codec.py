@@ -158,7 +158,7 @@ class _Encoder:
         _expect_plain_dtype(value.dtype, path)
         if type(value) is not np.ndarray:
             raise UnsupportedState(
-                f"{path}: {type(value).__name__} is no plain array; np.asarray()"
+                f"{path}: {type(value).__name__} is not a plain array; np.asarray()"
             )
         if self._arrays is None:
             content = base64.b64encode(np.ascontiguousarray(value).tobytes()).decode("ascii")

@@ -65,7 +65,7 @@ class CheckpointId:
         """Reads an id; raises ValueError for anything that `str()` would not have written."""
         match = _ID.fullmatch(text)
         if match is None:
-            raise ValueError(f"{text!r} is no checkpoint id; expected a<8>-s<12>-<8 hex digits>")
+            raise ValueError(f"{text!r} is not a checkpoint id; expected a<8>-s<12>-<8 hex digits>")
         return cls(int(match[1]), int(match[2]), match[3])
 
 

@@ -127,7 +127,7 @@ def _finite(text: str) -> float:
     """Raises ValueError for what `canonical` could not have written."""
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"{text} is no number of a document")
+        raise ValueError(f"{text} is not a number that a document may hold")
     return value
 
 

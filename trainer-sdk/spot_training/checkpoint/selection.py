@@ -243,5 +243,5 @@ def _none_inherited_reason(lineage: str, parts: Sequence[str]) -> str:
     found = "; ".join(parts) or "the store holds none there"
     return (
         f"no checkpoint of {lineage}, which resumeFrom names, is valid ({found}); look at its "
-        "namespace, name and uid, or set onNoneValid: StartFresh, and create the job anew"
+        "namespace, name and uid, or set onNoneValid: StartFresh, and create the job again"
     )

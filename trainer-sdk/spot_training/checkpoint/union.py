@@ -55,7 +55,7 @@ def _expect_inside(item: StoredObject) -> str:
     path = item.file.path if item.file else ""
     parts = path.split("/")
     if "\0" in path or any(part in ("", ".", "..") for part in parts):
-        raise Damaged(f"{item.key}: {path!r} is no path inside the script's directory")
+        raise Damaged(f"{item.key}: {path!r} is not a path inside the script's directory")
     return path
 
 

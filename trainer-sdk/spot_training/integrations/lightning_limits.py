@@ -27,7 +27,7 @@ def inexact(trainer: Any, module: Any, loaders: list[Any]) -> Iterator[str]:
     if not module.automatic_optimization:
         yield "manual optimization: gradients kept from one batch to the next are not saved"
     if trainer.reload_dataloaders_every_n_epochs:
-        yield "reload_dataloaders_every_n_epochs: the loaders are made anew at every start"
+        yield "reload_dataloaders_every_n_epochs: the loaders are created again at every start"
     if any(getattr(loader, "persistent_workers", False) for loader in loaders):
         yield "persistent workers keep random state that nobody can save"
 

@@ -118,7 +118,7 @@ def _why_not(tensor: Any) -> str:
     if tensor.dtype not in _NAMES:
         return f"{tensor.dtype} has no safetensors name; convert the tensor"
     return (
-        f"a {type(tensor).__name__} of layout {tensor.layout} on {tensor.device} is no plain "
+        f"a {type(tensor).__name__} of layout {tensor.layout} on {tensor.device} is not a plain "
         "tensor; keep a dense one"
     )
 

@@ -61,7 +61,7 @@ class Tree:
             descriptor = os.open(name, FILE, dir_fd=parent)
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
-            raise OSError(f"{path} is no regular file")
+            raise OSError(f"{path} is not a regular file")
         return os.fdopen(descriptor, "rb")
 
     def link(self, path: str, to: Path) -> None:

@@ -211,7 +211,7 @@ class DirectoryStore:
     def _path(self, key: str) -> Path:
         parts = key.split("/")
         if key.startswith("/") or any(part in ("", ".", "..") for part in parts):
-            raise ValueError(f"{key!r} is no key of a lineage")
+            raise ValueError(f"{key!r} is not a key of a lineage")
         return self.root.joinpath(*parts)
 
     def _put(self, put: Callable[[], object], path: Path) -> bool:

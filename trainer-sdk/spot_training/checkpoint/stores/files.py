@@ -166,7 +166,7 @@ def expect_plain(status: os.stat_result, path: Path) -> None:
 
 
 def _not_plain(path: Path) -> Corrupt:
-    return Corrupt(f"{path} is no plain file: a folder, link or pipe stands in its place")
+    return Corrupt(f"{path} is not a plain file: a folder, link or pipe stands in its place")
 
 
 def read_whole(path: Path) -> bytes:

@@ -22,7 +22,7 @@ RANDOMNESS = (
 EXTRAS = "extras= holds something that depends on when or where it ran, such as a time or a path"
 OUTSIDE = (
     "state outside of resume(): a schedule, a moving average, a cache or a loader's own position "
-    "that starts anew with the process"
+    "that starts again with the process"
 )
 LOADER = (
     "loader workers or augmentation without seeds per sample, or a data order that depends on how "

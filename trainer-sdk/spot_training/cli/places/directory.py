@@ -19,7 +19,7 @@ def open_directory(path: Path) -> Place:
     """The lineage in `path`; nothing is created there."""
     if not path.is_dir():
         raise Refusal(
-            f"{path} is no directory; give the one that SPOT_DIR named, s3://bucket/prefix, or "
+            f"{path} is not a directory; give the one that SPOT_DIR named, s3://bucket/prefix, or "
             "stj/NAME for a job in the cluster"
         )
     if not (path / keys.FORMAT).is_file():

@@ -40,5 +40,5 @@ def seconds(text: str) -> float:
     """30s, 1.5m, 500ms, 2h, or plain seconds; Refusal for anything else."""
     match = _DURATION.fullmatch(text)
     if match is None or float(match[1]) <= 0:
-        raise wrong_usage(f"{text!r} is no duration; give one such as 30s, 1.5m or 500ms")
+        raise wrong_usage(f"{text!r} is not a duration; give one such as 30s, 1.5m or 500ms")
     return float(match[1]) * _UNITS[match[2]]

@@ -21,6 +21,7 @@ from endings.row import (
     End,
     Json,
     Row,
+    counted,
     devices,
     failed,
     forgotten,
@@ -29,6 +30,8 @@ from endings.row import (
     waiting,
 )
 
+COUNTED: Final = "and the sidecar saw the kernel count"
+EVENTS: Final = "the kernel's `memory.events` of the trainer's cgroup, mm/memcontrol.c"
 ALL_AGAIN: Final = "RestartingAllContainers"
 
 
@@ -70,7 +73,12 @@ EXITS: Final = Chapter(
     " container dies (137); with cgroup v1, or `singleProcessOOMKill`, one of them does, and the"
     " code is what the others make of it. Beside a device that the kubelet says is not healthy an"
     " exit code proves nothing. A trainer that a kubelet started again, which only a webhook can"
-    " bring about, counts by the end of its run before.",
+    " bring about, counts by the end of its run before."
+    " Where the runtime comes too late to know the reason, the"
+    " kernel's own counters tell it, if the sidecar read them before the container's cgroup was"
+    " removed: a trainer with the SDK hands it the open files when it starts (cgroup v2). `oom`"
+    " counts the container's own limit alone, so that a node or pod without memory is told apart."
+    " The counters are the trainer's own word: they can charge it, and never acquit it.",
     (
         Row(
             "`OOMKilled`, 137 (cgroup v2)",
@@ -111,8 +119,34 @@ EXITS: Final = Chapter(
         Row(
             "`Error`, 137: SIGKILL, and nobody says whose",
             "a probe, a person on the node, a kernel out of memory for the whole node; or out of "
-            "its own memory, where containerd read the kernel's word too late (its issue 8893)",
+            "its own memory, where containerd read the kernel's word too late (its issue 8893) and "
+            "so did the sidecar, or the script has no SDK",
             failed("", "", KILLED),
+            UNKNOWN,
+        ),
+        Row(
+            f"`Error`, 137, {COUNTED} `oom` and `oom_kill` within a minute before the end",
+            f"{EVENTS}; containerd read it too late (its issue 8893)",
+            failed("", "", KILLED, initContainerStatuses=[counted(1, 2, 0.2)]),
+            MEMORY,
+        ),
+        Row(
+            f"`Error`, 1, {COUNTED} the same: one process was killed, the others gave up",
+            EVENTS,
+            failed("", "", terminated(1, "Error"), initContainerStatuses=[counted(1, 1, 3.0)]),
+            MEMORY,
+        ),
+        Row(
+            f"`Error`, 137, {COUNTED} `oom_kill` without `oom`: the node's memory, or the pod's",
+            f"{EVENTS}; a kernel out of memory for the whole node, whose kubelet writes the event "
+            "SystemOOM",
+            failed("", "", KILLED, initContainerStatuses=[counted(0, 2, 0.2)]),
+            UNKNOWN,
+        ),
+        Row(
+            f"`Error`, 137, {COUNTED} `oom` and `oom_kill` an hour before the end",
+            f"{EVENTS}; the trainer outlived it",
+            failed("", "", KILLED, initContainerStatuses=[counted(1, 1, 3600.0)]),
             UNKNOWN,
         ),
         Row(

@@ -1,5 +1,6 @@
 """One thing that a program writes into a pod's status, and how the attempt ends by it."""
 
+import json
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -69,6 +70,18 @@ def terminated(
     # The kubelet writes null for a time that it does not know.
     state["startedAt"] = started
     return {"name": name, "restartCount": 0, "state": {"terminated": state}}
+
+
+def counted(oom: int, oom_kill: int, before_end: float | None) -> Json:
+    """The sidecar's status with its last word: what the kernel counted in the trainer's cgroup."""
+    memory = {
+        "oom": oom,
+        "oomKill": oom_kill,
+        "limitBytes": 2**30,
+        "secondsBeforeEnd": before_end,
+    }
+    said = json.dumps({"version": 1, "word": None, "memory": memory})
+    return terminated(0, "Completed", said, name=SIDECAR)
 
 
 def running(name: str = TRAINER, restarts: int = 0, last: Json | None = None) -> Json:

@@ -49,6 +49,29 @@ def test_a_trainer_that_always_crashes_uses_up_its_budget_with_growing_waits() -
     in_a_world(play)
 
 
+def test_a_trainer_without_memory_fails_where_its_runtime_does_not_say_so() -> None:
+    async def play(world: World) -> None:
+        world.plan.starved = {1: 12, 2: 25}
+        await to_the_end(world)
+        first, second, _ = world.status()["attempts"]
+        assert endings(world) == ["OutOfMemory", "OutOfMemory", "Completed"]
+        assert (first["charged"], second["charged"]) == ("Failure", "Failure")
+        assert "limit 96Mi, memory.events: oom 1, oom_kill 1" in first["message"]
+
+    in_a_world(play)
+
+
+def test_a_trainer_that_never_has_enough_memory_ends_its_job() -> None:
+    async def play(world: World) -> None:
+        world.plan.starved = dict.fromkeys(range(1, 20), 0)
+        await to_the_end(world)
+        assert endings(world) == ["OutOfMemory"] * 4
+        assert world.condition("Succeeded")["status"] == "False"
+        assert "raise its memory limit" in world.condition("Succeeded")["message"]
+
+    in_a_world(play)
+
+
 def test_a_registry_that_is_down_for_an_hour_costs_a_trained_job_time_alone() -> None:
     async def play(world: World) -> None:
         world.apply(a_job_manifest())

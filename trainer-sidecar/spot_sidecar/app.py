@@ -30,6 +30,7 @@ from spot_sidecar.metrics import Metrics
 from spot_sidecar.notices.bus import NoticeBus, write_notice_file
 from spot_sidecar.notices.imds import Health, ImdsSource
 from spot_sidecar.notices.notice import Kind, Notice
+from spot_sidecar.oom_witness import OomWitness
 from spot_sidecar.phase import Signs, phase_of, state_of
 from spot_sidecar.pod_api import build_pod_app
 from spot_sidecar.podinfo import watch_annotations
@@ -91,7 +92,8 @@ class Sidecar:
         self.lineage = Lineage(connect, self.standing, self.metrics)
         self.arenas = Arenas(paths, config.staging_bytes)
         self.stages = Stages(clock)
-        self.sessions = Sessions(self.arenas.take_back)
+        self.sessions = Sessions(lambda _: self.witness.lives(), self._process_went)
+        self.witness = OomWitness(self.standing, paths.counters)
         self.reporter = Reporter(
             self.standing, config, pod, paths.token, lambda _: self.fence.look_soon()
         )
@@ -162,6 +164,7 @@ class Sidecar:
         if notice := leftover_notice(self.settings.paths):
             self.bus.tell(notice)
         self.keeping.write()
+        self.witness.start()
         runners = [await self._serve_trainer(), await self._serve_pod()]
         log.info("serving", extra={"socket": str(self.settings.paths.socket)})
         tasks = [asyncio.create_task(work, name=name) for name, work in self._works().items()]
@@ -171,6 +174,7 @@ class Sidecar:
             _raise_what_failed(tasks)
             await self._bring_in()
         finally:
+            self.witness.stop()
             await self._end([*tasks, stopped], runners)
 
     def _works(self) -> dict[str, Coroutine[Any, Any, None]]:
@@ -337,6 +341,11 @@ class Sidecar:
     def _ready(self) -> bool:
         """Whether the trainer's container may start: one of the SDK waits for its state itself."""
         return self.directory is None or self.directory.beginning.ready
+
+    def _process_went(self, process: int) -> None:
+        self.arenas.take_back(process)
+        if not self.sessions.processes:
+            self.witness.ended()
 
     def _make_pacing(self) -> Pacing:
         config, known = self.settings.config, self.memory.get("pacing", {})

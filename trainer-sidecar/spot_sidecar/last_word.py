@@ -51,6 +51,7 @@ def _message(standing: Standing, limit: int) -> dict[str, Any]:
         "step": standing.trainer.step,
         "commit": newest.to_json() if newest else None,
         "problem": _cut(problem.to_json(), "message", limit) if problem else None,
+        "memory": standing.kills.to_json() if standing.kills else None,
         "notice": _cut(notice.to_json(), "raw", limit) if notice else None,
     }
 

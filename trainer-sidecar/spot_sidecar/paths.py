@@ -37,6 +37,11 @@ class Paths:
         return self.shared / "sidecar.sock"
 
     @property
+    def counters(self) -> Path:
+        """The Unix socket over which the trainer hands over the files of its memory's counters."""
+        return self.shared / "counters.sock"
+
+    @property
     def notice(self) -> Path:
         """The notice in force, replaced as a whole."""
         return self.shared / "notice.json"

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from spot_sidecar.clock import parse_time, timestamp
+from spot_sidecar.oom import Kills
 from spot_sidecar.seconds import Seconds
 from spot_sidecar.standing import (
     FINAL_PROBLEMS,
@@ -31,6 +32,7 @@ def remember(standing: Standing) -> dict[str, Any]:
         "commits": standing.commits,
         "skippedSnapshots": standing.skipped_snapshots,
         "word": standing.word.to_json() if standing.word else None,
+        "memory": standing.kills.to_json() if standing.kills else None,
         "problem": problem.to_json() if problem and problem.kind in FINAL_PROBLEMS else None,
         "quarantined": standing.quarantined,
     }
@@ -49,6 +51,8 @@ def recall(standing: Standing, memory: Mapping[str, Any]) -> None:
     standing.skipped_snapshots = memory["skippedSnapshots"]
     if word := memory["word"]:
         standing.word = Word(word["word"], word["reason"], _at(word))
+    if kills := memory.get("memory"):
+        standing.kills = Kills.from_json(kills)
     if problem := memory["problem"]:
         standing.problem = Problem(
             problem["kind"], problem["message"], parse_time(problem["since"])

@@ -15,6 +15,7 @@ from spot_training.times import parse_rfc3339
 from spot_sidecar.clock import Clock, timestamp
 from spot_sidecar.notices.imds import Health
 from spot_sidecar.notices.notice import Notice
+from spot_sidecar.oom import Kills
 from spot_sidecar.pulse import Pulse
 from spot_sidecar.seconds import Seconds
 
@@ -210,6 +211,8 @@ class Standing:
     told_at: datetime | None = None
     """When the notice in force was handed to the trainer's side (notice.json was in place)."""
     word: Word | None = None
+    kills: Kills | None = None
+    """What the kernel killed in the trainer's container for want of memory."""
     problem: Problem | None = None
     quarantined: dict[str, str] = field(default_factory=dict)
     sources: dict[str, Health] = field(default_factory=dict)

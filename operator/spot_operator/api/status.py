@@ -82,6 +82,17 @@ class TrainerWord(Model):
     reason: Message = Field(default="", description="The reason it gave.")
 
 
+class MemoryKills(Model):
+    """What the kernel killed in the trainer's container for want of memory."""
+
+    oom: Count = Field(description="How often its own limit left an allocation no way out.")
+    oom_kill: Count = Field(description="How many of its processes were killed.")
+    limit_bytes: Count | None = Field(default=None, description="Its limit, if known.")
+    seconds_before_end: Seconds | None = Field(
+        default=None, description="From the last kill to the trainer's end."
+    )
+
+
 class Trouble(Model):
     """What keeps the pod from starting."""
 
@@ -150,6 +161,10 @@ class Rank(Model):
     )
     notice: Notice | None = Field(default=None, description="The warning with the first deadline.")
     word: TrainerWord | None = Field(default=None, description="What the trainer last said.")
+    memory: MemoryKills | None = Field(
+        default=None,
+        description="What the kernel killed for want of memory before the trainer's end.",
+    )
     trouble: Trouble | None = Field(default=None, description="What keeps the pod from starting.")
     lost_at: datetime | None = Field(
         default=None,

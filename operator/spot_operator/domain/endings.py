@@ -26,6 +26,7 @@ from spot_operator.api.names import (
 )
 from spot_operator.domain.evidence import NOT_BEGUN, SENT, STATE_LOST
 from spot_operator.domain.ledger import AttemptRecord, Fence, RankEnd, RankRecord, Stopping
+from spot_operator.domain.memory import beyond_its_own_limit, beyond_others, figures
 from spot_operator.domain.notices import covers, explains
 from spot_operator.domain.start_troubles import is_templates
 
@@ -225,8 +226,13 @@ def _state_lost(one: Evidence) -> bool:
 
 
 def _out_of_memory(one: Evidence) -> bool:
-    """By the reason: with cgroup v1 one process dies, and the exit code is that of the rest."""
-    return one.end.reason == "OOMKilled"
+    """By the reason: with cgroup v1 one process dies, and the exit code is that of the rest.
+
+    Or by what the sidecar saw the kernel count: a runtime may come too late to know the reason.
+    """
+    if one.end.reason == "OOMKilled":
+        return True
+    return not one.stopped and beyond_its_own_limit(one.record.memory, one.end) is not None
 
 
 def _not_started(one: Evidence) -> bool:
@@ -336,6 +342,13 @@ def _says_killed(one: Evidence) -> str:
             f"the trainer ended (exit {one.end.exit_code}) about when its node was silent, which "
             "may have rebooted"
         )
+    elsewhere = beyond_others(one.record.memory, one.end)
+    if elsewhere is not None:
+        return (
+            "the kernel killed the trainer for want of memory on its node or in its pod, while its "
+            f"own container was within its limit ({figures(elsewhere)}): a node has less than its "
+            f"pods use, beyond what they request{_quoted(one)}"
+        )
     signal = SENT.get(one.end.exit_code or 0, "a signal")
     return (
         f"something killed the trainer (exit {one.end.exit_code}, {signal}), and nothing says "
@@ -349,6 +362,12 @@ def _says_sick_device(one: Evidence) -> str:
         f"the trainer exited with {one.end.exit_code}, and by the kubelet's word its device "
         f"{one.end.sick_device} is not healthy{_quoted(one)}"
     )
+
+
+def _says_out_of_memory(one: Evidence) -> str:
+    seen = beyond_its_own_limit(one.record.memory, one.end)
+    by = "was killed for memory" if seen is None else f"was killed for memory ({figures(seen)})"
+    return f"the trainer {by}: raise its memory limit, or lower what it uses, in a new job"
 
 
 def _says_obeyed(one: Evidence) -> str:
@@ -423,14 +442,7 @@ TABLE: Final = (
         lambda one: one.word == "BadNode",
         _saying("two checkpoints failed to verify on this node"),
     ),
-    Rule(
-        Ending.OUT_OF_MEMORY,
-        _out_of_memory,
-        lambda _: (
-            "the trainer was killed for memory: raise its memory limit, or lower what it "
-            "uses, in a new job"
-        ),
-    ),
+    Rule(Ending.OUT_OF_MEMORY, _out_of_memory, _says_out_of_memory),
     Rule(
         Ending.TRAINER_FAILED,
         lambda one: one.word == "StartedAgain",

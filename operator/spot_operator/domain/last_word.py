@@ -1,7 +1,8 @@
 """The sidecar's termination message: what the kubelet keeps when every report was lost.
 
 JSON, version 1, at most 4096 bytes:
-{"version", "word", "reason", "step", "commit": {"attempt", "step", "id"}, "problem", "notice"}.
+{"version", "word", "reason", "step", "commit": {"attempt", "step", "id"}, "problem", "notice",
+"memory": {"oom", "oomKill", "limitBytes", "secondsBeforeEnd"}}; older sidecars leave "memory" out.
 It comes from inside the pod, so nothing in it is trusted to have the right shape.
 """
 
@@ -10,12 +11,14 @@ from datetime import datetime
 from typing import Any, Final
 
 from spot_operator.domain.foreign_json import read_object
-from spot_operator.domain.ledger import CommitRef, Notice, Word
+from spot_operator.domain.ledger import CommitRef, MemoryKills, Notice, Word
 from spot_operator.domain.notices import GRAVITY
 from spot_operator.domain.snapshot import PodView, Problem
 from spot_operator.domain.timestamps import clipped
 
 TEXT_LIMIT: Final = 1024
+LONGEST: Final = 1e9
+"""Seconds: what is longer is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,7 @@ class LastWord:
     commit: CommitRef | None = None
     problem: Problem | None = None
     notice: Notice | None = None
+    memory: MemoryKills | None = None
 
 
 def last_word(pod: PodView | None) -> LastWord:
@@ -47,6 +51,7 @@ def _read(text: str) -> LastWord:
         commit=_commit(body.get("commit")),
         problem=_problem(body.get("problem")),
         notice=_notice(body.get("notice")),
+        memory=_memory(body.get("memory")),
     )
 
 
@@ -82,8 +87,24 @@ def _notice(body: object) -> Notice | None:
     )
 
 
-def _whole(value: object) -> int | None:
-    return value if type(value) is int and 0 <= value < 10**12 else None
+def _memory(body: object) -> MemoryKills | None:
+    if not isinstance(body, dict):
+        return None
+    oom, oom_kill = _whole(body.get("oom")), _whole(body.get("oomKill"))
+    if oom is None or oom_kill is None:
+        return None
+    limit, before = _whole(body.get("limitBytes"), 2**53), _seconds(body.get("secondsBeforeEnd"))
+    return MemoryKills(oom, oom_kill, limit, before)
+
+
+def _seconds(value: object) -> float | None:
+    if type(value) not in {int, float} or not 0 <= value < LONGEST:  # type: ignore[operator]
+        return None
+    return float(value)  # type: ignore[arg-type]
+
+
+def _whole(value: object, most: int = 10**12) -> int | None:
+    return value if type(value) is int and 0 <= value < most else None
 
 
 def _text(value: object) -> str:

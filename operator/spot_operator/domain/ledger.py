@@ -88,6 +88,20 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
+class MemoryKills:
+    """What the kernel killed in the trainer's container for want of memory, before its end."""
+
+    oom: int
+    """How often the container's own limit left an allocation no way out."""
+    oom_kill: int
+    """How many of its processes were killed, by whatever want of memory."""
+    limit_bytes: int | None = None
+    """What the container may use; None: no limit, or not known."""
+    seconds_before_end: float | None = None
+    """From the last one to the trainer's end; None: the trainer lives on."""
+
+
+@dataclass(frozen=True, slots=True)
 class Trouble:
     """What keeps a pod from starting, since when we see it."""
 
@@ -155,6 +169,8 @@ class RankRecord:
     """When the trainer was first seen running."""
     notice: Notice | None = None
     word: Word | None = None
+    memory: MemoryKills | None = None
+    """What the sidecar saw the kernel kill before the trainer's end."""
     trouble: Trouble | None = None
     lost_at: datetime | None = None
     """When its trainer was first found to be over, or its pod to be fenced or missing."""

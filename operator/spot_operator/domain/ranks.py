@@ -15,6 +15,7 @@ from spot_operator.domain.fencing import fence_of
 from spot_operator.domain.last_word import LastWord, last_word
 from spot_operator.domain.ledger import (
     Ledger,
+    MemoryKills,
     NodeIdentity,
     Notice,
     RankEnd,
@@ -64,6 +65,7 @@ def _update(scene: Scene, ledger: Ledger, record: RankRecord) -> RankRecord:
         node=record.node or _node(scene, pod),
         notice=_notice(record, pod, report, said),
         word=_word(record, pod, report, said),
+        memory=_memory(record, report, said),
     )
     return _ended(scene, ledger, _begun(scene, ledger, heard, pod), pod)
 
@@ -146,6 +148,12 @@ def _spoken(
     problem = said.problem or (report.problem if report is not None else None)
     stops = problem is not None and problem.kind in FINAL_PROBLEMS
     return Word(problem.kind, problem.message) if problem is not None and stops else None
+
+
+def _memory(record: RankRecord, report: ReportView | None, said: LastWord) -> MemoryKills | None:
+    """The newest word on it; kills that the trainer outlived are no evidence of its end."""
+    heard = said.memory or (report.memory if report is not None else None) or record.memory
+    return heard if heard is not None and heard.seconds_before_end is not None else None
 
 
 def _ended(scene: Scene, ledger: Ledger, record: RankRecord, pod: PodView | None) -> RankRecord:

@@ -14,7 +14,15 @@ from typing import Final, Literal
 from spot_operator.api.job import JobSpec
 from spot_operator.api.names import FINALIZER, TRAINER_CONTAINER
 from spot_operator.api.policy import PolicySpec
-from spot_operator.domain.ledger import CommitRef, Interval, Ledger, NodeIdentity, Notice, Word
+from spot_operator.domain.ledger import (
+    CommitRef,
+    Interval,
+    Ledger,
+    MemoryKills,
+    NodeIdentity,
+    Notice,
+    Word,
+)
 
 Sign = tuple[str, Hashable]
 """What may last, and which of its kind; see `domain.elapsed`."""
@@ -309,6 +317,7 @@ class ReportView:
     """Cumulative seconds of this attempt by bucket: startUp, restore, productive, replayed, …"""
     notice: Notice | None = None
     word: Word | None = None
+    memory: MemoryKills | None = None
     problem: Problem | None = None
     settled: bool = False
     """The trainer has ended, and nothing waits to be stored any more."""

@@ -194,6 +194,7 @@ def _read_rank(read: api.Rank) -> own.RankRecord:
         started=read.started,
         notice=_flat(own.Notice, read.notice),
         word=_flat(own.Word, read.word),
+        memory=_flat(own.MemoryKills, read.memory),
         trouble=_flat(own.Trouble, read.trouble),
         lost_at=read.lost_at,
         trainer_end=_read_end(read.trainer_end),

@@ -164,6 +164,15 @@ class ReportedWord(_Part):
     at: Moment
 
 
+class ReportedMemory(_Part):
+    """What the kernel killed in the trainer's container for want of memory."""
+
+    oom: Count = 0
+    oom_kill: Count = 0
+    limit_bytes: Count | None = None
+    seconds_before_end: Seconds | None = None
+
+
 class ReportedProblem(_Part):
     """What keeps the sidecar from its work."""
 
@@ -224,6 +233,8 @@ class Report(_Part):
     replayed_steps: Count = 0
     notice: ReportedNotice | None = None
     word: ReportedWord | None = None
+    memory: ReportedMemory | None = None
+    """Older sidecars do not say."""
     problem: ReportedProblem | None = None
     quarantined: tuple[Quarantined, ...] = Field(default=(), max_length=16)
     events: tuple[ReportedEvent, ...] = Field(default=(), max_length=32)

@@ -5,6 +5,7 @@ from spot_operator.domain.ledger import (
     Interval,
     IntervalBounds,
     IntervalInputs,
+    MemoryKills,
     Notice,
     Word,
 )
@@ -13,6 +14,7 @@ from spot_operator.reports.schema import (
     Commit,
     Report,
     ReportedInterval,
+    ReportedMemory,
     ReportedNotice,
     ReportedProblem,
     Resume,
@@ -53,6 +55,7 @@ def view_of(
         seconds=report.seconds.model_dump(by_alias=True),
         notice=None if report.notice is None else _notice(report.notice),
         word=None if report.word is None else Word(report.word.word, report.word.reason),
+        memory=None if report.memory is None else _memory(report.memory),
         problem=None if report.problem is None else _problem(report.problem),
         quarantined=tuple((one.id, one.why) for one in report.quarantined),
     )
@@ -82,6 +85,10 @@ def _commit(commit: Commit) -> CommitReport:
         bytes=commit.bytes,
         write_seconds=commit.write_seconds,
     )
+
+
+def _memory(memory: ReportedMemory) -> MemoryKills:
+    return MemoryKills(**memory.model_dump(by_alias=False))
 
 
 def _notice(notice: ReportedNotice) -> Notice:

@@ -5,6 +5,7 @@ story of a seed that failed; None: there was nothing to do it to. None of them i
 fault, so that no failure may be charged for any of them once the job's trainer has run.
 """
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -72,6 +73,7 @@ GARBAGE: Final = (
 NOT_KEPT: Final = (
     "ranks[].trainerEnd",
     "ranks[].trouble",
+    "ranks[].memory",
     "ranks[].silentSince",
     "excluded",
     "purge",
@@ -215,6 +217,29 @@ def lost_state(world: World, chance: Random) -> str | None:
         status["reason"] = lost.pod_reason
     node.end_as(pod, status)
     return f"the state of {pod['metadata']['name']} is lost: {lost}"
+
+
+def node_without_memory(world: World, chance: Random) -> str | None:
+    """The kernel of the node kills the trainer, whose own container is within its limit."""
+    pod, node = _running(world, chance)
+    if pod is None or node is None or node.cut_off:
+        return None
+    killed = {"terminated": {"exitCode": 137, "reason": "Error"}}
+    counted = {
+        "oom": 0,
+        "oomKill": chance.choice((1, 7)),
+        "limitBytes": chance.choice((None, 2**30)),
+        "secondsBeforeEnd": chance.uniform(0, 10),
+    }
+    said = json.dumps({"version": 1, "word": None, "memory": counted})
+    over = {"terminated": {"exitCode": 0, "reason": "Completed", "message": said}}
+    status = {
+        "phase": "Failed",
+        "containerStatuses": [{"name": pod["spec"]["containers"][0]["name"], "state": killed}],
+        "initContainerStatuses": [{"name": names.SIDECAR_CONTAINER, "state": over}],
+    }
+    node.end_as(pod, status)
+    return f"{node.name} is out of memory and kills the trainer of {pod['metadata']['name']}"
 
 
 def disrupted(world: World, chance: Random) -> str | None:
@@ -527,6 +552,7 @@ MISHAPS: Final[tuple[Mishap, ...]] = (
     wrong_node_clock,
     rejecting,
     lost_state,
+    node_without_memory,
     disrupted,
     deleted,
     name_taken,

@@ -54,6 +54,9 @@ class Plan:
     """By attempt: the step before which the trainer stops making steps."""
     exits_early: dict[int, int] = field(default_factory=dict)
     """By attempt: the step before which the trainer exits with code 0, without completing."""
+    starved: dict[int, int] = field(default_factory=dict)
+    """By attempt: the step before which its container is out of memory, and its runtime comes too
+    late to know it: the sidecar alone saw what the kernel counted."""
     poisoned: frozenset[tuple[int, int]] = frozenset()
     """Checkpoints, by attempt and step, that verify and that nobody can train on from."""
     uploading: float = 0.0
@@ -105,6 +108,8 @@ class TrainerPod:
     commit: Json | None = None
     commits: int = 0
     word: Json | None = None
+    memory: Json | None = None
+    """What the kernel counted when the container was out of memory."""
     settled: bool = False
     found: Json | None = None
     """A checkpoint that the operator did not know of."""
@@ -193,6 +198,9 @@ class TrainerPod:
         poisoned = (origin.get("attempt"), origin.get("step")) in self.plan.poisoned
         if self.plan.crashes.get(self.attempt) == at or (poisoned and at == origin["step"] + 1):
             return await self._crash()
+        if self.plan.starved.get(self.attempt) == at:
+            self.memory = {"oom": 1, "oomKill": 1, "limitBytes": STATE, "secondsBeforeEnd": 0.1}
+            return await self._end(137, "", "")
         if self.plan.exits_early.get(self.attempt) == at:
             return await self._end(0, "", "")
         while self.plan.hangs.get(self.attempt) == at and not self._told_to_go():
@@ -290,6 +298,7 @@ class TrainerPod:
             "commit": self.commit and {k: self.commit[k] for k in ("attempt", "step", "id")},
             "problem": None,
             "notice": self._heard_notice(),
+            "memory": self.memory,
         }
 
     def _heard_notice(self) -> Json | None:
@@ -349,6 +358,7 @@ class TrainerPod:
             "seconds": self.seconds,
             "notice": self._heard_notice(),
             "word": self.word,
+            "memory": self.memory,
             "found": self.found,
             "quarantined": self.quarantined,
         }

@@ -61,6 +61,14 @@ ranks = st.builds(
     started=st.none() | times,
     notice=st.none() | notices,
     word=st.none() | st.builds(own.Word, words, messages),
+    memory=st.none()
+    | st.builds(
+        own.MemoryKills,
+        counts,
+        counts,
+        st.none() | counts,
+        st.none() | st.floats(0, 1e9),
+    ),
     trouble=st.none() | st.builds(own.Trouble, words, words, messages, times, st.integers(0, 1800)),
     lost_at=st.none() | times,
     trainer_end=st.none() | ends,

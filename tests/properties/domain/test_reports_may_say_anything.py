@@ -101,6 +101,9 @@ bodies = st.fixed_dictionaries(
             optional={"raw": texts},
         ),
         "word": st.fixed_dictionaries({"word": texts, "at": instants}, optional={"reason": texts}),
+        "memory": optional(
+            oom=counts, oomKill=counts, limitBytes=st.none() | counts, secondsBeforeEnd=measured
+        ),
         "problem": st.fixed_dictionaries(
             {
                 "kind": st.sampled_from(["StoreDenied", "NoValidCheckpoint", "Odd"]),

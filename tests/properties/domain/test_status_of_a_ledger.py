@@ -69,10 +69,11 @@ def test_the_largest_status_fits() -> None:
         last_lines=lines,
     )
     still = own.Standstill(at, 10**12)
+    kills = own.MemoryKills(2**53, 2**53, 2**53, 1e9 + 0.123)
     trouble = own.Trouble(word, word, wide, at, 1800)
     said = own.Word(word, wide)
     rank = own.RankRecord(
-        0, word, 86_400, node, at, notice, said, trouble, at, end, end, at, still, still
+        0, word, 86_400, node, at, notice, said, kills, trouble, at, end, end, at, still, still
     )
     attempt = own.AttemptRecord(
         10**9,

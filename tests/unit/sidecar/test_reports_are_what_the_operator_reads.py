@@ -24,6 +24,7 @@ from spot_sidecar.interval import costs
 from spot_sidecar.interval.pacing import Pacing
 from spot_sidecar.notices.imds import Health
 from spot_sidecar.notices.notice import Kind, Notice
+from spot_sidecar.oom import Counters, Kills
 from spot_sidecar.reports.report import Turn, build_report
 from spot_sidecar.seconds import Seconds
 from spot_sidecar.standing import CommitSeen, Origin, Resumed, Standing
@@ -56,6 +57,7 @@ def test_a_full_one(settings: Settings) -> None:
     standing.seconds = Seconds(1, 2, 3, 4, 5, 6)
     standing.replayed_steps = 7
     standing.settled = True
+    standing.kills = Kills(Counters(1, 2), 2**30, 0.25)
     standing.resumed = Resumed("checkpoint", Origin(2, 390, "x"), 1.5, EPOCH)
     standing.commit = CommitSeen(Origin(3, 400, "y"), 10, EPOCH, 0.5, 0.1, "notice")
     standing.notice = Notice(Kind.Preempt, "imds", EPOCH, EPOCH, "raw")

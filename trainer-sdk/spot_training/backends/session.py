@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from spot_training.backends.cgroup import hand_over
 from spot_training.backends.socket_http import UnixConnection
 from spot_training.exits import tell
 
@@ -36,6 +37,8 @@ class Greeting:
     pace: Pace
     notice_path: Path
     progress_path: Path
+    counters_path: Path | None = None
+    """Where it takes the counters of this container's memory; an older one does not."""
 
 
 class Session:
@@ -95,6 +98,8 @@ class Session:
             self._greeting = _parse(line)
             self._pace = self._greeting.pace
             self._greeted.set()
+            if self._greeting.counters_path is not None:
+                hand_over(self._greeting.counters_path)
             while line := response.readline():
                 self._pace = _pace(json.loads(line)) or self._pace
         finally:
@@ -110,6 +115,7 @@ def _parse(line: bytes) -> Greeting:
             pace=Pace(float(data["interval"]), data.get("saveSeconds")),
             notice_path=Path(data["noticePath"]),
             progress_path=Path(data["progressPath"]),
+            counters_path=Path(data["countersPath"]) if "countersPath" in data else None,
         )
     except (KeyError, TypeError) as error:
         raise ValueError(f"not a greeting: {data!r}") from error

@@ -66,6 +66,7 @@ def _troubles(standing: Standing) -> dict[str, Any]:
     return {
         "notice": _notice(standing),
         "word": standing.word.to_json() if standing.word else None,
+        "memory": standing.kills.to_json() if standing.kills else None,
         "problem": standing.problem.to_json() if standing.problem else None,
         "quarantined": [{"id": id_, "why": why} for id_, why in standing.quarantined.items()],
         "events": [event.to_json() for event in standing.events],

@@ -11,10 +11,11 @@ __all__ = ["Sessions"]
 class Sessions:
     """Open connections by process. A process may briefly hold two (it reconnects)."""
 
-    def __init__(self, gone: Callable[[int], object]) -> None:
-        """`gone` is called with a process whose last connection ended."""
+    def __init__(self, came: Callable[[int], object], gone: Callable[[int], object]) -> None:
+        """`came` is called with each connection's process, `gone` when its last one has ended."""
         self._open: dict[int, int] = {}
         self._ever: set[int] = set()
+        self._came = came
         self._gone = gone
         self.changes = Pulse()
 
@@ -33,6 +34,7 @@ class Sessions:
         """Count the process as alive inside the block."""
         self._open[process] = self._open.get(process, 0) + 1
         self._ever.add(process)
+        self._came(process)
         self.changes.ring()
         try:
             yield

@@ -78,6 +78,7 @@ class Starting:
             "sharedDir": str(self.paths.shared),
             "noticePath": str(self.paths.notice),
             "progressPath": str(self.paths.progress(process)),
+            "countersPath": str(self.paths.counters),
         }
 
     def _pace(self) -> dict[str, object]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from campaigns.campaign import Campaign, Figure, Findings, Json, exactly
 from campaigns.machine.life import a_world, expected_state, live
-from campaigns.machine.scenes import SCENES
+from campaigns.machine.scenes import NO_MEMORY, SCENES
 from toolchain.layout import cache_from
 
 
@@ -54,16 +55,25 @@ def _table(results: Sequence[Json]) -> str:
         f"{'yes' if one['exact'] else 'no'} | {one['ledger_gap']} s | {one['seconds']:.0f} s |"
         for one in results
     ]
-    unknown = sum("Unknown" in one["endings"] for one in results)
-    remark = (
-        f"\n\n{unknown} trainers that were out of memory ended Unknown and were charged as an "
-        "interruption: containerd read too late that the kernel had killed them for it (its issue "
-        "8893), the status had exit 137 and no reason, and what nobody knows is not charged to the "
-        "trainer."
-    )
+    remark = _without_memory([one for one in results if SCENES[one["scene"]].endings is NO_MEMORY])
     titles = "| scene | what happens | endings | charged | done again | exact | gap | took |"
     table = "\n".join([titles, "|---|---|---|---|---|---|---|---|", *rows])
-    return table + (remark if unknown else "")
+    return table + remark
+
+
+def _without_memory(results: Sequence[Json]) -> str:
+    """How each trainer that was out of memory was known for it."""
+    reasons = Counter(reason for one in results for reason in one["reasons"])
+    told = sum("memory.events" in words for one in results for words in one["messages"])
+    if not reasons:
+        return ""
+    said = ", ".join(f"`{reason}` {count} times" for reason, count in sorted(reasons.items()))
+    return (
+        f"\n\n{reasons.total()} trainers were out of memory. Their runtime said {said}: with "
+        "systemd's cgroups containerd often comes too late to know that the kernel killed them "
+        f"(its issue 8893). {told} times the sidecar had seen what the kernel counted before the "
+        "container's cgroup was removed, and the attempt's message has the figures."
+    )
 
 
 CAMPAIGN = Campaign(

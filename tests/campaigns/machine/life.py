@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,8 @@ class Account:
     endings: list[str] = field(default_factory=list)
     charged: list[str | None] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    """What the status said of the trainer's end, of each struck attempt whose end was seen."""
     replayed: int = 0
     exact: bool = False
     ledger_gap: float = -1.0
@@ -69,9 +71,12 @@ def a_world(cache: Cache, cluster_id: str = "machine") -> Iterator[Stage]:
         yield world
 
 
-def live(world: Stage, name: str, expected: Object, *, within: float = 600) -> Account:
-    """Play one scene; what breaks a promise is in `wrong`."""
+def live(
+    world: Stage, name: str, expected: Object, *, within: float = 600, times: int | None = None
+) -> Account:
+    """Play one scene, with so many attempts struck; what breaks a promise is in `wrong`."""
     scene, account = SCENES[name], Account(name)
+    scene = replace(scene, times=times or scene.times)
     began = time.monotonic()
     life = Life(world, scene, name.replace(" ", "-"), account)
     try:
@@ -96,6 +101,7 @@ class Life:
             raise TypeError("uml-a has no kernel of its own")
         self.world, self.scene, self.node, self.account = world, scene, node, account
         self.job = WatchedJob(world.kube, name)
+        self.attempt = 1
         self._pod: Object = {}
 
     def play(self, within: float) -> None:
@@ -111,20 +117,24 @@ class Life:
         placed = self.job.until_placed(1, within=90)
         if placed != self.node.name:
             self.account.wrong.append(f"attempt 1 was placed on {placed}")
-        self.job.until_commits(1, 1, within=240)
-        self.scene.strike(self)
-        if self.scene.endings:
-            until("attempt 1 has ended", self._ended, within=240, seen=self.job.summary)
+        for attempt in range(1, self.scene.times + 1):
+            self.attempt = attempt
+            self.job.until_commits(attempt, 1, within=240)
+            self.scene.strike(self)
+            if self.scene.endings:
+                what = f"attempt {attempt} has ended"
+                until(what, self._ended, within=240, seen=self.job.summary)
+                self.account.reasons += _reasons(self._pod)
         self.job.until_condition("Succeeded", "True", within=within)
 
     def _ended(self) -> bool:
         with contextlib.suppress(KubectlError):
-            self._pod = self.job.pod(1) or self._pod
-        return bool(self.job.record(1).get("ending"))
+            self._pod = self.job.pod(self.attempt) or self._pod
+        return bool(self.job.record(self.attempt).get("ending"))
 
     def exec(self, *command: str) -> None:
-        """Run a command in the trainer of attempt 1."""
-        pod = f"{self.job.name}-1-0"
+        """Run a command in the trainer of the attempt."""
+        pod = f"{self.job.name}-{self.attempt}-0"
         self.world.kube.run("exec", pod, "--container", "trainer", "--", *command, within=60)
 
     def kill_sidecar(self) -> None:
@@ -179,14 +189,16 @@ class Life:
         account.replayed = len(log.repeated({record["number"] for record in records}))
         first = records[0]
         wanted: dict[str, str | None] = {**scene.endings} or {"Completed": None}
-        self._expect(first["ending"] in wanted, f"attempt 1 ended {first['ending']}")
-        paid = first.get("charged")
-        self._expect(paid == wanted.get(first["ending"]), f"{first['ending']} charged as {paid}")
+        for struck in records[: scene.times]:
+            ending, paid = struck["ending"], struck.get("charged")
+            self._expect(ending in wanted, f"attempt {struck['number']} ended {ending}")
+            self._expect(paid == wanted.get(ending), f"{ending} charged as {paid}")
         # One that waited beside a node which was well again was given up, and cost nothing.
         unplaced = [record for record in records if record["ending"] == "NotPlaced"]
         self._expect(not any("charged" in record for record in unplaced), "NotPlaced was charged")
         began = len(records) - len(unplaced)
-        self._expect(began == (2 if scene.endings else 1), f"{began} attempts trained")
+        trained = 1 + scene.times if scene.endings else 1
+        self._expect(began == trained, f"{began} attempts trained")
         if scene.saved:
             self._expect(account.replayed == 0, f"{account.replayed} steps were done again")
             self._expect(first.get("loss") == "Saved", f"loss: {first.get('loss')}")
@@ -238,6 +250,12 @@ class Life:
             self.node.return_()
         mine = f"spottraining.dev/job={self.job.name}"
         until("no pod is left", lambda: not self.world.kube.list("pods", mine), within=120)
+
+
+def _reasons(pod: Object) -> list[str]:
+    statuses = pod.get("status", {}).get("containerStatuses", [])
+    ends = [one["state"]["terminated"] for one in statuses if "terminated" in one["state"]]
+    return [str(end.get("reason")) for end in ends]
 
 
 def _arrays(tensors: Object) -> Object:

@@ -19,12 +19,15 @@ STALL = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """`strike` comes once the first checkpoint is committed."""
+    """`strike` comes once an attempt has committed its first checkpoint."""
 
     about: str
     strike: Callable[[Life], None]
     endings: Mapping[str, str] = field(default_factory=dict)
-    """What attempt 1 may be recorded as, and the budget that pays; none: it completes the job."""
+    """What a struck attempt may be recorded as, and the budget that pays; none: it completes the
+    job."""
+    times: int = 1
+    """So many attempts are struck, one after the other."""
     saved: bool = False
     """Whether nothing may be lost: there was time to save."""
     habit: str = script.NOTHING
@@ -77,17 +80,17 @@ def _set_back(life: Life) -> None:
 
 LOST = {"NodeLost": INTERRUPTION}
 TOLD = {"Preempted": INTERRUPTION, "Paused": INTERRUPTION}
-NO_MEMORY = {"OutOfMemory": FAILURE, "Unknown": INTERRUPTION}
-"""With systemd's cgroups containerd now and then loses the kernel's word (its issue 8893): then the
-status has exit 137 without a reason, and what nobody knows is not the trainer's failure."""
+NO_MEMORY = {"OutOfMemory": FAILURE}
+"""With systemd's cgroups containerd often loses the kernel's word (its issue 8893), and the status
+has exit 137 without a reason: then the sidecar saw what the kernel counted."""
 
 SCENES: dict[str, Scene] = {
     "out of memory by arrays": Scene(
         "the trainer takes more memory than its limit",
-        _go, NO_MEMORY, habit=script.ARRAYS),
+        _go, NO_MEMORY, times=3, habit=script.ARRAYS),
     "out of memory by shared memory": Scene(
         "the trainer fills /dev/shm beyond its limit",
-        _go, NO_MEMORY, habit=script.SHARED_MEMORY),
+        _go, NO_MEMORY, times=3, habit=script.SHARED_MEMORY),
     "sidecar killed": Scene(
         "SIGKILL to the sidecar while it holds the arenas", _kill_sidecar),
     "power cut": Scene("the machine loses its power and returns", _cut, LOST),

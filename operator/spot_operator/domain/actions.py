@@ -69,6 +69,15 @@ class AnnotatePod:
 
 
 @dataclass(frozen=True, slots=True)
+class LabelPod:
+    """Put our labels back on a pod that somebody took them off, as `AnnotatePod` writes."""
+
+    name: str
+    uid: str
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteJob:
     """DELETE the job as it was observed, and no other, its pods in the background."""
 
@@ -91,7 +100,7 @@ class CreatePurge:
     """Of the try."""
 
 
-Action = CreatePod | DeletePod | AnnotatePod | DeleteJob | Hold | CreatePurge
+Action = CreatePod | DeletePod | AnnotatePod | LabelPod | DeleteJob | Hold | CreatePurge
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ far as it proves something, for a webhook may pass on any status of its own call
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import singledispatchmethod
 from typing import Any
@@ -32,6 +32,7 @@ from spot_operator.domain.actions import (
     DeleteJob,
     DeletePod,
     Hold,
+    LabelPod,
     Note,
 )
 from spot_operator.domain.snapshot import JobKey, JobView, Refusal
@@ -196,14 +197,23 @@ class Actor:
 
     @_do.register
     async def _(self, action: AnnotatePod, key: JobKey, job: JobView | None) -> None:  # noqa: ARG002
+        await self._patch_pod(key, action.name, action.uid, annotations=action.annotations)
+
+    @_do.register
+    async def _(self, action: LabelPod, key: JobKey, job: JobView | None) -> None:  # noqa: ARG002
+        await self._patch_pod(key, action.name, action.uid, labels=action.labels)
+
+    async def _patch_pod(
+        self, key: JobKey, name: str, uid: str, **metadata: Mapping[str, str]
+    ) -> None:
         # The uid is a precondition: a pod of the same name must not get another's notice.
-        body = {"metadata": {"uid": action.uid, "annotations": dict(action.annotations)}}
+        body = {"metadata": {"uid": uid, **{each: dict(of) for each, of in metadata.items()}}}
         try:
-            pod = await self.client.patch(PODS, action.name, body, namespace=key.namespace)
+            pod = await self.client.patch(PODS, name, body, namespace=key.namespace)
         except (NotFound, Conflict, Invalid):
-            if await self._exists(PODS, action.name, key.namespace, action.uid):
+            if await self._exists(PODS, name, key.namespace, uid):
                 raise
-            log.info("%s: pod %s was gone already", key, action.name)
+            log.info("%s: pod %s was gone already", key, name)
         else:
             self.expecting.change(key, self.caches.pods, pod)
 
@@ -275,6 +285,8 @@ def asked(action: Action, key: JobKey) -> str:
         return f"delete pod {action.name}"
     if isinstance(action, AnnotatePod):
         return f"annotate pod {action.name}"
+    if isinstance(action, LabelPod):
+        return f"put our labels back on pod {action.name}"
     if isinstance(action, Hold):
         return f"{'add' if action.wanted else 'remove'} finalizer {names.FINALIZER}"
     return "delete the job, its time is over"
@@ -294,8 +306,10 @@ def _said(action: Action) -> str:
     if isinstance(action, DeletePod):
         how = "by force" if action.grace_seconds == 0 else "gracefully"
         return f"delete pod {action.name} {how}: {action.why}"
-    if isinstance(action, AnnotatePod):
-        return f"annotate pod {action.name} with {', '.join(action.annotations)}"
+    if isinstance(action, AnnotatePod | LabelPod):
+        given = action.labels if isinstance(action, LabelPod) else action.annotations
+        verb = "label" if isinstance(action, LabelPod) else "annotate"
+        return f"{verb} pod {action.name} with {', '.join(given)}"
     if isinstance(action, Hold):
         return "hold the job" if action.wanted else "let the job go"
     if isinstance(action, CreatePurge):

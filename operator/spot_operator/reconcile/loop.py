@@ -26,7 +26,7 @@ from spot_operator.control.errors import (
 )
 from spot_operator.control.rate import RateBudget, RateBudgets
 from spot_operator.control.workqueue import WorkQueue
-from spot_operator.domain.actions import Note, Plan
+from spot_operator.domain.actions import Action, Note, Plan
 from spot_operator.domain.ledger import Ledger
 from spot_operator.domain.plan import plan
 from spot_operator.domain.snapshot import STATUS_WRITE, JobKey, JobView, Snapshot
@@ -36,6 +36,7 @@ from spot_operator.domain.text import CONDITION_MESSAGE, shorten
 from spot_operator.observability.ledger_metrics import count
 from spot_operator.observability.metrics import Metrics
 from spot_operator.reconcile.act import Actor, told_of
+from spot_operator.reconcile.hidden import LOOK_SECONDS, Hidden, relabelling
 from spot_operator.reconcile.kinds import JOBS
 from spot_operator.reconcile.observe import Observer, UnreadableStatus
 from spot_operator.reconcile.persist import persist, probe
@@ -72,6 +73,10 @@ class Reconciler:
     _unsure: set[JobKey] = field(default_factory=set)
     """Jobs whose last status write may or may not have been done."""
     _asking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _hidden: Hidden = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._hidden = Hidden(self.client)
 
     async def run(self) -> None:
         """Work until cancelled, or until this process does not lead any more (NotLeader)."""
@@ -138,13 +143,23 @@ class Reconciler:
             # The news itself wakes the job earlier.
             return unseen
         snapshot = self.observer.observe(key)
+        hidden = await self._hidden.look(snapshot)
+        if hidden is not None:
+            # The caches may have moved on meanwhile.
+            snapshot = self.observer.observe(key, hidden)
         self._forget_the_past(snapshot)
         made = plan(snapshot)
+        wait = await self._carry_out(snapshot, made, relabelling(hidden or ()))
+        return wait if not hidden else min(LOOK_SECONDS, LOOK_SECONDS if wait is None else wait)
+
+    async def _carry_out(
+        self, snapshot: Snapshot, made: Plan, first: tuple[Action, ...]
+    ) -> float | None:
         if made.ledger is not None and snapshot.job is not None:
             return await self._persist(snapshot, snapshot.job, made, made.ledger)
         if snapshot.unkept and snapshot.job and await self._upgraded(snapshot, snapshot.job):
             return 0.0
-        again = await self.actor.act(key, snapshot.job, made.actions)
+        again = await self.actor.act(snapshot.key, snapshot.job, (*first, *made.actions))
         return 0.0 if again else _seconds(made)
 
     async def _persist(

@@ -1,6 +1,6 @@
 """From caches, report book and clock to a snapshot of one job. Reads only; waits for nothing."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypedDict
 
@@ -31,6 +31,7 @@ from spot_operator.reconcile.lease_ages import LeaseAges
 from spot_operator.reconcile.parsed import Parsed
 from spot_operator.reconcile.pod_view import pod_view
 from spot_operator.reconcile.tombstones import Tombstones
+from spot_operator.reconcile.trim import trim_pod
 from spot_operator.reconcile.unkept import Unkept
 from spot_operator.reconcile.views import job_view, node_view, policy_view
 from spot_operator.reports.book import ReportBook
@@ -78,8 +79,10 @@ class Observer:
         job = self.caches.jobs.named(key.name, key.namespace)
         return None if job is None else self._views.jobs.of(job)
 
-    def observe(self, key: JobKey) -> Snapshot:
+    def observe(self, key: JobKey, hidden: Sequence[Json] = ()) -> Snapshot:
         """The job and all that bears on it, now. To be used before the caches move on.
+
+        `hidden` are pods that the API server has and the caches do not show.
 
         Raises:
             UnreadableStatus: somebody else wrote the job's status.
@@ -89,7 +92,7 @@ class Observer:
         ledger = Ledger() if job is None else self._ledger(job)
         policies = tuple(self._policies())
         self.leases.compare_over(WITNESSED * _longest_silence(policies))
-        everything = tuple(self._pods(key, "" if view is None else view.trainer))
+        everything = tuple(self._pods(key, "" if view is None else view.trainer, hidden))
         pods = tuple(pod for pod in everything if pod.purge is None)
         uid = "" if job is None else job["metadata"]["uid"]
         finding = self.findings.about(key, uid)
@@ -138,12 +141,19 @@ class Observer:
         except (ValidationError, ValueError) as error:
             raise UnreadableStatus(str(error)) from error
 
-    def _pods(self, key: JobKey, trainer: str) -> Iterator[PodView]:
+    def _pods(self, key: JobKey, trainer: str, hidden: Sequence[Json]) -> Iterator[PodView]:
+        instead = {pod["metadata"]["uid"] for pod in hidden}
+        for pod in hidden:
+            yield pod_view(trim_pod(pod), trainer=trainer)
         for pod in self.caches.pods_of(key):
+            if pod["metadata"]["uid"] in instead:
+                continue
             # The view of a pod that does not name its trainer depends on its job as well.
             named = names.ANNOTATION_TRAINER in pod["metadata"]["annotations"]
             yield self._views.pods.of(pod) if named else pod_view(pod, trainer=trainer)
         for pod in self.tombstones.of(key.namespace, key.name):
+            if pod["metadata"]["uid"] in instead:
+                continue
             yield pod_view(pod, gone=True, trainer=trainer)
 
     def _policies(self) -> Iterator[PolicyView]:

@@ -32,9 +32,10 @@ class Waking:
         self._queue.add(key_of_job(change.item), _priority(change))
 
     def _pod_changed(self, change: Change) -> None:
-        key = key_of_pod(change.item)
-        if key is not None:
-            self._queue.add(key, _priority(change))
+        # A pod whose label is changed is out of one job's sight and in another's.
+        for key in {key_of_pod(item) for item in (change.old, change.new) if item is not None}:
+            if key is not None:
+                self._queue.add(key, _priority(change))
 
     def _node_changed(self, change: Change) -> None:
         if change.old and change.new and _content(change.old) == _content(change.new):

@@ -67,11 +67,11 @@ def _without_memory(results: Sequence[Json]) -> str:
     told = sum("memory.events" in words for one in results for words in one["messages"])
     if not reasons:
         return ""
-    said = ", ".join(f"`{reason}` {count} times" for reason, count in sorted(reasons.items()))
+    said = " and ".join(f"`{reason}` of {count}" for reason, count in sorted(reasons.items()))
     return (
         f"\n\n{reasons.total()} trainers were out of memory. Their runtime said {said}: with "
         "systemd's cgroups containerd often comes too late to know that the kernel killed them "
-        f"(its issue 8893). {told} times the sidecar had seen what the kernel counted before the "
+        f"(its issue 8893). Of {told} the sidecar had seen what the kernel counted before the "
         "container's cgroup was removed, and the attempt's message has the figures."
     )
 

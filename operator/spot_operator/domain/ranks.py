@@ -25,6 +25,7 @@ from spot_operator.domain.ledger import (
 )
 from spot_operator.domain.notices import SLACK, graver
 from spot_operator.domain.parting import lingers_for
+from spot_operator.domain.rebooting import cleared, doubt_left, is_doubtful
 from spot_operator.domain.scene import Scene
 from spot_operator.domain.sight import was_away
 from spot_operator.domain.snapshot import PodView, ReportView
@@ -198,12 +199,18 @@ def _end(scene: Scene, ledger: Ledger, record: RankRecord, pod: PodView | None) 
     if known is not None:
         if not (over or fence or waited_out):
             return None
+        if is_doubtful(scene, known, ours=ours) and fence is None:
+            known = cleared(scene, record, known)
+            if known.node_away and doubt_left(scene, record) > timedelta(0):
+                return None
         return completed(known, pod, fence, lately=_lately(scene, record))
     if over or fence is not None:
         away = _node_away(scene, record, pod)
-        return evidence(
+        end = evidence(
             pod, fence, scene.now, ours=ours, node_away=away, template=scene.job.containers
         )
+        # It is noted as the trainer's end until the node has told whether it went down.
+        return None if fence is None and is_doubtful(scene, end, ours=ours) else end
     return vanished(record, pod, scene.now, ours=ours) if waited_out else None
 
 

@@ -145,6 +145,7 @@ class Standstill(Model):
 
     since: datetime = Field(description="Since when.")
     step: Count = Field(description="The step of what came last.")
+    busy: Word = Field(default="", description="What the trainer says that it does meanwhile.")
 
 
 class Rank(Model):

@@ -154,6 +154,8 @@ class Standstill:
 
     since: datetime
     step: int
+    busy: str = ""
+    """What the trainer says that it does meanwhile (`run.busy`); empty: it says nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from spot_operator.domain.overstay import overstay, overstaying
 from spot_operator.domain.parting import OWN_WORDS
 from spot_operator.domain.scene import Scene
 from spot_operator.domain.sight import is_stale
+from spot_operator.domain.silence import says_busy
 from spot_operator.domain.snapshot import PodView, ReportView
 from spot_operator.domain.text import STATUS_MESSAGE, shorten
 from spot_operator.domain.timestamps import timestamp
@@ -64,7 +65,9 @@ def _reported(scene: Scene, ledger: Ledger, report: ReportView) -> Finding:
     if report.state != "Training":
         return Finding("False", Reason.STARTING, f"{attempt} is starting")
     if scene.is_script or (ledger.current is not None and ledger.current.step is not None):
-        return Finding("True", Reason.TRAINING, f"{attempt} trains")
+        busy = says_busy(report)
+        meanwhile = f': it says that it is busy with "{busy}", and makes no step meanwhile'
+        return Finding("True", Reason.TRAINING, f"{attempt} trains{meanwhile if busy else ''}")
     return Finding("False", Reason.STARTING, f"{attempt} has its state and has made no step yet")
 
 
@@ -91,7 +94,8 @@ def _standing(scene: Scene, ledger: Ledger, record: RankRecord, still: Standstil
         return Finding("Unknown", Reason.NOT_REGISTERED, message)
     stepped = ledger.current is not None and ledger.current.step is not None
     what = f"no step after {still.step}" if stepped else "no step of its own"
-    message = f"the trainer of pod {name} runs and has made {what} since {since}; {logs}"
+    busy = f', and says that it is busy with "{still.busy}"' if still.busy else ""
+    message = f"the trainer of pod {name} runs and has made {what} since {since}{busy}; {logs}"
     return Finding(
         "False", Reason.NOT_STEPPING, f"{message}; {_stalls(scene, still, stepped=stepped)}"
     )
@@ -100,6 +104,8 @@ def _standing(scene: Scene, ledger: Ledger, record: RankRecord, still: Standstil
 def _stalls(scene: Scene, still: Standstill, *, stepped: bool) -> str:
     """What becomes of a trainer that makes no step."""
     limit = scene.job.spec.stall_timeout
+    if still.busy:
+        return "no stallTimeout counts while it says so: if it hangs, delete the pod to begin again"
     if limit is None:
         return "set spec.stallTimeout to end attempts that stop making steps"
     if not stepped:

@@ -121,6 +121,12 @@ def _overdue(scene: Scene, ledger: Ledger, unsaved: Standstill) -> str:
             f"{unsaved.step}): see that it saves below checkpoint.source.directory.path, in the "
             f"format that is set there; `kubectl logs {name} -c spot-sidecar` says what was seen"
         )
+    if unsaved.busy:
+        return (
+            f"the trainer says since {since} that it is busy with \"{unsaved.busy}\", and what it "
+            f"did after step {unsaved.step} is not saved: a step (run.step()) saves; `kubectl logs "
+            f"{name}` shows where it is"
+        )
     every = round(checkpoint_interval(scene, ledger, None).total_seconds())
     return (
         f"steps are made and none after step {unsaved.step} was saved since {since}, though a "

@@ -15,6 +15,7 @@ from spot_operator.domain.elapsed import lasted, span, started
 from spot_operator.domain.ledger import Interval, Ledger, RankRecord, Standstill
 from spot_operator.domain.scene import Scene
 from spot_operator.domain.snapshot import ReportView
+from spot_operator.domain.text import WORD, shorten
 
 SILENT: Final = timedelta(minutes=2)
 """Eight reports: a sidecar finds a new leader within seconds."""
@@ -32,6 +33,8 @@ OVERDUE: Final = timedelta(minutes=2)
 """On top of them."""
 LONGEST_INTERVAL: Final = timedelta(hours=1)
 """The longest that is ever chosen, where none is known."""
+BUSY: Final = timedelta(hours=6)
+"""An evaluation may take hours; an announced silence that lasts longer than this is told."""
 SCRIPT: Final = timedelta(hours=6)
 """A script decides by itself when it saves; longer than this is told."""
 LIVE: Final = frozenset({State.CREATING, State.CREATED})
@@ -44,6 +47,7 @@ class _Watched:
     age: timedelta
     limit: timedelta
     step: int
+    busy: str = ""
 
     @property
     def missing(self) -> bool:
@@ -66,6 +70,8 @@ def silence_ends_in(scene: Scene, ledger: Ledger, record: RankRecord) -> Iterato
     report = scene.report_of(record)
     if report is None:
         return
+    if report.busy is not None:
+        yield STILL - timedelta(seconds=report.step_age)
     for known, watched in (
         (record.still, _steps(scene, ledger, record, report)),
         (record.unsaved, _commits(scene, ledger, report)),
@@ -100,9 +106,10 @@ def _listened(scene: Scene, ledger: Ledger, record: RankRecord) -> RankRecord:
 def _noted(scene: Scene, known: Standstill | None, watched: _Watched | None) -> Standstill | None:
     if watched is None:
         return None
-    if known is not None and known.step == watched.step:
+    if known is not None and (known.step, known.busy) == (watched.step, watched.busy):
         return known
-    return Standstill(_instant(scene, watched.age), watched.step) if watched.missing else None
+    since = _instant(scene, watched.age)
+    return Standstill(since, watched.step, watched.busy) if watched.missing else None
 
 
 def _instant(scene: Scene, age: timedelta) -> datetime:
@@ -131,11 +138,12 @@ def _known_still(ledger: Ledger, record: RankRecord, report: ReportView) -> Stan
 
 def _steps(scene: Scene, ledger: Ledger, record: RankRecord, report: ReportView) -> _Watched | None:
     """The next step, or the first call of the SDK; None: neither is expected."""
-    if scene.is_script or report.busy is not None:
+    if scene.is_script:
         return None
     age = timedelta(seconds=report.step_age)
     if report.registered and report.state in {"Waiting", "Training"}:
-        return _Watched(age, _step_limit(ledger, report), report.step)
+        limit, busy = _step_limit(ledger, report), _announced(report)
+        return _Watched(age, max(limit, BUSY) if busy else limit, report.step, busy)
     if report.state == "Waiting" and not report.registered:
         return _Watched(min(age, _ran_for(scene, record)), REGISTERS, report.step)
     return None
@@ -151,14 +159,25 @@ def _step_limit(ledger: Ledger, report: ReportView) -> timedelta:
 
 def _commits(scene: Scene, ledger: Ledger, report: ReportView) -> _Watched | None:
     """The next checkpoint; None: none is expected now."""
-    if report.state != "Training" or report.busy is not None:
+    if report.state != "Training":
         return None
     saved = saved_step(report)
     if report.step <= saved and not scene.is_script:
         return None
     due = INTERVALS * checkpoint_interval(scene, ledger, report) + OVERDUE
-    limit = max(SCRIPT, due) if scene.is_script else due
-    return _Watched(timedelta(seconds=report.commit_age), limit, saved)
+    busy = _announced(report)
+    limit = max(SCRIPT, due) if scene.is_script else max(BUSY, due) if busy else due
+    return _Watched(timedelta(seconds=report.commit_age), limit, saved, busy)
+
+
+def _announced(report: ReportView) -> str:
+    """What the trainer says that it is busy with; it may be called anything, nothing included."""
+    return "" if report.busy is None else shorten(report.busy, WORD) or "something"
+
+
+def says_busy(report: ReportView) -> str:
+    """What is worth telling of an announced silence that lasts; empty: there is none."""
+    return _announced(report) if timedelta(seconds=report.step_age) >= STILL else ""
 
 
 def saved_step(report: ReportView) -> int:

@@ -51,7 +51,7 @@ ends = st.builds(
     deleted=st.booleans(),
     started=st.booleans(),
 )
-standstills = st.builds(own.Standstill, times, counts)
+standstills = st.builds(own.Standstill, times, counts, words)
 ranks = st.builds(
     own.RankRecord,
     rank=st.integers(0, 15),

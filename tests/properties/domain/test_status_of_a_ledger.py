@@ -68,7 +68,7 @@ def test_the_largest_status_fits() -> None:
         word,
         last_lines=lines,
     )
-    still = own.Standstill(at, 10**12)
+    still = own.Standstill(at, 10**12, word)
     kills = own.MemoryKills(2**53, 2**53, 2**53, 1e9 + 0.123)
     trouble = own.Trouble(word, word, wide, at, 1800)
     said = own.Word(word, wide)

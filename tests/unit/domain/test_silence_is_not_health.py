@@ -191,6 +191,39 @@ TABLE = (
         COMMITTED,
     ),
     Row(
+        "no step for seven hours, announced: an evaluation that hangs",
+        seen(aged(replace(SAVED, busy="eval"), step=7 / 5 * HOURS), seconds=7 / 5 * HOURS),
+        ("False", "NotStepping"),
+        COMMITTED,
+        ("no step after 120 since 2026-03-01T12:00:00Z", 'busy with "eval"', "delete the pod"),
+    ),
+    Row(
+        "the same before its first step",
+        seen(aged(a_report(step=0, busy=""), step=2 * HOURS), seconds=2 * HOURS, job=FIXED),
+        ("False", "NotStepping"),
+        NONE_YET,
+        ("no step of its own", 'busy with "something"', "no stallTimeout counts"),
+    ),
+    Row(
+        "no step, announced a quarter of an hour ago",
+        seen(aged(replace(SAVED, busy="eval"), step=15 * MINUTE)),
+        ("True", "Training"),
+        COMMITTED,
+        ('busy with "eval"',),
+    ),
+    Row(
+        "announced just now",
+        seen(aged(replace(SAVED, busy="eval"), step=5 * MINUTE)),
+        ("True", "Training"),
+        COMMITTED,
+    ),
+    Row(
+        "work that only an announced silence of seven hours holds",
+        seen(aged(replace(SAVED, busy="eval"), commit=7 / 5 * HOURS), seconds=7 / 5 * HOURS),
+        ("True", "Training"),
+        ("False", "CheckpointOverdue"),
+    ),
+    Row(
         "no step, and the job ends such attempts later",
         seen(aged(SAVED, step=HOURS / 5), job=FIXED),
         ("False", "NotStepping"),
@@ -418,6 +451,7 @@ def walked(snapshot: Snapshot, limit: float) -> Iterator[tuple[float, Snapshot]]
         (seen(aged(SAVED), seconds=0), "NotStepping", 599.5),
         (seen(aged(a_report(step=0)), seconds=0), "NotStepping", 1799.5),
         (seen(aged(NEW), seconds=0), "NotRegistered", 600.0),
+        (seen(aged(replace(SAVED, busy="eval")), seconds=0), "NotStepping", 21_599.5),
     ],
 )
 def test_somebody_looks_when_a_threshold_passes(start: Snapshot, reason: str, at: float) -> None:
@@ -427,6 +461,23 @@ def test_somebody_looks_when_a_threshold_passes(start: Snapshot, reason: str, at
             assert passed == pytest.approx(at, abs=1.0)
             return
     raise AssertionError(f"{reason} is never told")
+
+
+def test_somebody_looks_when_an_announced_silence_is_worth_a_word() -> None:
+    for passed, now in walked(seen(aged(replace(SAVED, busy="eval")), seconds=0), 700):
+        if "eval" in the_condition(now.ledger, RUNNING).message:
+            assert passed == pytest.approx(599.5, abs=1.0)
+            return
+    raise AssertionError("it is never told")
+
+
+@pytest.mark.parametrize("then", [None, "export"])
+def test_another_phase_begins_to_count_anew(then: str | None) -> None:
+    hung = aged(replace(SAVED, busy="eval"), step=7 / 5 * HOURS, commit=7 / 5 * HOURS)
+    told = persisted(seen(hung, seconds=7 / 5 * HOURS))
+    anew = persisted(replace(later(told, 1), reports={POD.uid: aged(replace(hung, busy=then))}))
+    assert the_condition(anew.ledger, RUNNING).reason == "Training"
+    assert the_condition(anew.ledger, HEALTHY).reason == "Committed"
 
 
 def test_somebody_looks_when_a_checkpoint_is_overdue() -> None:

@@ -27,7 +27,9 @@ from spot_operator.control.fence import FencedClient
 from spot_operator.control.lease import LeaderLease, LeaseTimes
 from spot_operator.control.owner import Owner
 from spot_operator.control.rate import RateBudget, RateBudgets
+from spot_operator.control.resource import LEASES
 from spot_operator.control.retry import RetryingClient
+from spot_operator.control.server_clock import ServerClock
 from spot_operator.control.watch_claim import Claim, WatchClaim
 from spot_operator.control.workqueue import WorkQueue
 from spot_operator.domain.actions import Note
@@ -94,7 +96,7 @@ class Operator:
     def __init__(self, client: Client, clock: Clock, entropy: Entropy, settings: Settings) -> None:
         self.settings = settings
         self.metrics = Metrics()
-        self._clock = clock
+        self._clock = clock = ServerClock(clock)
         counted = CountedClient(client, self.metrics)
         self._owner = Owner(counted, settings.owner_cluster_role)
         self.lease = _lease(counted, clock, entropy, settings, self._owner)
@@ -162,6 +164,7 @@ class Operator:
 
     async def _work(self) -> None:
         await self.caches.wait_synced()
+        await self._set_clock()
         await self._try_certificate()
         self._observer.leading_since = self._clock.monotonic()
         log.info("leading, with %d jobs", len(self.caches.jobs))
@@ -170,6 +173,12 @@ class Operator:
             work.create_task(self._recorder.run(), name="events")
             work.create_task(self._keep_certificate(), name="certificate")
             work.create_task(self._keep_published(), name="endpoints")
+
+    async def _set_clock(self) -> None:
+        """What is written from now on bears the API server's time, as the last leader's did."""
+        name, namespace = self.settings.lease_name, self.settings.namespace
+        while not await self._clock.find(self._client, LEASES, name, namespace=namespace):
+            await self._clock.sleep(RETRY_SECONDS)
 
     async def _keep_published(self) -> None:
         """Lead the reports Service here, whoever changes or removes the slice, until cancelled."""

@@ -8,6 +8,7 @@ them; none is ever changed in place by this package, and callers must not do so 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum
 from functools import partial
 from typing import Any, Literal, NamedTuple, Protocol
@@ -68,6 +69,11 @@ class Client(Protocol):
     `namespace` is left out for cluster-wide kinds; for `list` and `watch` of a namespaced kind
     its absence means all namespaces.
     """
+
+    @property
+    def date(self) -> datetime | None:
+        """What the server's wall clock showed with its last answer, in whole seconds."""
+        ...
 
     async def get(self, resource: Resource, name: str, *, namespace: str | None = None) -> Json:
         """One object, newest. Raises NotFound."""

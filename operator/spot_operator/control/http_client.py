@@ -8,6 +8,8 @@ import logging
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -40,6 +42,7 @@ class HttpClient:
         self._headers = {"User-Agent": user_agent, "Accept": "application/json"}
         self._seconds = request_seconds
         self._session: aiohttp.ClientSession | None = None
+        self._date: datetime | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -51,6 +54,10 @@ class HttpClient:
         trace: TracebackType | None,
     ) -> None:
         await self.close()
+
+    @property
+    def date(self) -> datetime | None:
+        return self._date
 
     async def close(self) -> None:
         """Drop every connection."""
@@ -218,6 +225,7 @@ class HttpClient:
                 server_hostname=self._connection.tls_server_name,
                 proxy=self._connection.proxy,
             ) as response:
+                self._date = _date(response) or self._date
                 await self._raise_unless_good(response)
                 yield response
         except CredentialsError as error:
@@ -285,6 +293,15 @@ def _as_status(text: str) -> Json:
 def _retry_after(response: aiohttp.ClientResponse) -> float | None:
     value = response.headers.get("Retry-After", "")
     return float(value) if value.isdigit() else None
+
+
+def _date(response: aiohttp.ClientResponse) -> datetime | None:
+    """The time in the `Date` header; None without one that can be read."""
+    try:
+        found = parsedate_to_datetime(response.headers.get("Date", ""))
+    except ValueError:
+        return None
+    return found if found.tzinfo else None
 
 
 def _warnings(response: aiohttp.ClientResponse) -> tuple[str, ...]:

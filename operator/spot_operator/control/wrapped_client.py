@@ -1,6 +1,7 @@
 """A client around a client: all is passed on, through one gate for reads and one for writes."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import Literal, TypeVar
 
 from spot_operator.control.client import (
@@ -27,6 +28,10 @@ class WrappedClient:
 
     def __init__(self, inner: Client) -> None:
         self._inner = inner
+
+    @property
+    def date(self) -> datetime | None:
+        return self._inner.date
 
     async def _read(self, act: Callable[[], Awaitable[T]]) -> T:
         return await act()

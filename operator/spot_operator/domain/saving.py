@@ -123,7 +123,7 @@ def _overdue(scene: Scene, ledger: Ledger, unsaved: Standstill) -> str:
         )
     if unsaved.busy:
         return (
-            f"the trainer says since {since} that it is busy with \"{unsaved.busy}\", and what it "
+            f'the trainer says since {since} that it is busy with "{unsaved.busy}", and what it '
             f"did after step {unsaved.step} is not saved: a step (run.step()) saves; `kubectl logs "
             f"{name}` shows where it is"
         )

@@ -8,6 +8,7 @@ would have done in its `finally` blocks does not happen.
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
+from datetime import datetime
 from typing import Any, Literal, TypeVar
 
 from kit.fakeapi.faults import Call, Faults
@@ -47,6 +48,11 @@ class FakeClient:
         self.name = name
         self.faults = Faults()
         self.dead = False
+        self._date: datetime | None = None
+
+    @property
+    def date(self) -> datetime | None:
+        return None if self.faults.undated else self._date
 
     async def get(self, resource: Resource, name: str, *, namespace: str | None = None) -> Json:
         call = self._call("get", resource, namespace, name)
@@ -250,6 +256,7 @@ class FakeClient:
         if self.faults.cut:
             await self._clock.sleep(ANSWER_SECONDS)
             raise Unavailable(f"no answer within {ANSWER_SECONDS:.0f} s", status=0)
+        self._date = self._server.clock.now().replace(microsecond=0)
         result = act()
         await self.faults.after(call)
         self._stop_if_dead()

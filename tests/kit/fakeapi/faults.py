@@ -68,6 +68,8 @@ class Faults:
     lag: float = 0.0
     blind: bool = False
     cut: bool = False
+    undated: bool = False
+    """Its answers carry no date, as those of no real server do."""
     _rules: list[_Rule] = field(default_factory=list)
     _lost: list[Callable[[Resource, WatchEvent], bool]] = field(default_factory=list)
 

@@ -3,7 +3,8 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from spot_operator.control.clock import SystemClock
 from spot_operator.control.credentials import load
 from spot_operator.control.errors import (
     AlreadyExists,
+    Forbidden,
     Gone,
     TooManyRequests,
     Unauthorized,
@@ -86,6 +88,25 @@ def streaming(*chunks: bytes, then: Callable[[web.Request], None] | None = None)
         return response
 
     return handler
+
+
+@pytest.mark.parametrize(
+    ("date", "expected"),
+    [
+        ("Sun, 01 Mar 2026 12:00:00 GMT", datetime(2026, 3, 1, 12, tzinfo=UTC)),
+        ("Sun, 01 Mar 2026 12:00:00 -0000", None),
+        ("yesterday", None),
+    ],
+)
+@pytest.mark.parametrize("status", [200, 403])
+async def test_every_answer_shows_the_servers_clock(
+    tmp_path: Path, date: str, expected: datetime | None, status: int
+) -> None:
+    async with served(answering({"metadata": {}}, status, Date=date), tmp_path) as client:
+        assert client.date is None
+        with suppress(Forbidden):
+            await client.get(NODES, "n")
+        assert client.date == expected
 
 
 async def test_what_is_sent_is_what_the_server_expects(tmp_path: Path) -> None:

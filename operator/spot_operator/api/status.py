@@ -396,6 +396,11 @@ class Purge(Model):
 class JobStatus(Model):
     """What became of the job so far."""
 
+    job_uid: Word | None = Field(
+        default=None,
+        alias="jobUID",
+        description="The job that this is the status of: one restored for another is not believed.",
+    )
     observed_generation: Count | None = Field(
         default=None, description="The generation of the spec that was last looked at."
     )

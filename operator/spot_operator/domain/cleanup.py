@@ -67,19 +67,24 @@ def _delete(snapshot: Snapshot, ledger: Ledger, pod: PodView, why: str) -> Itera
 
 def _why(scene: Scene, ledger: Ledger, pod: PodView) -> str:
     """Why `pod` is to go; empty: it stays."""
-    if pod.attempt > ledger.attempt:
-        # Our copy of the job is older than the pod: the next look will know it.
-        return ""
-    if pod.attempt < ledger.attempt:
-        return "" if _kept(scene, ledger, pod) else f"attempt {pod.attempt} is over"
     if pod.uid not in {one.uid for one in ledger.ranks}:
-        return "" if _awaited(scene, ledger, pod) else "its rank was given another pod"
+        return _why_unknown(scene, ledger, pod)
     if ledger.state is State.STOPPING:
         stays = pod.terminal or _stays(scene, ledger, pod)
-        return "" if stays else f"attempt {pod.attempt} is being ended"
+        return "" if stays else f"attempt {ledger.attempt} is being ended"
     if ledger.state is State.WAITING:
-        return "" if pod.terminal else f"attempt {pod.attempt} is over"
+        return "" if pod.terminal else f"attempt {ledger.attempt} is over"
     return _finished(scene, ledger, pod) if ledger.state is State.FINISHED else ""
+
+
+def _why_unknown(scene: Scene, ledger: Ledger, pod: PodView) -> str:
+    """The same of a pod that is on record for no rank."""
+    if pod.attempt > ledger.attempt:
+        # Our copy of the job is older than the pod: the next look will know it.
+        return "the job is over" if ledger.state is State.FINISHED else ""
+    if pod.attempt < ledger.attempt:
+        return "" if _kept(scene, ledger, pod) else f"attempt {pod.attempt} is over"
+    return "" if _awaited(scene, ledger, pod) else "its rank was given another pod"
 
 
 def _stays(scene: Scene, ledger: Ledger, pod: PodView) -> bool:
@@ -92,7 +97,7 @@ def _awaited(scene: Scene, ledger: Ledger, pod: PodView) -> bool:
     """Whether the next write will record it as its rank's pod."""
     under_way = ledger.state not in {State.WAITING, State.FINISHED}
     free = pod.rank not in {one.rank for one in ledger.ranks}
-    return under_way and free and pod.rank < scene.workers
+    return under_way and free and scene.is_named(pod)
 
 
 def _kept(scene: Scene, ledger: Ledger, pod: PodView) -> bool:

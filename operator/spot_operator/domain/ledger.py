@@ -382,6 +382,8 @@ class ConditionRecord:
 class Ledger:
     """The status of a job. `Ledger()` is that of a job nobody has looked at."""
 
+    job_uid: str = ""
+    """Of the job whose status it is; empty in one that was written before this was."""
     observed_generation: int = 0
     attempt: int = 0
     first_started: int | None = None

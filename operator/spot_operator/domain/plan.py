@@ -15,6 +15,7 @@ from spot_operator.domain.cleanup import bury, orphans
 from spot_operator.domain.conditions import explain
 from spot_operator.domain.exclusions import prune
 from spot_operator.domain.ledger import Ledger
+from spot_operator.domain.mending import mend, own
 from spot_operator.domain.notes import notes
 from spot_operator.domain.progress import note_progress, note_running, note_started
 from spot_operator.domain.purging import due_hold, farewell, note_farewell
@@ -35,6 +36,7 @@ __all__ = ["Plan", "plan"]
 Step = Callable[[Scene, Ledger], Ledger]
 
 STEPS: Final[tuple[Step, ...]] = (
+    mend,  # what others changed in the status
     note_ranks,  # who was seen, where, what was said, how it ended
     seal_creation,  # Creating -> Created: every pod was seen, none is created any more
     note_started,  # from then on a start that fails is not the job's fault
@@ -53,6 +55,7 @@ def plan(snapshot: Snapshot) -> Plan:
     job = snapshot.job
     if job is None:
         return _without_job(snapshot)
+    snapshot = replace(snapshot, ledger=own(snapshot.ledger, job))
     if job.deleting:
         return _of_one_that_goes(snapshot, job)
     scene = look(snapshot, job)
@@ -118,7 +121,7 @@ def _advance(scene: Scene) -> tuple[Ledger, frozenset[str]]:
 
 
 def _persist(scene: Scene, ledger: Ledger, *, urgent: bool) -> Plan:
-    timed = replace(ledger, time=keep_time(scene, ledger))
+    timed = replace(ledger, job_uid=scene.job.uid, time=keep_time(scene, ledger))
     written = storable(prune(scene, timed), scene.snapshot.unkept)
     if written is None:
         return Plan(wake_after=BLIND)

@@ -84,6 +84,10 @@ class Scene:
         """The one name a pod of that attempt and rank can have."""
         return f"{self.job.name}-{attempt}-{rank}"
 
+    def is_named(self, pod: PodView) -> bool:
+        """Whether `pod` has the name that its labels give it; anybody may change labels."""
+        return pod.rank < self.workers and pod.name == self.pod_name(pod.attempt, pod.rank)
+
     def pod_of(self, record: RankRecord) -> PodView | None:
         """The pod of that record, or its tombstone."""
         return next((pod for pod in self.snapshot.pods if pod.uid == record.uid), None)
@@ -94,7 +98,12 @@ class Scene:
 
     def pods_of(self, attempt: int, rank: int) -> list[PodView]:
         """Our pods of that rank, tombstones included, the oldest first."""
-        found = (one for one in self._ours() if (one.attempt, one.rank) == (attempt, rank))
+        name = self.pod_name(attempt, rank)
+        found = (
+            one
+            for one in self._ours()
+            if (one.name, one.attempt, one.rank) == (name, attempt, rank)
+        )
         return sorted(found, key=lambda one: (one.created_at or self.now, one.uid))
 
     def present(self) -> Iterator[PodView]:
@@ -108,7 +117,13 @@ class Scene:
         return (pod for pod in everything if not pod.gone and pod.owner_uid not in owners)
 
     def _ours(self) -> Iterator[PodView]:
-        return (pod for pod in self.snapshot.pods if pod.owner_uid == self.job.uid)
+        """Those on record are ours whoever took the owner reference away."""
+        known = {one.uid for one in self.persisted.ranks}
+        return (
+            pod
+            for pod in self.snapshot.pods
+            if pod.owner_uid == self.job.uid or (not pod.owner_uid and pod.uid in known)
+        )
 
 
 def look(snapshot: Snapshot, job: JobView) -> Scene:

@@ -59,12 +59,14 @@ def is_held(scene: Scene, ledger: Ledger) -> bool:
 
 
 def predecessors(scene: Scene, attempt: int) -> bool:
-    """Whether a pod of an attempt up to `attempt` is in the way (invariant I1).
+    """Whether a pod that is not of the attempt after `attempt` is in the way (invariant I1).
 
     The ledger knows how each rank it saw ended. Left over are a pod that a former leader's late
     POST made, which must end, and one on a fenced node, which we delete by force first.
     """
     return any(
-        pod.attempt <= attempt and not pod.terminal and not is_forced(pod)
+        pod.name != scene.pod_name(attempt + 1, pod.rank)
+        and not pod.terminal
+        and not is_forced(pod)
         for pod in scene.present()
     )

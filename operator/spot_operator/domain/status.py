@@ -27,6 +27,7 @@ def status_of(ledger: own.Ledger) -> dict[str, Any]:
         observed_generation=ledger.observed_generation,
         attempt=ledger.attempt,
         first_started=ledger.first_started,
+        job_uid=ledger.job_uid or None,
         state=ledger.state,
         not_before=ledger.not_before,
         stopping=_shown(api.Stopping, ledger.stopping),
@@ -53,6 +54,7 @@ def ledger_of(status: Mapping[str, Any] | None) -> own.Ledger:
     """
     read = api.JobStatus.model_validate(status or {})
     return own.Ledger(
+        job_uid=read.job_uid or "",
         observed_generation=read.observed_generation or 0,
         attempt=read.attempt or 0,
         first_started=read.first_started,

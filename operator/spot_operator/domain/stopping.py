@@ -42,6 +42,9 @@ def begin_stop(scene: Scene, ledger: Ledger) -> Ledger:
         return ledger
     if any(one.lost_at is not None for one in ledger.ranks):
         return _stopping(ledger, Stopping(scene.now))
+    if ledger.state is State.CREATED and len(ledger.ranks) < scene.workers:
+        # Somebody took a rank out of the status, and its pod is not there.
+        return _stopping(ledger, Stopping(scene.now))
     if scene.job.unreadable:
         return ledger
     found = next(_causes(scene, ledger), None)

@@ -20,6 +20,7 @@ from spot_operator.domain.status import ledger_of, status_of
 Json = Mapping[str, Any]
 
 FIGURES: Final = (
+    "jobUID",
     "time",
     "progress",
     "totals",

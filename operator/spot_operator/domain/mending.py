@@ -1,0 +1,63 @@
+"""A status that others changed: people with `--subresource=status`, a backup that was restored.
+
+Whoever may write a status may write any that the schema allows. What contradicts itself would hold
+a job for ever, and a number that went back would start an attempt beside a live one. So the pods
+count too: an attempt that they show has begun, whatever the status says of it.
+"""
+
+from dataclasses import replace
+
+from spot_operator.api.names import State
+from spot_operator.domain.ledger import AttemptRecord, Ledger, Stopping
+from spot_operator.domain.scene import Scene
+from spot_operator.domain.snapshot import JobView
+from spot_operator.domain.starting import ATTEMPTS_KEPT
+
+UNDER_WAY = frozenset({State.CREATING, State.CREATED, State.STOPPING})
+
+
+def own(ledger: Ledger, job: JobView) -> Ledger:
+    """`ledger` of `job`; an empty one where it was another's, of whom this is a copy or a restore.
+
+    That one's checkpoints are not this one's: its status would promise a state that is not there.
+    """
+    return ledger if ledger.job_uid in {"", job.uid} else Ledger()
+
+
+def mend(scene: Scene, ledger: Ledger) -> Ledger:
+    """`ledger` without contradictions, and with no attempt that the pods know and it does not."""
+    return _consistent(scene, _caught_up(scene, ledger))
+
+
+def _caught_up(scene: Scene, ledger: Ledger) -> Ledger:
+    """A number is never used again. Where our own copy is old the write is refused."""
+    told = [one.number for one in ledger.attempts]
+    seen = [pod.attempt for pod in scene.present() if scene.is_named(pod)]
+    highest = max((*told, *seen), default=0)
+    if highest <= ledger.attempt or ledger.state is State.FINISHED:
+        return ledger
+    if highest not in seen:
+        return replace(ledger, attempt=highest)
+    return replace(
+        ledger,
+        attempt=highest,
+        state=State.CREATED,
+        stopping=None,
+        not_before=None,
+        ranks=(),
+        checkpoint=replace(ledger.checkpoint, attempt_commits=0),
+    )
+
+
+def _consistent(scene: Scene, ledger: Ledger) -> Ledger:
+    if ledger.state not in UNDER_WAY:
+        return ledger if ledger.stopping is None else replace(ledger, stopping=None)
+    if ledger.attempt == 0:
+        return replace(ledger, state=State.WAITING, stopping=None)
+    if ledger.current is None or ledger.current.number != ledger.attempt:
+        record = AttemptRecord(number=ledger.attempt, created_at=scene.now)
+        ledger = replace(ledger, attempts=(*ledger.attempts, record)[-ATTEMPTS_KEPT:])
+    if ledger.state is State.STOPPING or ledger.stopping is not None:
+        stopping = ledger.stopping or Stopping(scene.now)
+        return replace(ledger, state=State.STOPPING, stopping=stopping)
+    return ledger

@@ -12,10 +12,11 @@ import pytest
 from kit.clock import FakeClock, in_fake_time
 from kit.jobs import a_job_manifest
 from kit.simcluster.invariants import expect_every_second_accounted, expect_one_attempt_at_a_time
-from kit.simcluster.node import Node
+from kit.simcluster.node import Node, Refusal
 from kit.simcluster.world import World
 from spot_operator.control.clock import timestamp
 
+NO_ROOM = {"phase": "Failed", "reason": "OutOfcpu", "message": "Pod was rejected: no room"}
 PATIENT = {"interruptions": {"max": 500}, "maxAttemptsWithoutProgress": 100}
 
 
@@ -58,7 +59,7 @@ async def replaced(world: World, seconds: float) -> None:
 
 async def refusing(world: World, seconds: float) -> None:
     """The kubelet refuses the next pods; the one that runs is ended for it."""
-    the_node(world).rejects = 1 + int(seconds) % 3
+    the_node(world).refuses = Refusal(NO_ROOM, pods=1 + int(seconds) % 3)
     await rebooted(world, 1.0)
 
 
@@ -113,7 +114,7 @@ def test_no_sequence_of_troubles_leaves_the_job_pending_for_ever(seed: int) -> N
         for _ in range(chance.randint(2, 5)):
             await world.clock.sleep(chance.uniform(0.0, 90.0))
             await chance.choice(TROUBLES)(world, chance.choice([5.0, 45.0, 170.0, 400.0]))
-        the_node(world).rejects = 0
+        the_node(world).refuses = None
         await world.until_finished(limit=3000)
 
     in_a_world(play, seed=seed)

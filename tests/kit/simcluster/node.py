@@ -25,7 +25,7 @@ from spot_operator.control.errors import NotFound
 from spot_operator.control.resource import LEASES, NODES, PODS
 from spot_sidecar.notices.notice import read_notice
 
-__all__ = ["LEASE_SECONDS", "Node", "Program"]
+__all__ = ["LEASE_SECONDS", "Node", "Program", "Refusal"]
 
 Json = dict[str, Any]
 
@@ -73,6 +73,20 @@ class _Running:
             self.last_work.cancel()
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The status of each pod that a kubelet refuses, and how many it refuses yet; None: all."""
+
+    status: Json
+    pods: int | None = None
+
+    def after_one(self) -> "Refusal | None":
+        """What is left of it once a pod was refused."""
+        if self.pods is None:
+            return self
+        return Refusal(self.status, self.pods - 1) if self.pods > 1 else None
+
+
 @dataclass(slots=True)
 class Node:
     """One machine. `start` makes the program of a pod, with a nonce of its own."""
@@ -89,10 +103,8 @@ class Node:
     """What the node's metadata service says."""
     pull_error: str | None = None
     """What the registry answers; None: images are there."""
-    refuses: str = ""
-    """The reason with which its kubelet refuses every pod that it has not started yet."""
-    rejects: int = 0
-    """So many pods its kubelet is yet to refuse for want of a processor."""
+    refuses: "Refusal | None" = None
+    """How its kubelet refuses pods that it has not started yet; None: it takes them."""
     _tasks: "list[asyncio.Task[Any]]" = field(default_factory=list)
     _running: dict[str, _Running] = field(default_factory=dict)
     _ended: set[str] = field(default_factory=set)
@@ -203,12 +215,9 @@ class Node:
             self._admit(pod)
 
     def _admit(self, pod: Json) -> None:
-        reason = self.refuses or ("OutOfcpu" if self.rejects else "")
-        if reason:
-            self.rejects = max(0, self.rejects - 1)
-            self.end_as(
-                pod, {"phase": "Failed", "reason": reason, "message": "Pod was rejected: no room"}
-            )
+        if self.refuses is not None:
+            self.end_as(pod, self.refuses.status)
+            self.refuses = self.refuses.after_one()
         elif self.pull_error:
             self._pull(pod)
         else:

@@ -67,6 +67,11 @@ def stopping(ledger: Ledger) -> Sign:
     return "stopping", ledger.attempt
 
 
+def unranked(ledger: Ledger) -> Sign:
+    """The newest attempt is made, and no pod of it is on record."""
+    return "unranked", ledger.attempt
+
+
 def started(record: RankRecord) -> Sign:
     """The rank's trainer runs."""
     return "started", record.uid
@@ -125,6 +130,8 @@ def signs(ledger: Ledger, pods: Collection[PodView]) -> Iterator[Sign]:
         yield finished(ledger)
     if ledger.stopping is not None:
         yield stopping(ledger)
+    if not ledger.ranks:
+        yield unranked(ledger)
     if ledger.purge is not None:
         yield purging(ledger)
     yield from map(excluded, ledger.excluded)

@@ -36,7 +36,7 @@ def _caught_up(scene: Scene, ledger: Ledger) -> Ledger:
     highest = max((*told, *seen), default=0)
     if highest <= ledger.attempt or ledger.state is State.FINISHED:
         return ledger
-    if highest not in seen:
+    if highest not in seen or highest in told:
         return replace(ledger, attempt=highest)
     return replace(
         ledger,
@@ -45,6 +45,7 @@ def _caught_up(scene: Scene, ledger: Ledger) -> Ledger:
         stopping=None,
         not_before=None,
         ranks=(),
+        attempts=(*ledger.attempts, AttemptRecord(highest, scene.now))[-ATTEMPTS_KEPT:],
         checkpoint=replace(ledger.checkpoint, attempt_commits=0),
     )
 
@@ -54,9 +55,9 @@ def _consistent(scene: Scene, ledger: Ledger) -> Ledger:
         return ledger if ledger.stopping is None else replace(ledger, stopping=None)
     if ledger.attempt == 0:
         return replace(ledger, state=State.WAITING, stopping=None)
-    if ledger.current is None or ledger.current.number != ledger.attempt:
+    if ledger.current is None:
         record = AttemptRecord(number=ledger.attempt, created_at=scene.now)
-        ledger = replace(ledger, attempts=(*ledger.attempts, record)[-ATTEMPTS_KEPT:])
+        ledger = replace(ledger, attempts=(record,))
     if ledger.state is State.STOPPING or ledger.stopping is not None:
         stopping = ledger.stopping or Stopping(scene.now)
         return replace(ledger, state=State.STOPPING, stopping=stopping)

@@ -117,8 +117,9 @@ class Scene:
         return (pod for pod in everything if not pod.gone and pod.owner_uid not in owners)
 
     def _ours(self) -> Iterator[PodView]:
-        """Those on record are ours whoever took the owner reference away."""
-        known = {one.uid for one in self.persisted.ranks}
+        """Those on record are ours whoever took the owner reference away; but a job that is deleted
+        may have been told to leave them (`--cascade=orphan`)."""
+        known = () if self.job.deleting else {one.uid for one in self.persisted.ranks}
         return (
             pod
             for pod in self.snapshot.pods

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Final
 
 from spot_operator.api.names import Ending, Reason, State
-from spot_operator.domain.elapsed import left, span, troubled
+from spot_operator.domain.elapsed import left, span, troubled, unranked
 from spot_operator.domain.exclusions import freed
 from spot_operator.domain.ledger import Ledger, RankRecord, Stopping
 from spot_operator.domain.refusals import is_templates
@@ -17,6 +17,8 @@ from spot_operator.domain.text import STATUS_MESSAGE, shorten
 
 HEARD: Final = 60.0
 """Seconds: only a trainer whose sidecar still reports can be seen to stall."""
+UNRANKED: Final = timedelta(seconds=10)
+"""For a pod of an attempt that is made to be seen, where none is on record."""
 UNPROCESSABLE: Final = frozenset({400, 422})
 """What the API server answers to a pod that can never be created."""
 STARTLESS: Final = {
@@ -42,13 +44,23 @@ def begin_stop(scene: Scene, ledger: Ledger) -> Ledger:
         return ledger
     if any(one.lost_at is not None for one in ledger.ranks):
         return _stopping(ledger, Stopping(scene.now))
-    if ledger.state is State.CREATED and len(ledger.ranks) < scene.workers:
-        # Somebody took a rank out of the status, and its pod is not there.
+    missing = unranked_left(scene, ledger)
+    if missing is not None and missing <= timedelta(0):
         return _stopping(ledger, Stopping(scene.now))
     if scene.job.unreadable:
         return ledger
     found = next(_causes(scene, ledger), None)
     return ledger if found is None else _stopping(ledger, found)
+
+
+def unranked_left(scene: Scene, ledger: Ledger) -> timedelta | None:
+    """How long until an attempt without a rank on record is over; None: it has one.
+
+    Somebody took it out of the status, and its pod has not been seen since.
+    """
+    if ledger.state is not State.CREATED or ledger.ranks or ledger.current is None:
+        return None
+    return left(scene.snapshot, unranked(ledger), ledger.current.created_at, UNRANKED)
 
 
 def stall_deadline(scene: Scene, record: RankRecord) -> timedelta | None:

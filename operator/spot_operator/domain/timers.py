@@ -18,7 +18,7 @@ from spot_operator.domain.scene import Scene
 from spot_operator.domain.settling import settled_in
 from spot_operator.domain.sight import silence
 from spot_operator.domain.silence import silence_ends_in
-from spot_operator.domain.stopping import stall_deadline, trouble_left
+from spot_operator.domain.stopping import stall_deadline, trouble_left, unranked_left
 
 SOONEST: Final = timedelta(milliseconds=200)
 """A timer that just fired too early must not spin."""
@@ -41,6 +41,9 @@ def _waits(scene: Scene, ledger: Ledger) -> Iterator[timedelta]:
     expiry = expires_in(scene, ledger)
     if expiry is not None:
         yield expiry
+    unranked = unranked_left(scene, ledger)
+    if unranked is not None:
+        yield unranked
     if ledger.stopping is not None:
         yield settled_in(scene, ledger, ledger.stopping)
     for record in ledger.ranks:

@@ -14,9 +14,13 @@ __all__ = ["crashing"]
 T = TypeVar("T")
 
 
-def crashing(story: Callable[[World], Awaitable[T]], crash_at: int | None) -> tuple[T, list[str]]:
+def crashing(
+    story: Callable[[World], Awaitable[T]],
+    crash_at: int | None,
+    then: Callable[[Replica], None] = lambda _: None,
+) -> tuple[T, list[str]]:
     """What `story` returns if the operator dies after its so-many-th write (None: it does not),
-    and the writes of its first life."""
+    and the writes of its first life. `then` is called with each life after that."""
     writes: list[str] = []
 
     async def scenario(clock: FakeClock) -> T:
@@ -27,6 +31,8 @@ def crashing(story: Callable[[World], Awaitable[T]], crash_at: int | None) -> tu
             nonlocal lives
             lives += 1
             process, armed = replica.process, lives == 1
+            if not armed:
+                then(replica)
 
             def is_the_one(call: Call) -> bool:
                 if not armed or not _matters(call):

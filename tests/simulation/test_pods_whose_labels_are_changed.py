@@ -21,6 +21,7 @@ from spot_operator.control.resource import PODS
 LABELS: dict[str, dict[str, str | None]] = {
     "by which we watch": {names.LABEL_JOB_UID: None},
     "of the job": {names.LABEL_JOB: None},
+    "of a job that is not there": {names.LABEL_JOB: "other"},
     "of the attempt": {names.LABEL_ATTEMPT: None},
     "of another attempt": {names.LABEL_ATTEMPT: "7"},
     "of the rank": {names.LABEL_RANK: "x"},

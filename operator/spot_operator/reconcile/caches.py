@@ -92,8 +92,12 @@ class Caches:
         return tuple(sorted({*self.jobs.refused, *self.pods.refused}))
 
     def pods_of(self, key: JobKey) -> list[Json]:
-        """The pods whose label names that job."""
-        return self.pods.by_index(BY_JOB, str(key))
+        """The pods whose label names that job, but for those that another job there owns.
+
+        Anybody may change a label; ended as another's, or as nobody's, such a pod must not be.
+        """
+        found = ((pod, self.job_of(pod)) for pod in self.pods.by_index(BY_JOB, str(key)))
+        return [pod for pod, owner in found if owner is None or key_of_job(owner) == key]
 
     def job(self, uid: str, namespace: str) -> Json | None:
         """The job with that uid, if that namespace has it.

@@ -22,6 +22,7 @@ from stage.kube import Kube
 Object = dict[str, Any]
 PROJECT = Path(__file__).resolve().parents[2]
 OPERATOR_NAMESPACE = "spot-training"
+RELEASE = "spot-training-operator"
 NAMESPACE = "research"
 SECRET = "store"  # noqa: S105 (the name of the Secret)
 IMAGES = ("operator", "sidecar", "digits")
@@ -92,8 +93,15 @@ def built(cache: Cache, name: str) -> ImageRecord:
     return record
 
 
-def install(cluster: Cluster, cache: Cache, images: dict[str, ImageRecord]) -> None:
-    """`helm install` with the images of this checkout; returns when both replicas are ready.
+def install(
+    cluster: Cluster,
+    cache: Cache,
+    images: dict[str, ImageRecord],
+    *,
+    namespace: str = OPERATOR_NAMESPACE,
+    options: tuple[str, ...] = ("--wait",),
+) -> None:
+    """`helm install` with the images of this checkout; by `--wait` until every replica is ready.
 
     Raises CalledProcessError with helm's words when it refuses.
     """
@@ -105,9 +113,9 @@ def install(cluster: Cluster, cache: Cache, images: dict[str, ImageRecord]) -> N
     chosen = [argument for key, value in values.items() for argument in ("--set", f"{key}={value}")]
     subprocess.run(
         [
-            *(str(cache.bin / "helm"), "install", "spot-training-operator", str(chart)),
-            *("--kubeconfig", str(cluster.kubeconfig), "--namespace", OPERATOR_NAMESPACE),
-            *("--create-namespace", "--wait", "--timeout", "180s", *chosen),
+            *(str(cache.bin / "helm"), "install", RELEASE, str(chart)),
+            *("--kubeconfig", str(cluster.kubeconfig), "--namespace", namespace),
+            *("--create-namespace", "--timeout", "180s", *options, *chosen),
         ],
         check=True,
         timeout=240,

@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-from collections.abc import Iterator
 
 import pytest
+from e2e.removal.releases import uninstall
 from kit.clustertrainers import QUICK, apply, steps
-from stage.install import IMAGES, OPERATOR_NAMESPACE, Stage, built, install, stage
+from stage.install import IMAGES, OPERATOR_NAMESPACE, Stage, built, install
 from stage.waiting import until
-from toolchain.layout import Cache, cache_from
+from toolchain.layout import Cache
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
-RELEASE = "spot-training-operator"
 JOBS_CRD = "spottrainingjobs.spottraining.dev"
 KEPT_BY_NOBODY = {"deletionPolicy": "Delete"}
-
-
-@pytest.fixture(scope="module")
-def cache() -> Cache:
-    return cache_from(os.environ)
-
-
-@pytest.fixture(scope="module")
-def own(cache: Cache) -> Iterator[Stage]:
-    """A cluster of its own: the operator of the others must stay."""
-    with stage(cache, cluster_id="gone", grace_seconds=12) as ready:
-        yield ready
 
 
 def test_the_operator_first_then_the_crd_and_the_namespace(own: Stage, cache: Cache) -> None:
@@ -54,19 +40,6 @@ def test_installed_again_and_the_crd_first(own: Stage, cache: Cache) -> None:
     until("its checkpoints are gone", lambda: not own.bucket.keys(lineage), within=30)
     uninstall(own, cache)
     assert leftovers(own) == []
-
-
-def uninstall(own: Stage, cache: Cache) -> None:
-    """`helm uninstall`, hook and all."""
-    subprocess.run(
-        [
-            *(str(cache.bin / "helm"), "uninstall", RELEASE, "--wait", "--timeout", "240s"),
-            *("--kubeconfig", str(own.cluster.kubeconfig), "--namespace", OPERATOR_NAMESPACE),
-        ],
-        check=True,
-        timeout=300,
-        stdout=subprocess.DEVNULL,
-    )
 
 
 def delete(own: Stage, cache: Cache, kind: str, name: str, *, within: int = 90) -> None:

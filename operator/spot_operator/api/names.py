@@ -49,6 +49,8 @@ LABEL_RANK: Final = "spottraining.dev/rank"
 
 LABEL_PURGE: Final = "spottraining.dev/purge"
 """On the pod that deletes a deleted job's lineage: the number of the try, decimal."""
+LABELS: Final = (LABEL_JOB, LABEL_JOB_UID, LABEL_ATTEMPT, LABEL_RANK, LABEL_PURGE)
+"""All of them; a pod has the last or the two before it."""
 
 # Annotations of our pods.
 ANNOTATION_GRANT: Final = "spottraining.dev/grant"

@@ -79,12 +79,14 @@ def _why(scene: Scene, ledger: Ledger, pod: PodView) -> str:
 
 def _why_unknown(scene: Scene, ledger: Ledger, pod: PodView) -> str:
     """The same of a pod that is on record for no rank."""
+    if _awaited(scene, ledger, pod):
+        return ""
     if pod.attempt > ledger.attempt:
         # Our copy of the job is older than the pod: the next look will know it.
         return "the job is over" if ledger.state is State.FINISHED else ""
     if pod.attempt < ledger.attempt:
         return "" if _kept(scene, ledger, pod) else f"attempt {pod.attempt} is over"
-    return "" if _awaited(scene, ledger, pod) else "its rank was given another pod"
+    return "its rank was given another pod"
 
 
 def _stays(scene: Scene, ledger: Ledger, pod: PodView) -> bool:
@@ -94,10 +96,10 @@ def _stays(scene: Scene, ledger: Ledger, pod: PodView) -> bool:
 
 
 def _awaited(scene: Scene, ledger: Ledger, pod: PodView) -> bool:
-    """Whether the next write will record it as its rank's pod."""
+    """Whether it will be recorded as its rank's pod, once it has its labels again if need be."""
     under_way = ledger.state not in {State.WAITING, State.FINISHED}
-    free = pod.rank not in {one.rank for one in ledger.ranks}
-    return under_way and free and scene.is_named(pod)
+    free = set(range(scene.workers)) - {one.rank for one in ledger.ranks}
+    return under_way and pod.name in {scene.pod_name(ledger.attempt, rank) for rank in free}
 
 
 def _kept(scene: Scene, ledger: Ledger, pod: PodView) -> bool:

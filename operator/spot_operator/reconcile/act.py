@@ -6,7 +6,7 @@ far as it proves something, for a webhook may pass on any status of its own call
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import singledispatchmethod
 from typing import Any
@@ -177,6 +177,34 @@ class Actor:
             raise
         for warning in created.warnings:
             self.tell(job, Note("Warning", Event.POD_WARNING, warning))
+        await self._keep_in_sight(key, created.object, pod)
+
+    async def _keep_in_sight(self, key: JobKey, stored: Json, pod: Json) -> None:
+        """Put back what a webhook took off `pod` at its creation: we find a pod by its labels and
+        its owner, and would begin another beside one that we do not find.
+
+        Raises:
+            ApiError: it cannot be put back, or is taken off again.
+        """
+        meta, asked = stored["metadata"], pod["metadata"]
+        if _is_marked(stored, pod):
+            return
+        name = meta["name"]
+        log.warning(
+            "%s: pod %s was stored without our labels or owner: we put them back", key, name
+        )
+        others = [
+            one for one in meta.get("ownerReferences") or () if one["uid"] not in _controllers(pod)
+        ]
+        marks = {"labels": _marks(asked), "ownerReferences": others + asked["ownerReferences"]}
+        patched = await self._patch_pod(key, name, meta["uid"], **marks)
+        if patched is None:
+            raise Conflict(f"pod {name} has just gone: try again")
+        if not _is_marked(patched, pod):
+            raise Conflict(
+                f"a webhook takes our labels or owner off pod {name}, without which it cannot be "
+                "followed: correct the webhook"
+            )
 
     @_do.register
     async def _(self, action: DeletePod, key: JobKey, job: JobView | None) -> None:  # noqa: ARG002
@@ -197,25 +225,25 @@ class Actor:
 
     @_do.register
     async def _(self, action: AnnotatePod, key: JobKey, job: JobView | None) -> None:  # noqa: ARG002
-        await self._patch_pod(key, action.name, action.uid, annotations=action.annotations)
+        await self._patch_pod(key, action.name, action.uid, annotations=dict(action.annotations))
 
     @_do.register
     async def _(self, action: LabelPod, key: JobKey, job: JobView | None) -> None:  # noqa: ARG002
-        await self._patch_pod(key, action.name, action.uid, labels=action.labels)
+        await self._patch_pod(key, action.name, action.uid, labels=dict(action.labels))
 
-    async def _patch_pod(
-        self, key: JobKey, name: str, uid: str, **metadata: Mapping[str, str]
-    ) -> None:
+    async def _patch_pod(self, key: JobKey, name: str, uid: str, **metadata: Any) -> Json | None:
+        """The pod as it is then; None: it was gone already."""
         # The uid is a precondition: a pod of the same name must not get another's notice.
-        body = {"metadata": {"uid": uid, **{each: dict(of) for each, of in metadata.items()}}}
+        body = {"metadata": {"uid": uid, **metadata}}
         try:
             pod = await self.client.patch(PODS, name, body, namespace=key.namespace)
         except (NotFound, Conflict, Invalid):
             if await self._exists(PODS, name, key.namespace, uid):
                 raise
             log.info("%s: pod %s was gone already", key, name)
-        else:
-            self.expecting.change(key, self.caches.pods, pod)
+            return None
+        self.expecting.change(key, self.caches.pods, pod)
+        return pod
 
     @_do.register
     async def _(self, action: DeleteJob, key: JobKey, job: JobView | None) -> None:  # noqa: ARG002
@@ -245,6 +273,7 @@ class Actor:
         if not _is_ours(found, job, pod):
             self.findings.note(key, job.uid).foreign.add(name)
             raise NameTaken(f"pod name {name} is somebody else's")
+        await self._keep_in_sight(key, found, pod)
         self.expecting.change(key, self.caches.pods, found)
 
     async def _exists(
@@ -260,14 +289,29 @@ class Actor:
 
 
 def _is_ours(found: Json, job: JobView, pod: Json) -> bool:
-    """Whether `found` is what an earlier POST of `pod` made."""
-    meta = found["metadata"]
-    labels, asked = meta.get("labels") or {}, pod["metadata"]["labels"]
-    owners = [one["uid"] for one in meta.get("ownerReferences") or () if one.get("controller")]
-    same = all(
-        labels.get(one) == asked.get(one) for one in (names.LABEL_ATTEMPT, names.LABEL_PURGE)
-    )
-    return owners == [job.uid] and same
+    """Whether `found`, which has its name, is what an earlier POST of `pod` made.
+
+    The name says which attempt and rank it is. So the owner is proof without the labels, and where
+    there is no owner the labels are: a webhook may have taken off the other.
+    """
+    owners = _controllers(found)
+    labelled = _marks(found["metadata"]) == _marks(pod["metadata"])
+    return owners == [job.uid] or (labelled and not owners)
+
+
+def _is_marked(stored: Json, pod: Json) -> bool:
+    labels = _marks(stored["metadata"]) == _marks(pod["metadata"])
+    return labels and _controllers(stored) == _controllers(pod)
+
+
+def _marks(meta: Json) -> Json:
+    labels = meta.get("labels") or {}
+    return {name: labels[name] for name in names.LABELS if name in labels}
+
+
+def _controllers(pod: Json) -> list[str]:
+    owners = pod["metadata"].get("ownerReferences") or ()
+    return [one["uid"] for one in owners if one.get("controller")]
 
 
 def told_of(refusal: Refusal) -> Note:

@@ -59,7 +59,7 @@ def storable(ledger: Ledger, paths: Collection[str]) -> Ledger | None:
 def unkept(ledger: Ledger, paths: Collection[str]) -> frozenset[str]:
     """Which of `paths` hold something of `ledger` that decisions need."""
     needed = [path for path in paths if not _is_figure(path)]
-    status = status_of(ledger) if needed else {}
+    status = _spoken(status_of(ledger)) if needed else {}
     return frozenset(path for path in needed if _without(status, {path}, "") != status)
 
 
@@ -97,6 +97,13 @@ def _missing(written: Any, stored: Any, path: str) -> Iterator[str]:
             yield from _missing(ours, theirs, f"{path}[]")
     elif written != stored:
         yield path
+
+
+def _spoken(value: Any) -> Any:
+    """`value` without empty texts, which are read back as such where the field is missing."""
+    if isinstance(value, Mapping):
+        return {name: _spoken(each) for name, each in value.items() if each != ""}
+    return [_spoken(each) for each in value] if isinstance(value, list) else value
 
 
 def _without(value: Any, paths: Collection[str], path: str) -> Any:

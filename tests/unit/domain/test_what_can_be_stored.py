@@ -15,6 +15,7 @@ from kit.builders import (
     a_report,
     a_snapshot,
     a_word,
+    after,
     at_work,
     bound,
     committed,
@@ -31,7 +32,7 @@ from kit.filled import filled
 from spot_operator.api.crd import field_schema
 from spot_operator.api.names import Condition
 from spot_operator.domain.actions import CreatePod, CreatePurge
-from spot_operator.domain.ledger import Ledger
+from spot_operator.domain.ledger import Ledger, RankEnd, RankRecord, Standstill
 from spot_operator.domain.plan import plan
 from spot_operator.domain.snapshot import Snapshot
 from spot_operator.domain.status import status_of
@@ -178,3 +179,18 @@ def test_all_of_it_is_kept_where_the_schema_knows_it() -> None:
     assert not not_kept(status_of(ledger), status_of(ledger))
     assert unkept(ledger, {"ranks[].trouble", "time.since"}) == {"ranks[].trouble"}
     assert unkept(replace(ledger, ranks=()), {"ranks[].trouble"}) == frozenset()
+
+
+@pytest.mark.parametrize("path", ["ranks[].ended.sickDevice", "ranks[].still.busy"])
+def test_a_field_that_says_nothing_holds_nobody_up(path: str) -> None:
+    """An ending is recorded though an older CRD drops what most endings leave empty."""
+    end, still = RankEnd(after(60), exit_code=1), Standstill(after(30), 7)
+    silent = Ledger(attempt=1, ranks=(RankRecord(0, "u", 30, still=still, ended=end),))
+    assert unkept(silent, {path}) == frozenset()
+    assert storable(silent, {path}) == silent
+    told = replace(
+        silent.ranks[0],
+        still=replace(still, busy="evaluation"),
+        ended=replace(end, sick_device="nvidia.com/gpu GPU-1"),
+    )
+    assert unkept(replace(silent, ranks=(told,)), {path}) == {path}

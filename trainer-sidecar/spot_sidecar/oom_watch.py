@@ -123,6 +123,7 @@ class OomWatch:
                 ready = self._wait(waiting)
                 if listener.fileno() in ready and not self._stopped:
                     self._take(listener, waiting)
+                self._calm(ready)
                 self._look(waiting)
             self._drop(waiting)
 
@@ -147,6 +148,12 @@ class OomWatch:
         self._files = files
         for number in files.woken_by:
             _tell_of(number, waiting)
+
+    def _calm(self, ready: set[int]) -> None:
+        """The kernel tells of a change until the file is read: of a container that was frozen."""
+        for number in self._files.numbers[2:] if self._files is not None else ():
+            if number in ready:
+                _content(number)
 
     def _look(self, waiting: select.epoll) -> None:
         files = self._files

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 import pytest
 from hypothesis import given
@@ -337,3 +339,55 @@ def test_a_container_that_is_at_its_limit_all_the_time_is_looked_at_less_often(
     assert 5 < looks < 40, "a tenth of a second apart, and not a fiftieth"
     container.counts(1, 1, most)
     watched.expect(Counters(1, 1))
+
+
+class Changed:
+    """An epoll where `cgroup.events` has changed: each poll tells so until the file is read."""
+
+    def __init__(self) -> None:
+        self.polls = 0
+        self._poll = select.epoll()
+        self._files: list[int] = []
+        self._read: set[int] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._poll.close()
+
+    def register(self, number: int, mask: int) -> None:
+        if mask == select.EPOLLPRI:
+            self._files.append(number)
+        else:
+            self._poll.register(number, mask)
+
+    def unregister(self, number: int) -> None:
+        self._files.remove(number)
+
+    def poll(self, seconds: float) -> list[tuple[int, int]]:
+        self.polls += 1
+        told = [(one, select.EPOLLPRI) for one in self._files[1:] if one not in self._read]
+        return told or self._poll.poll(seconds)
+
+    def pread(self, number: int, most: int, at: int) -> bytes:
+        self._read.add(number)
+        return pread(number, most, at)
+
+
+pread = os.pread
+
+
+def test_a_change_of_the_cgroup_wakes_the_thread_once(
+    tmp_path: Path, container: Container, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container that is frozen for a moment, say, must not cost a whole core from then on."""
+    kernel = Changed()
+    monkeypatch.setattr(select, "epoll", lambda: kernel)
+    monkeypatch.setattr(os, "pread", kernel.pread)
+    watched = Watched(tmp_path)
+    watched.watch.start()
+    assert container.hand_over(watched.path)
+    time.sleep(0.5)
+    watched.watch.stop()
+    assert kernel.polls < 60, "fifty times a second, as nothing wakes it"

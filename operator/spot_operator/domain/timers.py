@@ -64,7 +64,7 @@ def _of_rank(scene: Scene, record: RankRecord) -> Iterator[timedelta]:
         yield absence
     if record.trainer_end is not None and is_doubtful(scene, record.trainer_end, ours=False):
         # Leases wake nobody.
-        yield min(BLIND, max(timedelta(0), doubt_left(scene, record)))
+        yield min(BLIND, doubt_left(scene, record))
 
 
 def _silences(scene: Scene, ledger: Ledger) -> Iterator[timedelta]:

@@ -116,6 +116,13 @@ def test_a_container_beside_the_trainer_changes_nothing() -> None:
     expect_ending(told(apart, 21, UP, 2, pods=(exited(POD, 0),)).ledger, "Completed")
 
 
+def test_a_pod_that_stays_for_long_is_not_looked_at_all_the_time() -> None:
+    """Once the wait is over, only the pod's own end decides, and that is an event."""
+    apart = beside(exited(POD, 0), a_companion())
+    waits = plan(told(ended(apart), 245, pods=(apart,))).wake_after
+    assert waits is None or waits.total_seconds() >= 1
+
+
 @pytest.mark.parametrize(
     ("completion", "code", "ending"),
     [("ExitCode", 7, "Unknown"), ("Marker", 0, "Unknown"), ("Marker", 7, "Unknown")],

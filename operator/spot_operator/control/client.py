@@ -72,7 +72,7 @@ class Client(Protocol):
 
     @property
     def date(self) -> datetime | None:
-        """What the server's wall clock showed with its last answer, in whole seconds."""
+        """The server's wall clock at its last answer, in whole seconds; None: it showed none."""
         ...
 
     async def get(self, resource: Resource, name: str, *, namespace: str | None = None) -> Json:

@@ -225,7 +225,7 @@ class HttpClient:
                 server_hostname=self._connection.tls_server_name,
                 proxy=self._connection.proxy,
             ) as response:
-                self._date = _date(response) or self._date
+                self._date = _date(response)
                 await self._raise_unless_good(response)
                 yield response
         except CredentialsError as error:

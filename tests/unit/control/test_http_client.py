@@ -109,6 +109,20 @@ async def test_every_answer_shows_the_servers_clock(
         assert client.date == expected
 
 
+async def test_a_date_of_an_earlier_answer_is_not_the_time_of_a_later_one(tmp_path: Path) -> None:
+    """A replica may stand by for hours between the two."""
+    dates = iter(["Sun, 01 Mar 2026 12:00:00 GMT", "yesterday"])
+
+    async def handler(_: web.Request) -> web.StreamResponse:
+        return web.json_response({"metadata": {}}, headers={"Date": next(dates)})
+
+    async with served(handler, tmp_path) as client:
+        await client.get(NODES, "n")
+        assert client.date is not None
+        await client.get(NODES, "n")
+        assert client.date is None
+
+
 async def test_what_is_sent_is_what_the_server_expects(tmp_path: Path) -> None:
     seen: list[tuple[str, str, dict[str, str], str, Json]] = []
 

@@ -78,7 +78,8 @@ EXITS: Final = Chapter(
     " kernel's own counters tell it, if the sidecar read them before the container's cgroup was"
     " removed: a trainer with the SDK hands it the open files when it starts (cgroup v2). `oom`"
     " counts the container's own limit alone, so that a node or pod without memory is told apart."
-    " The counters are the trainer's own word: they can charge it, and never acquit it.",
+    " The trainer hands over the counters: they can make an ending its failure, and not the"
+    " reverse.",
     (
         Row(
             "`OOMKilled`, 137 (cgroup v2)",

@@ -1,7 +1,7 @@
 """What the kernel counts when the memory of the trainer's container is used up. Pure.
 
 `memory.events` of cgroup v2 (Documentation/admin-guide/cgroup-v2.rst): `oom` counts how often the
-container's own limit left an allocation no way out, `oom_kill` how many of its processes were
+container's own limit made an allocation fail, `oom_kill` how many of its processes were
 killed by any killer. So `oom_kill` without `oom` is want of memory elsewhere: of the pod, or of
 the whole node.
 """
@@ -97,7 +97,7 @@ class KillLog:
 
 
 def read_counters(content: bytes) -> Counters | None:
-    """The counters in `memory.events`; None: it is none."""
+    """The counters in `memory.events`; None: it is another file."""
     found: dict[bytes, int] = {}
     for line in content.splitlines():
         name, _, figure = line.partition(b" ")
@@ -109,7 +109,7 @@ def read_counters(content: bytes) -> Counters | None:
 
 
 def read_limit(content: bytes) -> int | None:
-    """The limit in `memory.max`; None: there is none (`max`), or it is no such file."""
+    """The limit in `memory.max`; None: there is none (`max`), or it is another file."""
     limit = _figure(content.strip())
     return None if limit < 0 else limit
 

@@ -4,8 +4,8 @@ A thread of its own: from the kill to the removal of the container's cgroup, aft
 be read, some ten milliseconds may pass, while the event loop may be at work elsewhere. The kernel
 wakes it (EPOLLPRI): for each change of `memory.events`, and when the container's last process has
 ended (`cgroup.events`); where it does not, the thread looks every second. What comes over the
-socket is the trainer's, and so is whatever the files say: one that gives others accuses none but
-itself.
+socket is the trainer's, and so is whatever the files say: one that gives other
+files can charge itself alone.
 """
 
 import logging
@@ -38,7 +38,7 @@ KILL_SECONDS = 0.2
 """The kernel counts the kill after it has counted its cause."""
 RETRY_SECONDS = 0.001
 BUSY_LOOKS = 50
-"""So many changes on end that are no want of memory: the container's page cache fills its limit,
+"""So many changes in a row without a want of memory: the container's page cache fills its limit,
 and the kernel would wake the thread a hundred times a second."""
 REST_SECONDS = 0.1
 """Between two looks at such a container, unless its last process ends."""
@@ -89,7 +89,7 @@ class OomWatch:
         self._look_seconds = look_seconds
         self._files: _Files | None = None
         self._busy = 0
-        """Looks on end that found nothing but a container at its limit."""
+        """Looks in a row that found nothing but a container at its limit."""
         self._stopped = False
         self._thread: threading.Thread | None = None
         self._listener: socket.socket | None = None

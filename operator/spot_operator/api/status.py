@@ -85,7 +85,7 @@ class TrainerWord(Model):
 class MemoryKills(Model):
     """What the kernel killed in the trainer's container for want of memory."""
 
-    oom: Count = Field(description="How often its own limit left an allocation no way out.")
+    oom: Count = Field(description="How often an allocation failed at its own limit.")
     oom_kill: Count = Field(description="How many of its processes were killed.")
     limit_bytes: Count | None = Field(default=None, description="Its limit, if known.")
     seconds_before_end: Seconds | None = Field(

@@ -41,7 +41,7 @@ class Strangers:
         self._there[transport] = (_address(transport), timer)
 
     def known(self, transport: asyncio.BaseTransport | None) -> None:
-        """It is no stranger's, or gone."""
+        """It is not a stranger's any longer, or it is closed."""
         found = None if transport is None else self._there.pop(transport, None)
         if found is not None:
             found[1].cancel()

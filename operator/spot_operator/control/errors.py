@@ -170,7 +170,7 @@ def from_status(
 
 
 def _bounded(message: str) -> str:
-    """The begin and the end: a server quotes a refused value whole, be it a megabyte."""
+    """Its start and its end: a server quotes a refused value in full, even a megabyte."""
     if len(message) <= MAX_MESSAGE:
         return message
     return f"{message[: -TAIL - 3 + MAX_MESSAGE]} … {message[-TAIL:]}"

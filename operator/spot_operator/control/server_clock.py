@@ -3,7 +3,7 @@
 What one leader writes the next one reads: instants of two machines' clocks, which may differ by a
 day, cannot be subtracted. Every answer of the API server carries its `Date`. A process takes that
 up when it begins to lead, and counts on from there with its own monotonic clock, so that no wall
-clock that jumps later moves it, be it its own or the server's.
+clock that jumps later moves it, neither its own nor the server's.
 """
 
 import logging

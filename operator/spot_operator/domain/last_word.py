@@ -18,7 +18,7 @@ from spot_operator.domain.timestamps import clipped
 
 TEXT_LIMIT: Final = 1024
 LONGEST: Final = 1e9
-"""Seconds: what is longer is none."""
+"""Seconds: a longer time is not believed."""
 
 
 @dataclass(frozen=True, slots=True)

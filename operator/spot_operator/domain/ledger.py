@@ -92,7 +92,7 @@ class MemoryKills:
     """What the kernel killed in the trainer's container for want of memory, before its end."""
 
     oom: int
-    """How often the container's own limit left an allocation no way out."""
+    """How often an allocation failed at the container's own limit."""
     oom_kill: int
     """How many of its processes were killed, by whatever want of memory."""
     limit_bytes: int | None = None

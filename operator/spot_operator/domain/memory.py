@@ -2,7 +2,7 @@
 
 The kernel's own counters say so, as the sidecar read them from the files of the trainer's container
 (`memory.events` of cgroup v2), when a runtime came too late for them and wrote an exit code alone.
-They come from inside the pod: a trainer that forges them accuses none but itself.
+They come from inside the pod: a trainer that forges them can charge itself alone.
 """
 
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Pods that are not where we look for them, and are there all the same.
+"""Pods that our watch does not show, and that exist all the same.
 
 We follow pods by their labels, and a person or a controller may take those off a pod that runs. To
 our watch that is its deletion, and an attempt begun for it would train beside it. So the API server

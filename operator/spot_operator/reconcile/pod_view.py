@@ -130,7 +130,7 @@ def _container(name: str, status: Mapping[str, Any], *, is_init: bool = False) -
 
 
 def _sick_device(status: Mapping[str, Any]) -> str:
-    """Kubelets of 1.36 and later write it; one whose health is not known is none."""
+    """Kubelets of 1.36 and later write it; a device whose health is not known does not count."""
     for resource in status.get("allocatedResourcesStatus") or ():
         for device in resource.get("resources") or ():
             if device.get("health") == "Unhealthy":

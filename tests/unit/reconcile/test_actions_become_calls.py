@@ -131,6 +131,20 @@ def test_creating_the_same_pod_twice_adopts_it() -> None:
     in_a_rig(play)
 
 
+def test_a_pod_of_ours_that_lost_its_labels_is_adopted_and_gets_them_back() -> None:
+    async def play(rig: Rig) -> None:
+        rig.watching.faults.lag = 1.0
+        await rig.act(CREATE)
+        labels = rig.pod()["metadata"]["labels"]
+        none = dict.fromkeys(labels)
+        rig.server.patch(PODS, "digits-1-0", {"metadata": {"labels": none}}, namespace="research")
+        await rig.act(CREATE)
+        assert rig.finding.foreign == set()
+        assert rig.pod()["metadata"]["labels"] == labels
+
+    in_a_rig(play)
+
+
 @pytest.mark.parametrize(
     "change",
     [

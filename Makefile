@@ -15,6 +15,10 @@ export OMP_NUM_THREADS := 1
 
 PYTHON ?= python3
 BIN := .venv/bin
+# Processes that share the tests out by file; those of the local cluster stay in one of them, the
+# first, so that what waits for kubelets runs beside what computes.
+WORKERS ?= 2
+PYTEST := $(BIN)/pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 SPOT_CACHE ?= $(HOME)/.cache/spot-training-operator
 export SPOT_CACHE
 # What a checkout imports; a change of any of these makes the environment again.
@@ -79,23 +83,23 @@ static: env ## format, lint, types, layers
 
 .PHONY: check
 check: static ## static checks, unit and property tests (< 2 min)
-	$(BIN)/pytest -q tests/unit tests/properties
+	$(PYTEST) -q tests/unit tests/properties
 
 .PHONY: test
 test: env-torch toolchain images static ## every tier, on real parts (warm < 50 min, cold < 80 min)
-	$(BIN)/pytest tests/unit tests/properties tests/frameworks tests/simulation tests/integration tests/e2e tests/campaigns tests/benchmarks
+	$(PYTEST) tests/e2e tests/integration tests/frameworks tests/simulation tests/campaigns tests/benchmarks tests/unit tests/properties
 
 .PHONY: frameworks
 frameworks: env-torch toolchain ## training with torch, Hugging Face, Lightning: interrupted equals uninterrupted, bit for bit (< 4 min)
-	$(BIN)/pytest -q tests/frameworks
+	$(PYTEST) -q tests/frameworks
 
 .PHONY: simulation
 simulation: env ## the operator's code on one clock and one seed, crashed after every write
-	$(BIN)/pytest -q tests/simulation
+	$(PYTEST) -q tests/simulation
 
 .PHONY: integration
 integration: env toolchain ## a real API server and a real object store, no kubelets
-	$(BIN)/pytest -q tests/integration
+	$(PYTEST) -q tests/integration
 
 .PHONY: e2e
 e2e: env-torch images ## the scenarios on the local cluster

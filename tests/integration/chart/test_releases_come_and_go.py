@@ -382,7 +382,11 @@ def run_as_written(releases: Releases, script: str) -> None:
     """In a shell that has kubectl."""
     subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
-        env={"PATH": f"{PROGRAMS}:/usr/bin:/bin", "KUBECONFIG": str(releases.kubeconfig)},
+        env={
+            "PATH": f"{PROGRAMS}:/usr/bin:/bin",
+            "KUBECONFIG": str(releases.kubeconfig),
+            "HOME": str(releases.kubeconfig.parent),  # kubectl keeps a cache there
+        },
         check=True,
         timeout=60,
     )

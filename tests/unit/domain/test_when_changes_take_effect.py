@@ -241,7 +241,7 @@ AT_ONCE: Final = (
 )
 
 
-@pytest.mark.parametrize(("row", "shows"), AT_ONCE, ids=str)
+@pytest.mark.parametrize(("row", "shows"), AT_ONCE, ids=[row.path for row, _ in AT_ONCE])
 def test_of_a_job_at_once(row: Row, shows: Callable[[Snapshot], bool]) -> None:
     before = row.by(at_work(a_job_with(row.path, row.before)))
     assert not shows(before)

@@ -28,7 +28,7 @@ def other() -> Iterator[Process]:
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     monkeypatch.setenv("SPOT_CLUSTER_DIR", str(tmp_path / "clusters"))
-    return Home(tmp_path / "clusters", "e2e")
+    return Home(tmp_path / "clusters", "held")
 
 
 def held_by(home: Home, process: Process) -> None:
@@ -39,14 +39,14 @@ def held_by(home: Home, process: Process) -> None:
 def test_that_of_a_living_process_is_not_replaced(home: Home, other: Process) -> None:
     held_by(home, other)
     with pytest.raises(PreconditionError, match=f"process {other.pid} .`sleep 60` in ") as refusal:
-        Cluster.api_only("e2e", replace=True)
-    assert "down --id e2e" in str(refusal.value)
+        Cluster.api_only("held", replace=True)
+    assert "down --id held" in str(refusal.value)
     assert (home.path / "holder.json").exists(), "nothing was removed"
 
 
 def test_a_person_may_end_it(home: Home, other: Process) -> None:
     held_by(home, other)
-    assert down("e2e")
+    assert down("held")
     refuse_if_held(home)
 
 

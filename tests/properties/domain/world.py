@@ -12,6 +12,7 @@ from typing import Any
 from kit.builders import NOW, a_job
 from spot_operator.api.names import ANNOTATION_ENDED, ANNOTATION_NODE, ANNOTATION_NOTICE, State
 from spot_operator.domain.actions import Action, AnnotatePod, CreatePod, DeleteJob, DeletePod, Plan
+from spot_operator.domain.elapsed import absent
 from spot_operator.domain.ledger import CommitRef, Ledger, NodeIdentity, Notice, Word
 from spot_operator.domain.plan import plan
 from spot_operator.domain.snapshot import (
@@ -26,6 +27,7 @@ from spot_operator.domain.snapshot import (
     ReportView,
     ResumeReport,
     Sight,
+    Sign,
     Snapshot,
     TaintView,
 )
@@ -105,6 +107,8 @@ class World:
     tombstones: list[PodView] = field(default_factory=list)
     fresh: bool = True
     synced_at: datetime = NOW
+    missed: dict[Sign, datetime] = field(default_factory=dict)
+    """Since when pods that are on record are missed."""
     store: list[CommitRef] = field(default_factory=list)
     claims: dict[int, str] = field(default_factory=dict)
     marker: bool = False
@@ -142,7 +146,15 @@ class World:
                 if one.reported is not None
             },
             draw=self.draw,
+            seen=self._absences(),
         )
+
+    def _absences(self) -> dict[Sign, float]:
+        """Seconds since this leader first missed each pod that is on record and gone."""
+        there = {one.view.uid for one in self.pods}
+        missed = [absent(one) for one in self.ledger().ranks if one.uid not in there]
+        self.missed = {sign: self.missed.get(sign, self.now) for sign in missed}
+        return {sign: self._age(max(at, self.synced_at)) for sign, at in self.missed.items()}
 
     def _registered(self) -> list[Machine]:
         return [one for one in self.machines.values() if one.registered]

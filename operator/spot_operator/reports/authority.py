@@ -41,6 +41,16 @@ _CLOCKS_DIFFER: Final = timedelta(minutes=5)
 
 _CURRENT: Final = ("ca.key", "ca.crt")
 _NEXT: Final = ("next.key", "next.crt")
+_UNUSABLE: Final = (
+    KeyError,
+    TypeError,
+    ValueError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.ExtensionNotFound,
+    x509.InvalidVersion,
+)
+"""What reading a key or a certificate raises that somebody else put there."""
 
 
 class AuthorityError(Exception):
@@ -182,19 +192,26 @@ def _read(data: Mapping[str, str], names: tuple[str, str]) -> KeyPair | None:
     if not any(data.get(name) for name in names):
         return None
     try:
-        key, certificate = (base64.b64decode(data[name], validate=True) for name in names)
-        _check(key, certificate)
-    except (KeyError, TypeError, ValueError, UnsupportedAlgorithm) as error:
+        key, text = (base64.b64decode(data[name], validate=True) for name in names)
+        found = x509.load_pem_x509_certificates(text)
+        _check(key, found[0])
+    except _UNUSABLE as error:
         raise AuthorityError(
             f"{names[0]} and {names[1]} of the authority's Secret cannot be used ({error!r}): "
             "remove both keys from it, and a new authority is made"
         ) from None
-    return KeyPair(key=key, certificate=certificate)
+    # Pods are told this: no text or key that stands beside the certificates.
+    return KeyPair(key=key, certificate=b"".join(one.public_bytes(Encoding.PEM) for one in found))
 
 
-def _check(key: bytes, certificate: bytes) -> None:
-    if x509.load_pem_x509_certificate(certificate).public_key() != _private(key).public_key():
+def _check(key: bytes, certificate: x509.Certificate) -> None:
+    """All that `issue` needs; and no client trusts what says that it signs no certificates."""
+    if certificate.public_key() != _private(key).public_key():
         raise ValueError("the key is not the certificate's")
+    extensions, _ = certificate.extensions, certificate.subject
+    extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+    if not extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
+        raise ValueError("the certificate is no authority's")
 
 
 def _written(names: tuple[str, str], pair: KeyPair) -> dict[str, str]:

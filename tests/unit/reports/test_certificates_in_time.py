@@ -8,6 +8,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from kit.clock import EPOCH, FakeClock, FakeEntropy, in_fake_time
 from kit.fakeapi import FakeApiServer, FakeClient
 from spot_operator.control.errors import Conflict
@@ -76,6 +80,56 @@ def test_a_spoilt_secret_is_named_and_not_replaced(spoil: dict[str, str]) -> Non
     data, _ = advance({}, NOW)
     with pytest.raises(AuthorityError, match="remove both keys"):
         advance({**data, **spoil}, NOW)
+
+
+def own_authority(*extensions: x509.ExtensionType) -> dict[str, str]:
+    """What somebody made by other means and put into the Secret."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "our own")])
+    builder = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(NOW)
+        .not_valid_after(NOW + 2000 * DAY)
+    )
+    for one in extensions:
+        builder = builder.add_extension(one, critical=False)
+    parts = {
+        "ca.key": key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+        "ca.crt": builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM),
+    }
+    return {part: base64.b64encode(text).decode() for part, text in parts.items()}
+
+
+KEY_ID = x509.SubjectKeyIdentifier(b"0123")
+SIGNS = x509.BasicConstraints(ca=True, path_length=None)
+
+
+@pytest.mark.parametrize(
+    "extensions",
+    [(), (SIGNS,), (KEY_ID,), (KEY_ID, x509.BasicConstraints(ca=False, path_length=None))],
+    ids=["bare", "without a key id", "without constraints", "no authority"],
+)
+def test_an_authority_that_nobody_can_use_is_named(
+    extensions: tuple[x509.ExtensionType, ...],
+) -> None:
+    with pytest.raises(AuthorityError, match="remove both keys"):
+        advance(own_authority(*extensions), NOW)
+
+
+def test_an_authority_made_by_other_means_is_used() -> None:
+    data = own_authority(KEY_ID, SIGNS)
+    kept, authority = advance(data, NOW)
+    assert kept == data
+    leaf = issue(authority, ("reports.spot-system.svc",), NOW).certificate
+    assert signed_by_one_of(leaf, authority.bundle)
+
+
+@pytest.mark.parametrize("beside", ["text", "key"])
+def test_pods_are_told_the_certificates_and_nothing_that_stands_beside_them(beside: str) -> None:
+    data, authority = advance({}, NOW)
+    text = {"text": "Issuer: München\n".encode("latin-1"), "key": authority.signer.key}[beside]
+    mixed = base64.b64encode(text + authority.signer.certificate).decode()
+    assert advance({**data, "ca.crt": mixed}, NOW) == (data, authority)
 
 
 def test_a_server_certificate_names_the_service_and_ends_in_a_month() -> None:

@@ -22,6 +22,8 @@ DEFAULT_GRACE: Final = 30
 """What the API server gives a pod that says nothing."""
 LONGEST_NAME: Final = 253
 """Of any object of the API, its uid and a boot id included."""
+DIGITS: Final = 8
+"""Of the number of an attempt, in the ids of its checkpoints too."""
 LONG_AGO: Final = 2000
 """A year before which no container ever started."""
 _NOTICE_KINDS: Final = frozenset(get_args(Notice.__annotations__["kind"]))
@@ -178,8 +180,10 @@ def _grace(meta: Mapping[str, Any], spec: Mapping[str, Any]) -> int:
 
 
 def _number(label: str | None) -> int:
-    # Whoever changed our label by hand has made the pod one of no attempt.
-    return int(label) if label and label.isascii() and label.isdigit() else -1
+    # Whoever changed our label by hand has made the pod one of no attempt. A number beyond ours,
+    # once taken for the newest attempt's, would stand in no status and in no checkpoint's id.
+    ours = label and len(label) <= DIGITS and label.isascii() and label.isdigit()
+    return int(label) if label and ours else -1
 
 
 def _unschedulable(conditions: tuple[ConditionView, ...]) -> str | None:

@@ -300,7 +300,7 @@ def test_a_node_identity_that_cannot_be_read_is_none(text: str) -> None:
     assert annotated(node=text).node_identity is None
 
 
-@pytest.mark.parametrize("label", ["", "-1", "two", "²"])
+@pytest.mark.parametrize("label", ["", "-1", "two", "²", "100000000", "9" * 63])
 def test_a_label_changed_by_hand_makes_it_a_pod_of_no_attempt(label: str) -> None:
     labels = {**a_pod()["metadata"]["labels"], "spottraining.dev/attempt": label}
     assert seen(metadata={**a_pod()["metadata"], "labels": labels}).attempt == -1

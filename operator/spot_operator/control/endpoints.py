@@ -39,7 +39,15 @@ class ServiceAddress:
     @property
     def name(self) -> str:
         """The slice's name; the address type is part of it, for it can never be changed."""
-        return f"{self.service}-{self._type.lower()}"
+        return self._named(self._type)
+
+    @property
+    def other_name(self) -> str:
+        """The name of the slice of the other address type, which a former leader may have made."""
+        return self._named("IPv4" if self._type == "IPv6" else "IPv6")
+
+    def _named(self, kind: str) -> str:
+        return f"{self.service}-{kind.lower()}"
 
     @property
     def _type(self) -> str:
@@ -71,12 +79,26 @@ async def publish(client: Client, address: ServiceAddress) -> bool:
     Raises:
         ApiError: the server refused, or others kept changing the slice.
     """
+    led_elsewhere = await _empty_other(client, address)
     for _ in range(_TRIES):
         try:
-            return await _publish_once(client, address)
+            return await _publish_once(client, address) or led_elsewhere
         except (Conflict, AlreadyExists):
             continue
-    return await _publish_once(client, address)
+    return await _publish_once(client, address) or led_elsewhere
+
+
+async def _empty_other(client: Client, address: ServiceAddress) -> bool:
+    """A Service of two families leads to the slices of both; whether the other one led anywhere."""
+    try:
+        found = await client.get(ENDPOINTSLICES, address.other_name, namespace=address.namespace)
+        if not found.get("endpoints"):
+            return False
+        await client.replace(ENDPOINTSLICES, {**found, "endpoints": []})
+    except (NotFound, Conflict):
+        # It is looked at again before long.
+        return False
+    return True
 
 
 async def _publish_once(client: Client, address: ServiceAddress) -> bool:

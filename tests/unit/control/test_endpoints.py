@@ -38,6 +38,21 @@ def test_the_first_leader_makes_the_slice_and_the_next_changes_it() -> None:
     in_fake_time(scenario)
 
 
+@pytest.mark.parametrize("former", ["10.0.0.6", "fd00::6"])
+def test_a_leader_of_the_other_family_leaves_nothing_behind(former: str) -> None:
+    """A former leader that was killed withdrew nothing."""
+
+    async def scenario(clock: FakeClock) -> None:
+        server, client = a_world(clock)
+        await publish(client, replace(OURS, address=former))
+        now = replace(OURS, address="fd00::7" if "." in former else "10.0.0.7")
+        assert await publish(client, now)
+        expect_addresses(server, now.address)
+        assert not await publish(client, now)
+
+    in_fake_time(scenario)
+
+
 def test_publishing_what_stands_there_writes_nothing() -> None:
     async def scenario(clock: FakeClock) -> None:
         server, client = a_world(clock)

@@ -19,6 +19,9 @@ MAX_PODS: Final = 20_000
 """About 2 KiB each: 40 MiB."""
 ONCE: Final[dict[str, object]] = {"events": (), "sources": {}}
 """What is of no use once a report was accepted, and could be the most of it."""
+GOING_SECONDS: Final = 600.0
+"""How long the last word of a pod says that its node is going: no platform needs longer. A pod that
+has ended may be kept for its logs for days, and its node come back."""
 LATE: Final = 2
 """Reports of one run that may come out of order."""
 RUNS_KEPT: Final = 8
@@ -109,7 +112,8 @@ class ReportBook:
 
     def preempted_pods(self) -> frozenset[str]:
         """Uids of the pods that now report a Preempt notice: their nodes are going."""
-        return frozenset(self._preempted)
+        since = self._clock.monotonic() - GOING_SECONDS
+        return frozenset(uid for uid in self._preempted if self._entries[uid].received > since)
 
     def forget(self, pod_uid: str) -> None:
         """Drop what is known of a pod that is gone; a pod never heard of is fine."""

@@ -202,6 +202,22 @@ def test_pods_that_are_going_are_known_until_forgotten() -> None:
     in_fake_time(scenario)
 
 
+def test_a_notice_in_the_last_word_of_a_pod_does_not_bar_its_node_for_ever() -> None:
+    """The pod of a failed job is kept for its logs, and its node may come back."""
+
+    async def scenario(clock: FakeClock) -> None:
+        book = ReportBook(clock)
+        book.put(a_report(sequence=1, notice=a_notice("Preempt")))
+        await clock.sleep(300)
+        assert book.preempted_pods() == {"pod-1"}
+        await clock.sleep(301)
+        assert book.preempted_pods() == frozenset()
+        book.put(a_report(sequence=2, notice=a_notice("Preempt")))
+        assert book.preempted_pods() == {"pod-1"}
+
+    in_fake_time(scenario)
+
+
 def test_the_book_is_bounded_and_drops_who_was_silent_longest() -> None:
     async def scenario(clock: FakeClock) -> None:
         book = ReportBook(clock, limit=2)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from itertools import product
 from typing import Any, Final, NamedTuple
 
-__all__ = ["POOLS", "Pool", "node_affinity", "tolerations"]
+__all__ = ["POOLS", "Pool", "node_affinity", "there_is_room_for", "tolerations"]
 
 Json = dict[str, Any]
 
@@ -62,6 +62,10 @@ _REQUIRED: Final = "requiredDuringSchedulingIgnoredDuringExecution"
 _PREFERRED: Final = "preferredDuringSchedulingIgnoredDuringExecution"
 _MOST: Final = 100
 """The highest weight that a preference can have."""
+_ROOM: Final = 512 * 1024
+"""Bytes of a pod for the names that it avoids: etcd takes no object beyond 1.5 MiB."""
+_AROUND: Final = 64
+"""Bytes of such a requirement, the name aside."""
 _GPU_TAINT: Final = "nvidia.com/gpu"
 _LOSS_TAINTS: Final = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
@@ -86,6 +90,19 @@ def _limits_loss(toleration: Mapping[str, Any]) -> bool:
     # Without a key it matches every taint, the two of a lost node included.
     matches = toleration.get("key") or _LOSS_TAINTS[0]
     return toleration.get("tolerationSeconds") is not None and matches in _LOSS_TAINTS
+
+
+def there_is_room_for(barred: Iterable[str], own: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """Those of `barred` that a pod can name, sorted: each stands in every term, and the template
+    has up to 16 alternatives."""
+    left = _ROOM // (len(POOLS) * max(1, len(_alternatives(own))))
+    kept = []
+    for name in sorted(set(barred)):
+        left -= len(name) + _AROUND
+        if left < 0:
+            break
+        kept.append(name)
+    return tuple(kept)
 
 
 def node_affinity(

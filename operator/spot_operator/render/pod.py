@@ -5,13 +5,14 @@ comes here): `restartPolicy`, names that begin with `spot-`, the trainer's own p
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from spot_operator.api import names
 from spot_operator.domain.actions import CreatePod
 from spot_operator.domain.snapshot import JobView
 from spot_operator.render.grant import grant_annotation
-from spot_operator.render.placement import node_affinity, tolerations
+from spot_operator.render.placement import node_affinity, there_is_room_for, tolerations
 from spot_operator.render.settings import RenderSettings
 from spot_operator.render.sidecar import pull_secrets, sidecar_container
 from spot_operator.render.taken_over import api_token, finds_services
@@ -37,12 +38,24 @@ def render_pod(
     call is told from anybody else's. The result shares nothing mutable with `job`.
     """
     template = job.spec.template
+    action = _small_enough(action, template["spec"])
     return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": _metadata(template.get("metadata") or {}, job, action, settings),
         "spec": _spec(template["spec"], job, action, settings, drain_token),
     }
+
+
+def _small_enough(action: CreatePod, template: Mapping[str, Any]) -> CreatePod:
+    """`action` with nodes as a last resort only that there is no room to bar."""
+    own = (template.get("affinity") or {}).get("nodeAffinity")
+    named = there_is_room_for(action.barred_nodes, own)
+    others = set(action.barred_nodes) - set(named)
+    if not others:
+        return action
+    last = tuple(sorted({*action.last_resort_nodes, *others}))
+    return replace(action, barred_nodes=named, last_resort_nodes=last)
 
 
 def _metadata(

@@ -104,6 +104,10 @@ RICH_CHECKPOINT: Json = {
 }
 
 
+REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
+
+
 def rendered(action: CreatePod = FIRST, settings: RenderSettings = SETTINGS, **spec: Any) -> Json:
     return render_pod(a_job(**spec), action, settings, drain_token="feedfacefeedface")
 
@@ -173,6 +177,26 @@ def test_which_container_trains_is_not_for_the_template_to_say_in_an_annotation(
     annotations = rendered(template=template)["metadata"]["annotations"]
     assert annotations[names.ANNOTATION_TRAINER] == "trainer"
     assert annotations["kubectl.kubernetes.io/default-container"] == "logs", "theirs to choose"
+
+
+@pytest.mark.parametrize("length", [20, 253])
+def test_a_pod_that_avoids_many_nodes_can_be_stored(length: int) -> None:
+    """A partition makes every lease stale; what is not barred is a last resort, and said so."""
+    zone = {"key": "topology.kubernetes.io/zone", "operator": "In", "values": ["z"]}
+    terms = [{"matchExpressions": [zone]}] * 16
+    affinity = {"nodeAffinity": {REQUIRED: {"nodeSelectorTerms": terms}}}
+    template = a_template()
+    template["spec"]["affinity"] = affinity
+    nodes = tuple(f"{number:02}".ljust(length, "n") for number in range(64))
+    pod = rendered(replace(FIRST, barred_nodes=nodes), template=template)
+    assert len(json.dumps(pod)) < 1024 * 1024
+    ours = pod["spec"]["affinity"]["nodeAffinity"]
+    required = ours[REQUIRED]["nodeSelectorTerms"][0]["matchFields"]
+    disliked = [one["preference"]["matchFields"] for one in ours.get(PREFERRED, ())]
+    barred = [one["values"][0] for one in required]
+    last = [one["values"][0] for fields in disliked for one in fields]
+    assert sorted({*barred, *last}) == list(nodes)
+    assert pod["metadata"]["annotations"][names.ANNOTATION_AVOIDS].split(",") == barred
 
 
 def test_the_template_is_not_changed() -> None:

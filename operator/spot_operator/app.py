@@ -265,7 +265,7 @@ class Operator:
             lacks=self._hearing.lacks,
             leading_for=0.0 if since is None else self._clock.monotonic() - since,
             silences={kind: one.silence() for kind, one in self.caches.all.items()},
-            queue_age=self.queue.oldest_age(),
+            stuck_for=self.queue.stuck_for(),
         )
 
     def exposition(self) -> bytes:

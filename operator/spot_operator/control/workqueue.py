@@ -123,12 +123,23 @@ class WorkQueue(Generic[K]):
     def oldest_age(self) -> float:
         """Seconds for which the oldest key has been waiting for a worker, or for its end.
 
-        A delayed key waits from its time on. Zero if nothing waits. Feeds the liveness probe.
+        A delayed key waits from its time on. Zero if nothing waits.
         """
         self._promote()
         since = [at for queued in self._queued.values() for at in queued.values()]
         since += [*self._processing.values(), *(at for _, at in self._dirty.values())]
         return self._clock.monotonic() - min(since) if since else 0.0
+
+    def stuck_for(self) -> float:
+        """Seconds for which some worker has had its key, or, where none has one, for which the
+        oldest key has waited. Feeds the liveness probe.
+
+        A long row of keys is no sign that the workers hang: a server that answers each of them
+        slowly makes one, and will for the next process.
+        """
+        if not self._processing:
+            return self.oldest_age()
+        return self._clock.monotonic() - min(self._processing.values())
 
     # --- inside ---
 

@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-__all__ = ["MAX_QUEUE_AGE", "MAX_SILENCE", "Facts", "Verdict", "alive", "ready"]
+__all__ = ["MAX_SILENCE", "MAX_STUCK", "Facts", "Verdict", "alive", "ready"]
 
 MAX_SILENCE: Final = 180.0
 """Bookmarks come every minute and a silent watch is reopened after 70 s: this is three in a row."""
-MAX_QUEUE_AGE: Final = 300.0
-"""No pass takes minutes; a key that waits so long waits for a worker that hangs."""
+MAX_STUCK: Final = 300.0
+"""No pass takes minutes: a worker that has a job for so long hangs. That jobs wait for a worker is
+another matter, which a restart makes worse."""
 
 
 class Verdict(NamedTuple):
@@ -41,7 +42,8 @@ class Facts:
     leading_for: float = 0.0
     silences: Mapping[str, float] = field(default_factory=dict)
     """Time since each watch was heard of, by kind; infinite before the first list."""
-    queue_age: float = 0.0
+    stuck_for: float = 0.0
+    """For how long a worker has had its job, or jobs have waited and none was taken."""
 
 
 def alive(facts: Facts) -> Verdict:
@@ -52,8 +54,8 @@ def alive(facts: Facts) -> Verdict:
         # Before the first list the silence is infinite; from then on the lead is the older one.
         if min(silence, facts.leading_for) > MAX_SILENCE:
             return Verdict(good=False, why=f"nothing heard of {kind} for {MAX_SILENCE:.0f} s")
-    if facts.queue_age > MAX_QUEUE_AGE:
-        return Verdict(good=False, why=f"a job waits for a pass since {facts.queue_age:.0f} s")
+    if facts.stuck_for > MAX_STUCK:
+        return Verdict(good=False, why=f"no end of a pass for {facts.stuck_for:.0f} s")
     return Verdict(good=True, why="leading")
 
 

@@ -196,3 +196,20 @@ def test_the_age_grows_while_a_key_wants_another_look() -> None:
         assert queue.oldest_age() == 3
 
     in_fake_time(scenario)
+
+
+def test_a_long_row_of_keys_is_no_sign_that_the_workers_hang() -> None:
+    async def scenario(clock: FakeClock) -> None:
+        queue = a_queue(clock)
+        for key in ("a", "b", "c"):
+            queue.add(key)
+        await clock.sleep(4)
+        assert queue.stuck_for() == 4, "nobody takes one"
+        for _ in range(3):
+            key = await queue.get()
+            await clock.sleep(30)
+            assert queue.stuck_for() == 30
+            queue.done(key)
+        assert queue.stuck_for() == 0
+
+    in_fake_time(scenario)

@@ -24,8 +24,8 @@ INF = float("inf")
         (Facts(leading=True, refused="x/y already watches a", silences={"pods": INF}), True),
         (Facts(leading=True, leading_for=100, silences={"pods": 60, "jobs": 170}), True),
         (Facts(leading=True, leading_for=500, silences={"pods": 60, "jobs": 181}), False),
-        (Facts(leading=True, leading_for=500, queue_age=299), True),
-        (Facts(leading=True, leading_for=500, queue_age=301), False),
+        (Facts(leading=True, leading_for=500, stuck_for=299), True),
+        (Facts(leading=True, leading_for=500, stuck_for=301), False),
     ],
 )
 def test_who_lives(facts: Facts, lives: bool) -> None:

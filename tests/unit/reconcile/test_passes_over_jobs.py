@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from kit.clock import FakeClock, in_fake_time, settle
-from kit.fakeapi import Call, fail
+from kit.fakeapi import Call, calls, fail
 from kit.jobs import a_job_manifest
 from kit.simcluster.replicas import Replica
 from kit.simcluster.world import World
@@ -16,6 +16,7 @@ from spot_operator.control.rate import RateBudget
 from spot_operator.control.resource import EVENTS, NODES, PODS
 from spot_operator.domain.plan import plan
 from spot_operator.domain.snapshot import JobKey, Snapshot
+from spot_operator.observability.health import alive
 from spot_operator.reconcile import loop
 from spot_operator.reconcile.kinds import JOBS, POLICIES
 
@@ -94,6 +95,28 @@ def test_many_jobs_start_at_once() -> None:
         await world.until(lambda: len(world.pods()) == 60, "pods of every job", limit=20)
 
     in_a_world(play, spot_nodes=0)
+
+
+def test_a_webhook_that_lets_every_job_wait_does_not_end_the_leader() -> None:
+    """Another process would find the same webhook, and know of nothing that has lasted."""
+
+    async def play(world: World) -> None:
+        async def wait(_: Call) -> None:
+            await world.clock.sleep(30)
+            raise Unavailable("failed calling webhook: deadline exceeded", status=500)
+
+        await world.until(lambda: world.replicas.leader() is not None, "a leader")
+        leader, first = world.replicas.leader(), the_operator(world)
+        assert leader is not None
+        leader.process.client.faults.on(calls("create", PODS), before=wait)
+        for number in range(120):
+            world.apply(a_job_manifest(f"job-{number}"))
+        for _ in range(90):
+            await world.clock.sleep(10)
+            assert alive(first.facts()).good
+        assert first.queue.oldest_age() > 100, "they do wait"
+
+    in_a_world(play)
 
 
 @pytest.mark.parametrize(("burst", "rate"), [(10, 5.0), (1, 0.5)])

@@ -1,7 +1,7 @@
 """A client that counts its writes, by verb, kind and result."""
 
 from collections.abc import Awaitable, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from spot_operator.control.client import Client, Created, Json, PatchKind
 from spot_operator.control.errors import ApiError
@@ -12,6 +12,32 @@ from spot_operator.observability.metrics import Metrics
 __all__ = ["CountedClient"]
 
 T = TypeVar("T")
+
+REASONS: Final = frozenset(
+    {
+        "AlreadyExists",
+        "BadRequest",
+        "Conflict",
+        "Expired",
+        "Forbidden",
+        "Gone",
+        "InternalError",
+        "Invalid",
+        "MethodNotAllowed",
+        "NotAcceptable",
+        "NotFound",
+        "RequestEntityTooLarge",
+        "ServerTimeout",
+        "ServiceUnavailable",
+        "StoreReadError",
+        "Timeout",
+        "TooManyRequests",
+        "Unauthorized",
+        "UnsupportedMediaType",
+    }
+)
+"""The API server's own (apimachinery pkg/apis/meta/v1/types.go). A webhook may write any text
+there, with a pod's name in it, and each would be a time series for ever."""
 
 
 class CountedClient(WrappedClient):
@@ -96,7 +122,7 @@ class CountedClient(WrappedClient):
         try:
             return await act
         except ApiError as error:
-            result = error.reason or type(error).__name__
+            result = error.reason if error.reason in REASONS else type(error).__name__
             raise
         finally:
             self._metrics.writes.labels(verb, resource.plural, result).inc()

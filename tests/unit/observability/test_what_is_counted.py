@@ -9,8 +9,8 @@ import pytest
 from kit.clock import FakeClock, FakeEntropy, in_fake_time
 from kit.fakeapi import FakeApiServer, FakeClient, calls, fail
 from spot_operator.api.names import Condition, Ending, Reason, State
-from spot_operator.control.errors import Conflict
-from spot_operator.control.resource import CONFIGMAPS
+from spot_operator.control.errors import Conflict, Forbidden
+from spot_operator.control.resource import CONFIGMAPS, PODS
 from spot_operator.domain.ledger import (
     AttemptRecord,
     Charge,
@@ -137,6 +137,26 @@ def test_writes_are_counted_by_verb_kind_and_result() -> None:
             'api_writes_total{kind="configmaps",result="OK",verb="patch"}': 1,
             'api_writes_total{kind="configmaps",result="Conflict",verb="delete"}': 1,
             'api_writes_total{kind="configmaps",result="OK",verb="delete"}': 1,
+        }
+
+    in_fake_time(scenario)
+
+
+def test_the_reason_that_a_webhook_makes_up_is_no_result() -> None:
+    """Webhooks put whole sentences there."""
+
+    async def scenario(clock: FakeClock) -> None:
+        metrics = Metrics()
+        inner = FakeClient(FakeApiServer(clock, FakeEntropy(0)), clock=clock)
+        client = CountedClient(inner, metrics)
+        for number in range(20):
+            said = f"pod digits-{number}-0 has no cost centre"
+            refusal = Forbidden("admission webhook denied the request", reason=said)
+            inner.faults.on(calls("create"), before=fail(refusal), times=1)
+            with pytest.raises(Forbidden):
+                await client.create(PODS, {"metadata": {"name": "p", "namespace": "default"}})
+        assert samples(metrics) == {
+            'api_writes_total{kind="pods",result="Forbidden",verb="create"}': 20,
         }
 
     in_fake_time(scenario)

@@ -6,6 +6,7 @@ not asked for any more, a taken name with the next pod that is created, the end 
 after a minute, when the next POST asks again. A restarted operator learns it all anew.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
@@ -22,6 +23,11 @@ TRIES: Final = 3
 """So often an answer that may pass is tried again before people are told of it."""
 PASSING: Final = frozenset({0, 401, 404, 408, 409, 410, 429})
 """Answers that may pass by themselves, as those from 500 on may."""
+
+
+WORDS: Final = re.compile(r"[\w.:+-]+")
+"""With a digit in it, a time, a size, an address or the id of a request: what differs between two
+answers of one meaning."""
 
 
 @dataclass(slots=True)
@@ -48,7 +54,11 @@ class Finding:
         tries = 1 if before is None else before.tries + 1
         passes = error.status in PASSING or error.status >= 500
         told = (before is not None and before.told) or not passes or tries >= TRIES
-        self.refusals[what] = Refusal(creates, error.status, error.message, what, tries, told)
+        message = error.message
+        if before is not None and before.code == error.status and _alike(before.message, message):
+            # Written anew each time, it would wake the job each time, and the write be tried again.
+            message = before.message
+        self.refusals[what] = Refusal(creates, error.status, message, what, tries, told)
         news = told and (before is None or not before.told)
         return self.refusals[what] if news else None
 
@@ -111,3 +121,11 @@ class Findings:
     def __len__(self) -> int:
         """How many jobs something is known of."""
         return len(self._known)
+
+
+def _alike(first: str, second: str) -> bool:
+    return WORDS.sub(_unnumbered, first) == WORDS.sub(_unnumbered, second)
+
+
+def _unnumbered(word: re.Match[str]) -> str:
+    return "#" if any(map(str.isdigit, word[0])) else word[0]

@@ -11,13 +11,14 @@ from kit.jobs import a_job_manifest
 from kit.simcluster.replicas import Replica
 from kit.simcluster.world import World
 from spot_operator.app import Operator
-from spot_operator.control.errors import Unavailable
+from spot_operator.control.errors import Forbidden, Unavailable
 from spot_operator.control.rate import RateBudget
 from spot_operator.control.resource import EVENTS, NODES, PODS
 from spot_operator.domain.plan import plan
 from spot_operator.domain.snapshot import JobKey, Snapshot
 from spot_operator.observability.health import alive
 from spot_operator.reconcile import loop
+from spot_operator.reconcile.findings import Finding
 from spot_operator.reconcile.kinds import JOBS, POLICIES
 
 Json = dict[str, Any]
@@ -117,6 +118,48 @@ def test_a_webhook_that_lets_every_job_wait_does_not_end_the_leader() -> None:
         assert first.queue.oldest_age() > 100, "they do wait"
 
     in_a_world(play)
+
+
+def test_a_refusal_that_never_reads_the_same_is_not_asked_for_all_the_time() -> None:
+    """A webhook names the request; a quota counts what others use."""
+
+    async def play(world: World) -> None:
+        asked: list[Call] = []
+        written: list[Call] = []
+
+        async def refuse(call: Call) -> None:
+            asked.append(call)
+            number = len(asked)
+            raise Forbidden(f"denied at 12:00:{number:02} (request 7f3a-{number:04x})")
+
+        async def note(call: Call) -> None:
+            written.append(call)
+
+        await world.until(lambda: world.replicas.leader() is not None, "a leader")
+        leader = world.replicas.leader()
+        assert leader is not None
+        leader.process.client.faults.on(calls("create", PODS), before=refuse)
+        leader.process.client.faults.on(is_status_write, before=note)
+        world.apply(a_job_manifest())
+        await world.clock.sleep(1200)
+        assert 5 < len(asked) < 60
+        assert len(written) < 10
+
+    in_a_world(play)
+
+
+def test_a_refusal_of_another_meaning_is_told_anew() -> None:
+    finding = Finding("uid")
+
+    def told(message: str) -> str:
+        finding.refused("create pod p", Forbidden(message), creates="p")
+        assert finding.creation is not None
+        return finding.creation.message
+
+    first = "exceeded quota: q, used: requests.cpu=9, limited: requests.cpu=10"
+    assert told(first) == first
+    assert told(first.replace("9", "8")) == first
+    assert told(first.replace("cpu", "memory")) == first.replace("cpu", "memory")
 
 
 @pytest.mark.parametrize(("burst", "rate"), [(10, 5.0), (1, 0.5)])

@@ -212,14 +212,19 @@ def is_placed(world: World, name: str) -> bool:
     return any(one["spec"].get("nodeName") for one in world.pods_named(name))
 
 
+async def a_job_of_his_own(world: World) -> tuple[Json, Json]:
+    """The pod of a job in the attacker's namespace, and what its sidecar's reports begin with."""
+    world.apply(a_job_manifest("own", "evil"))
+    await world.until(lambda: any(pods_of(world, "evil")), "a pod of his job")
+    (pod,) = pods_of(world, "evil")
+    own = pod["metadata"]["labels"]["spottraining.dev/job-uid"]
+    return pod, {"namespace": "evil", "job": "own", "jobUID": own, "sequence": 10**6}
+
+
 def test_what_a_tenant_says_of_his_own_job_is_told_as_the_sidecars_word() -> None:
     async def scenario(clock: FakeClock) -> None:
         world, attacker = await a_world(clock)
-        world.apply(a_job_manifest("own", "evil"))
-        await world.until(lambda: any(pods_of(world, "evil")), "a pod of his job")
-        (pod,) = pods_of(world, "evil")
-        own = pod["metadata"]["labels"]["spottraining.dev/job-uid"]
-        fields = {"namespace": "evil", "job": "own", "jobUID": own, "sequence": 10**6}
+        pod, fields = await a_job_of_his_own(world)
         assert await attacker.report(pod, **fields) == 200
         await clock.sleep(5)
         told = ("evil", "SidecarNote", f"the sidecar says Failed: {TEXT}")
@@ -233,14 +238,10 @@ def test_no_words_of_a_sidecar_look_like_lines_or_colours_of_others() -> None:
 
     async def scenario(clock: FakeClock) -> None:
         world, attacker = await a_world(clock)
-        world.apply(a_job_manifest("own", "evil"))
-        await world.until(lambda: any(pods_of(world, "evil")), "a pod of his job")
-        (pod,) = pods_of(world, "evil")
-        own = pod["metadata"]["labels"]["spottraining.dev/job-uid"]
+        pod, fields = await a_job_of_his_own(world)
         forged = f"well\r\n  Warning  Failed  1s  operator\t{TEXT}\x1b[2K\u202e\u2028\x9b2J"
         now = "2026-01-01T00:00:00Z"
         event = {"type": "Normal", "reason": "Quarantined", "at": now, "message": forged}
-        fields = {"namespace": "evil", "job": "own", "jobUID": own, "sequence": 10**6}
         assert await attacker.report(pod, **fields, events=[event]) == 200
         await clock.sleep(5)
         ((_, _, note),) = attacker.planted()

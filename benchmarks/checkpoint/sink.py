@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cluster.pki import Authority
+from kit.ports import free_port
 from kit.sidecar import Json
-from kit.stores import ACCESS, SECRET, S3Server, free_port, write_credentials
+from kit.stores import ACCESS, SECRET, S3Server, write_credentials
 from toolchain.build import empty_folder
 from toolchain.commands import Step, perform
 from toolchain.golang import build_environment, find_go

@@ -49,10 +49,11 @@ def _holder(home: Home) -> Process | None:
 
 
 def _described(pid: int) -> str:
-    """What it runs, and where; empty when it does not let us see that."""
+    """What it runs, and where, as far as it lets us see that."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
         folder = Path(f"/proc/{pid}/cwd").readlink()
     except (OSError, ValueError):
         return ""
-    return f" (`{words[:SHOWN]}` in {folder})"
+    # A process has no words for a moment while it becomes another program.
+    return f" (`{words[:SHOWN]}` in {folder})" if words else f" (in {folder})"

@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from kit.operator_fake import FakeOperator, fake_operator
-from kit.stores import S3Server, free_port
+from kit.ports import free_port
+from kit.stores import S3Server
 from spot_sidecar.config import Settings, read_settings
 from spot_training.backends.socket_http import Answer, SocketClient
 from spot_training.checkpoint import keys

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kit.ports import free_port
 from spot_training.checkpoint.content import Content, Room
 from spot_training.checkpoint.digest import Digests
 from spot_training.checkpoint.store import (
@@ -114,13 +115,6 @@ def write_credentials(folder: Path, access: str, secret: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "AWS_ACCESS_KEY_ID").write_text(access + "\n")
     (folder / "AWS_SECRET_ACCESS_KEY").write_text(secret + "\n")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _wait_until_answering(server: S3Server, log: Path) -> None:

@@ -12,8 +12,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from kit.ports import free_port
 from kit.sidecar import PodFolder, a_pod, eventually
-from kit.stores import S3Server, free_port
+from kit.stores import S3Server
 
 MOCK = Path("~/.cache/spot-training-operator/toolchain/bin/ec2-metadata-mock").expanduser()
 KNOWS_SECONDS = 3.0

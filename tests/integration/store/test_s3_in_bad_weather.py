@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from kit.checkpoints import random_bytes
+from kit.ports import free_port
 from kit.s3_proxy import (
     Answer,
     Asked,
@@ -25,7 +26,7 @@ from kit.s3_proxy import (
     s3_proxy,
     sometimes,
 )
-from kit.stores import ACCESS, SECRET, S3Server, free_port, s3_server, write_credentials
+from kit.stores import ACCESS, SECRET, S3Server, s3_server, write_credentials
 from spot_training.checkpoint import claim, keys
 from spot_training.checkpoint.digest import Digests, digest_payload
 from spot_training.checkpoint.retry import Retry

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -21,8 +22,18 @@ from cluster.records import Home
 def other() -> Iterator[Process]:
     """Another process, which is at work."""
     with subprocess.Popen(["sleep", "60"]) as process:
+        wait_for_its_command(process.pid)
         yield identify(process.pid)
         process.kill()
+
+
+def wait_for_its_command(pid: int) -> None:
+    """Linux shows none for a moment, between the old program and the new one."""
+    for _ in range(1000):
+        if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"sleep"):
+            return
+        time.sleep(0.01)
+    raise AssertionError("`sleep` does not show its command")
 
 
 @pytest.fixture

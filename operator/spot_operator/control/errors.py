@@ -165,8 +165,13 @@ def from_status(
         reason=status.get("reason") or None,
         details=details,
         # A timeout of the server's own carries its wait in the body, not in a header.
-        retry_after=retry_after if retry_after is not None else details.get("retryAfterSeconds"),
+        retry_after=retry_after if retry_after is not None else _seconds(details),
     )
+
+
+def _seconds(details: Mapping[str, Any]) -> float | None:
+    asked = details.get("retryAfterSeconds")
+    return asked if isinstance(asked, int | float) else None
 
 
 def _bounded(message: str) -> str:

@@ -84,12 +84,16 @@ class HttpClient:
             limit=str(limit or ""),
             **{"continue": more},
         )
-        answer = await self._json("GET", resource.path(namespace), query=query)
+        path = resource.path(namespace)
+        answer = await self._json("GET", path, query=query)
+        meta = answer.get("metadata") or {}
+        if not meta.get("resourceVersion"):
+            # Taken for a list, it would empty the caches.
+            raise _no_answer("GET", path, "a list without a resourceVersion")
         # The server leaves the type out of a typed list's items; every reader wants it there.
         named = {"apiVersion": resource.api_version, "kind": resource.kind}
         items = [{**named, **item} for item in answer.get("items") or ()]
-        meta = answer["metadata"]
-        return Page(items, meta.get("resourceVersion", ""), meta.get("continue", ""))
+        return Page(items, meta["resourceVersion"], meta.get("continue") or "")
 
     async def watch(
         self,
@@ -114,7 +118,7 @@ class HttpClient:
         async with self._answer("GET", path, query=query, limits=forever) as response:
             try:
                 async for line in _lines(response):
-                    yield _event(json.loads(line))
+                    yield _event(_object(line, "GET", path), path)
             finally:
                 _hang_up(response)
 
@@ -131,7 +135,8 @@ class HttpClient:
         query = _query(fieldValidation=field_validation, dryRun="All" if dry_run else "")
         path = resource.path(home)
         async with self._answer("POST", path, query=query, body=body) as response:
-            return Created(await _parsed(response), _warnings(response))
+            made = _object(await response.read(), "POST", path)
+            return Created(made, _warnings(response))
 
     async def replace(self, resource: Resource, body: Json) -> Json:
         return await self._put(resource, body, "")
@@ -198,7 +203,7 @@ class HttpClient:
         ) as response:
             for warning in _warnings(response):
                 log.warning("%s %s: %s", method, path, warning)
-            return await _parsed(response)
+            return _object(await response.read(), method, path)
 
     @asynccontextmanager
     async def _answer(
@@ -224,6 +229,8 @@ class HttpClient:
                 ssl=self._connection.tls or True,
                 server_hostname=self._connection.tls_server_name,
                 proxy=self._connection.proxy,
+                # No API server redirects; a proxy would have a POST become a GET elsewhere.
+                allow_redirects=False,
             ) as response:
                 self._date = _date(response)
                 await self._raise_unless_good(response)
@@ -243,7 +250,8 @@ class HttpClient:
     async def _raise_unless_good(self, response: aiohttp.ClientResponse) -> None:
         if response.status < 300:
             return
-        status = _as_status(await response.text())
+        # Whoever answers in the server's place may do so in any encoding.
+        status = _as_status(await response.text(errors="replace"))
         error = from_status(response.status, status, retry_after=_retry_after(response))
         if isinstance(error, Unauthorized):
             # The token may have been rotated or revoked: the next call comes with the newest.
@@ -269,30 +277,55 @@ def _hang_up(response: aiohttp.ClientResponse) -> None:
         response.connection.transport.abort()
 
 
-def _event(raw: Json) -> WatchEvent:
+def _event(raw: Json, path: str) -> WatchEvent:
+    changed = raw.get("object")
+    if "type" not in raw or not isinstance(changed, dict):
+        raise _no_answer("GET", path, "a line that is no event of a watch")
     if raw["type"] == "ERROR":
-        status = raw["object"]
-        raise from_status(status.get("code", 500), status)
-    return WatchEvent(raw["type"], raw["object"])
+        raise from_status(changed.get("code", 500), changed)
+    return WatchEvent(raw["type"], changed)
 
 
-async def _parsed(response: aiohttp.ClientResponse) -> Json:
-    parsed: Json = json.loads(await response.read())
-    return parsed
+def _object(text: bytes, method: str, path: str) -> Json:
+    """The object in a good answer.
+
+    Raises:
+        Unavailable: it has none: something else on the way has answered, whatever it did before.
+    """
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise _no_answer(method, path, text[:200].decode(errors="replace").strip() or "nothing")
+    return found
+
+
+def _no_answer(method: str, path: str, what: str) -> Unavailable:
+    return Unavailable(
+        f"{method} {path}: this is no answer of an API server; perhaps a proxy or load balancer "
+        f"before it speaks in its place: {what}",
+        status=0,
+    )
 
 
 def _as_status(text: str) -> Json:
-    """The `Status` in a refusal; proxies and dying servers send plain text instead."""
+    """The `Status` in a refusal; proxies and dying servers send plain text, or other objects."""
     try:
         status = json.loads(text)
     except ValueError:
         status = None
-    return status if isinstance(status, dict) else {"message": text.strip()[:500]}
+    if not isinstance(status, dict):
+        return {"message": text.strip()[:500]}
+    types = {"message": str, "reason": str, "details": dict}
+    return {
+        name: status[name] for name, kind in types.items() if isinstance(status.get(name), kind)
+    }
 
 
 def _retry_after(response: aiohttp.ClientResponse) -> float | None:
     value = response.headers.get("Retry-After", "")
-    return float(value) if value.isdigit() else None
+    return float(value) if value.isdecimal() else None
 
 
 def _date(response: aiohttp.ClientResponse) -> datetime | None:

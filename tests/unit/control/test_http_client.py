@@ -130,7 +130,7 @@ async def test_what_is_sent_is_what_the_server_expects(tmp_path: Path) -> None:
         body = await request.json() if request.can_read_body else {}
         kind = request.headers.get("Content-Type", "")
         seen.append((request.method, request.path, dict(request.query), kind, body))
-        return web.json_response({"metadata": {}})
+        return web.json_response({"metadata": {"resourceVersion": "9"}})
 
     pod: Json = {"metadata": {"name": "p", "namespace": "ns"}}
     async with served(handler, tmp_path) as client:

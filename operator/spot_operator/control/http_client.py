@@ -66,7 +66,7 @@ class HttpClient:
             self._session = None
 
     async def get(self, resource: Resource, name: str, *, namespace: str | None = None) -> Json:
-        return await self._json("GET", resource.path(namespace, name))
+        return await self._json("GET", resource.path(namespace, name), one=True)
 
     async def list(
         self,
@@ -152,7 +152,7 @@ class HttpClient:
         meta = body["metadata"]
         path = resource.path(meta.get("namespace"), meta["name"], subresource)
         query = _query(dryRun="All" if dry_run else "")
-        return await self._json("PUT", path, query=query, body=body)
+        return await self._json("PUT", path, query=query, body=body, one=True)
 
     async def patch(
         self,
@@ -168,7 +168,9 @@ class HttpClient:
     ) -> Json:
         query = _query(fieldManager=field_manager, force="true" if force else "")
         path = resource.path(namespace, name, subresource)
-        return await self._json("PATCH", path, query=query, body=body, content_type=kind.value)
+        return await self._json(
+            "PATCH", path, query=query, body=body, content_type=kind.value, one=True
+        )
 
     async def delete(
         self,
@@ -187,7 +189,7 @@ class HttpClient:
             gracePeriodSeconds=grace_seconds,
             propagationPolicy=propagation,
         )
-        return await self._json("DELETE", resource.path(namespace, name), body=options)
+        return await self._json("DELETE", resource.path(namespace, name), body=options, one=True)
 
     async def _json(
         self,
@@ -197,9 +199,10 @@ class HttpClient:
         query: dict[str, str] | None = None,
         body: Json | Sequence[Json] | None = None,
         content_type: str = "application/json",
+        one: bool = False,
     ) -> Json:
         async with self._answer(
-            method, path, query=query, body=body, content_type=content_type
+            method, path, query=query, body=body, content_type=content_type, one=one
         ) as response:
             for warning in _warnings(response):
                 log.warning("%s %s: %s", method, path, warning)
@@ -215,8 +218,9 @@ class HttpClient:
         body: Json | Sequence[Json] | None = None,
         content_type: str = "application/json",
         limits: aiohttp.ClientTimeout | None = None,
+        one: bool = False,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """A good answer; anything else is raised as one of `errors`."""
+        """A good answer; anything else is raised as one of `errors`. `one`: of a named object."""
         try:
             headers = self._headers | await self._connection.headers()
             async with self._opened().request(
@@ -233,7 +237,7 @@ class HttpClient:
                 allow_redirects=False,
             ) as response:
                 self._date = _date(response)
-                await self._raise_unless_good(response)
+                await self._raise_unless_good(response, one=one)
                 yield response
         except CredentialsError as error:
             raise Unauthorized(str(error)) from error
@@ -247,11 +251,16 @@ class HttpClient:
             self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
         return self._session
 
-    async def _raise_unless_good(self, response: aiohttp.ClientResponse) -> None:
+    async def _raise_unless_good(self, response: aiohttp.ClientResponse, *, one: bool) -> None:
         if response.status < 300:
             return
         # Whoever answers in the server's place may do so in any encoding.
         status = _as_status(await response.text(errors="replace"))
+        if one and response.status == 404 and "reason" not in status:
+            # Of an object that is not there the server says so in a Status. A page of a proxy, or
+            # of a server that does not know the path yet, proves nothing about the object.
+            what = status.get("message", "404")
+            raise _no_answer(response.method, response.url.path, what, status=404)
         error = from_status(response.status, status, retry_after=_retry_after(response))
         if isinstance(error, Unauthorized):
             # The token may have been rotated or revoked: the next call comes with the newest.
@@ -301,11 +310,11 @@ def _object(text: bytes, method: str, path: str) -> Json:
     return found
 
 
-def _no_answer(method: str, path: str, what: str) -> Unavailable:
+def _no_answer(method: str, path: str, what: str, *, status: int = 0) -> Unavailable:
     return Unavailable(
         f"{method} {path}: this is no answer of an API server; perhaps a proxy or load balancer "
         f"before it speaks in its place: {what}",
-        status=0,
+        status=status,
     )
 
 

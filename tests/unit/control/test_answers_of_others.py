@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from aiohttp import web
-from spot_operator.control.errors import ApiError, Unavailable
+from spot_operator.control.errors import ApiError, NotFound, Unavailable
 from spot_operator.control.http_client import HttpClient
 from spot_operator.control.resource import NODES, PODS
 from unit.control.test_http_client import Handler, served
@@ -89,6 +89,42 @@ async def test_whatever_is_said_is_raised_as_an_error_of_the_api(
     if answer.status == 200:
         assert isinstance(error, Unavailable), "a write may have been done"
         assert "no answer of an API server" in error.message
+
+
+NOT_THERE = {
+    "default backend - 404": b"default backend - 404",
+    "of a path that is not known": b"404 page not found\n",
+    "a page": b"<html>Not Found</html>",
+    "an object": b'{"error": "not found"}',
+}
+ONE = [name for name in CALLS if name not in {"list", "watch", "create"}]
+
+
+@pytest.mark.parametrize("call", ONE)
+@pytest.mark.parametrize("body", NOT_THERE.values(), ids=NOT_THERE)
+async def test_only_the_servers_own_word_says_that_an_object_is_not_there(
+    tmp_path: Path, body: bytes, call: str
+) -> None:
+    """Believed, it would mean that a pod has gone whose trainer still runs."""
+    async with served(answering(Said(body, 404)), tmp_path) as client:
+        with pytest.raises(Unavailable) as raised:
+            await CALLS[call](client)
+    assert raised.value.status == 404
+
+
+@pytest.mark.parametrize("call", CALLS)
+async def test_the_servers_own_word_is_believed(tmp_path: Path, call: str) -> None:
+    status = b'{"kind": "Status", "reason": "NotFound", "message": "nodes \\"n\\" not found"}'
+    async with served(answering(Said(status, 404)), tmp_path) as client:
+        with pytest.raises(NotFound, match="not found"):
+            await CALLS[call](client)
+
+
+async def test_a_list_of_a_kind_that_is_gone_is_not_found(tmp_path: Path) -> None:
+    """Of a kind whose CRD was deleted a server says no more than that."""
+    async with served(answering(Said(b"404 page not found\n", 404)), tmp_path) as client:
+        with pytest.raises(NotFound):
+            await client.list(NODES)
 
 
 @pytest.mark.parametrize("body", [b"{}", b'{"metadata": {}}', b'{"items": [], "metadata": null}'])

@@ -40,6 +40,18 @@ _STARTUP_SECONDS: Final = 60
 """A sidecar that serves nothing for so long is restarted: the trainer waits for it."""
 _RESTORE_SECONDS: Final = 86_400
 """With a script without the SDK it is ready only when the checkpoint is in place."""
+_ANSWER_SECONDS: Final = 5
+"""An interpreter that is short of processor time begins slowly."""
+_ASKS: Final = f"""\
+import socket
+port = socket.create_connection(('127.0.0.1', {names.SIDECAR_PORT}), {_ANSWER_SECONDS - 1})
+port.sendall(b'GET /healthz HTTP/1.0\\r\\n\\r\\n')
+raise SystemExit(b' 200 ' not in port.recv(64))
+"""
+_IS_READY: Final = ("python3", "-IS", "-c", _ASKS)
+"""Asked inside the container: over the network a mesh would stand in between, whose proxy starts
+only when the sidecar has started. Istio's webhook turns each probe of the pod to that proxy, and
+with a CNI plug-in of Istio's or Linkerd's even those that it leaves alone end there."""
 
 
 _SECURITY: Final[Json] = {
@@ -86,8 +98,9 @@ def sidecar_container(
         "resources": resources(checkpoint.staging.size_limit + SIDECAR_EXTRA_BYTES, settings),
         "securityContext": security(job),
         "startupProbe": {
-            "httpGet": {"path": "/healthz", "port": names.SIDECAR_PORT},
+            "exec": {"command": list(_IS_READY)},
             "periodSeconds": 1,
+            "timeoutSeconds": _ANSWER_SECONDS,
             "failureThreshold": _STARTUP_SECONDS if directory is None else _RESTORE_SECONDS,
         },
         "volumeMounts": sidecar_mounts(checkpoint),

@@ -12,7 +12,12 @@ import pytest
 from kit.clock import FakeClock, in_fake_time
 from kit.fakeapi import calls, fail
 from kit.jobs import a_job_manifest
-from kit.simcluster.invariants import expect_every_second_accounted, expect_one_attempt_at_a_time
+from kit.simcluster.invariants import (
+    expect_every_second_accounted,
+    expect_invariants,
+    expect_one_attempt_at_a_time,
+)
+from kit.simcluster.stories import PROXY, inject, settle_down
 from kit.simcluster.world import World
 from spot_operator.api import names
 from spot_operator.control.errors import Forbidden
@@ -88,6 +93,52 @@ def test_a_new_leader_sees_it_as_well(labels: dict[str, str | None]) -> None:
         assert world.attempt() == 1
 
     in_a_world(play, replicas=2)
+
+
+@changes
+def test_its_pod_is_ended_though_the_trainer_has_ended_already(
+    labels: dict[str, str | None],
+) -> None:
+    """What runs beside the trainer would hold the node for ever."""
+
+    async def scenario(clock: FakeClock) -> None:
+        world = await World.make(clock)
+        world.webhook(lambda pod: inject(pod, PROXY | {"image": "beside/stubborn"}))
+        world.apply(a_job_manifest())
+        await world.until(lambda: _trainer_has_ended(world), "end of the trainer")
+        relabel(world, labels)
+        await world.until_finished()
+        await settle_down(world)
+        expect_invariants(world)
+
+    in_fake_time(scenario)
+
+
+@changes
+def test_its_pod_goes_though_nobody_heard_of_the_change(labels: dict[str, str | None]) -> None:
+    """The first news of it is that it has ended, and is another's."""
+
+    async def scenario(clock: FakeClock) -> None:
+        world = await World.make(clock)
+        world.apply(a_job_manifest())
+        await world.until(lambda: world.step() >= 12, "step 12")
+        (replica,) = world.replicas.all
+        until = clock.monotonic() + 0.5
+        replica.process.client.faults.lose(lambda *_: clock.monotonic() < until)
+        relabel(world, labels)
+        await world.until_finished()
+        await settle_down(world)
+        expect_invariants(world)
+
+    in_fake_time(scenario)
+
+
+def _trainer_has_ended(world: World) -> bool:
+    return any(
+        "terminated" in one["state"]
+        for pod in world.pods_named("digits-1-0")
+        for one in pod["status"].get("containerStatuses", ())
+    )
 
 
 def test_while_it_may_not_be_changed_nothing_is_started_beside_it() -> None:

@@ -221,7 +221,7 @@ class Actor:
             if await self._exists(PODS, action.name, key.namespace, action.uid):
                 # Not the answer of the store: a webhook's, say.
                 raise
-            log.info("%s: pod %s was gone already", key, action.name)
+            self._was_gone(key, action.name, action.uid)
 
     @_do.register
     async def _(self, action: AnnotatePod, key: JobKey, job: JobView | None) -> None:  # noqa: ARG002
@@ -240,10 +240,14 @@ class Actor:
         except (NotFound, Conflict, Invalid):
             if await self._exists(PODS, name, key.namespace, uid):
                 raise
-            log.info("%s: pod %s was gone already", key, name)
+            self._was_gone(key, name, uid)
             return None
         self.expecting.change(key, self.caches.pods, pod)
         return pod
+
+    def _was_gone(self, key: JobKey, name: str, uid: str) -> None:
+        self.expecting.gone(key, uid)
+        log.info("%s: pod %s was gone already", key, name)
 
     @_do.register
     async def _(self, action: DeleteJob, key: JobKey, job: JobView | None) -> None:  # noqa: ARG002

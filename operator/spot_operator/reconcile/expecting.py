@@ -66,6 +66,14 @@ class Expecting:
             mark = f"{informer.resource.plural}@{meta['resourceVersion']}"
             self._expectations.expect(key, [mark])
 
+    def gone(self, key: JobKey, uid: str) -> None:
+        """The server says that this pod is gone: wait until the cache does not show it either.
+
+        A cache that missed the news would have it asked for again and again.
+        """
+        if self._caches.pods.get(uid) is not None:
+            self._expectations.expect(key, [uid])
+
     def forget(self, key: JobKey) -> None:
         """The job is gone."""
         self._expectations.forget(key)

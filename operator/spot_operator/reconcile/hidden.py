@@ -29,11 +29,12 @@ LOOK_SECONDS: Final = 10.0
 
 
 class Hidden:
-    """What is known to be gone, by job."""
+    """What is known to be gone, by job, and what ran when it was last seen."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._gone: dict[JobKey, frozenset[str]] = {}
+        self._ran: dict[JobKey, frozenset[str]] = {}
         self._told: set[str] = set()
 
     async def look(self, snapshot: Snapshot) -> list[Json] | None:
@@ -43,7 +44,8 @@ class Hidden:
         Raises:
             ApiError: the API server does not say whether one is there.
         """
-        records = tuple(_out_of_sight(snapshot))
+        ran = self._ran.get(snapshot.key, frozenset())
+        records = tuple(_out_of_sight(snapshot, ran))
         known = self._gone.get(snapshot.key, frozenset())
         asked = [one for one in records if one.uid not in known]
         gone = known & {one.uid for one in records}
@@ -55,10 +57,9 @@ class Hidden:
             else:
                 found.append(pod)
         self._tell(snapshot.key, found, {one.uid for one in snapshot.ledger.ranks})
-        if gone:
-            self._gone[snapshot.key] = gone
-        else:
-            self._gone.pop(snapshot.key, None)
+        _keep(self._gone, snapshot.key, gone)
+        hidden = {pod["metadata"]["uid"] for pod in found}
+        _keep(self._ran, snapshot.key, frozenset(_running(snapshot)) | hidden)
         return found if asked else None
 
     def _tell(self, key: JobKey, found: list[Json], ranks: set[str]) -> None:
@@ -104,12 +105,22 @@ def relabelling(pods: Iterable[Json]) -> tuple[LabelPod, ...]:
     )
 
 
-def _out_of_sight(snapshot: Snapshot) -> Iterable[RankRecord]:
-    """Ranks whose pod was seen, has not ended by what was seen, and is not seen now."""
+def _out_of_sight(snapshot: Snapshot, ran: frozenset[str]) -> Iterable[RankRecord]:
+    """Ranks whose pod was seen, and is not seen now, without its end on record or, if it is among
+    those that `ran`, without its own end: what runs beside a trainer may outlive it."""
     views = {pod.uid: pod for pod in snapshot.pods}
     for record in snapshot.ledger.ranks:
-        if record.ended is None and not _is_seen(snapshot, record, views.get(record.uid)):
+        open_end = record.ended is None or record.uid in ran
+        if open_end and not _is_seen(snapshot, record, views.get(record.uid)):
             yield record
+
+
+def _running(snapshot: Snapshot) -> Iterable[str]:
+    """Uids of the ranks' pods that are in sight and have not ended."""
+    ranks = {one.uid for one in snapshot.ledger.ranks}
+    for pod in snapshot.pods:
+        if pod.uid in ranks and not pod.gone and not pod.terminal:
+            yield pod.uid
 
 
 def _is_seen(snapshot: Snapshot, record: RankRecord, pod: PodView | None) -> bool:
@@ -118,3 +129,10 @@ def _is_seen(snapshot: Snapshot, record: RankRecord, pod: PodView | None) -> boo
     if pod.terminal:
         return True
     return not pod.gone and (pod.attempt, pod.rank) == (snapshot.ledger.attempt, record.rank)
+
+
+def _keep(known: dict[JobKey, frozenset[str]], key: JobKey, uids: frozenset[str]) -> None:
+    if uids:
+        known[key] = uids
+    else:
+        known.pop(key, None)

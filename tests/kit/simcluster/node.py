@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from kit.clock import FakeClock
 from kit.fakeapi import FakeApiServer
+from kit.simcluster.purge import is_purge
 from kit.simcluster.trainer import Exit, Orders
 from spot_operator.api import names
 from spot_operator.control.clock import timestamp
@@ -315,7 +316,7 @@ class Node:
         now = timestamp(self.clock.now())
         trainer = self._trainer_ended(ended)
         message = json.dumps(ended.last_word) if ended.last_word else ""
-        if names.LABEL_PURGE in pod["metadata"]["labels"] and "terminated" in trainer:
+        if is_purge(pod) and "terminated" in trainer:
             trainer["terminated"]["message"] = message
         sidecar = {"exitCode": 0, "reason": "Completed", "message": message, "finishedAt": now}
         phase = "Succeeded" if ended.code == 0 else "Failed"

@@ -128,11 +128,11 @@ class TrainerPod:
 
     @property
     def attempt(self) -> int:
-        return int(self.pod["metadata"]["labels"][names.LABEL_ATTEMPT])
+        return int(config_of(self.pod)["attempt"])
 
     @property
     def job_uid(self) -> str:
-        return str(self.pod["metadata"]["labels"][names.LABEL_JOB_UID])
+        return str(config_of(self.pod)["job"]["uid"])
 
     async def run(self) -> Exit:
         """Train until done, told to stop, or broken."""
@@ -334,8 +334,8 @@ class TrainerPod:
         body = {
             "version": 1,
             "namespace": meta["namespace"],
-            "job": meta["labels"][names.LABEL_JOB],
-            "jobUID": meta["labels"][names.LABEL_JOB_UID],
+            "job": config_of(self.pod)["job"]["name"],
+            "jobUID": self.job_uid,
             "attempt": self.attempt,
             "rank": 0,
             "pod": meta["name"],
@@ -366,11 +366,17 @@ class TrainerPod:
 
 
 def config_of(pod: Json) -> Json:
-    """What the operator told the sidecar of the pod, wherever webhooks have put others."""
-    (sidecar,) = (
-        one for one in pod["spec"]["initContainers"] if one["name"] == names.SIDECAR_CONTAINER
+    """What the operator told the sidecar or the purge container, wherever webhooks have put others.
+
+    Of a pod this alone stays as it was made: labels are anybody's to change.
+    """
+    spec = pod["spec"]
+    (ours,) = (
+        one
+        for one in (*spec.get("initContainers", ()), *spec["containers"])
+        if one["name"] in {names.SIDECAR_CONTAINER, names.PURGE_CONTAINER}
     )
-    config: Json = json.loads(sidecar["env"][0]["value"])
+    config: Json = json.loads(ours["env"][0]["value"])
     return config
 
 

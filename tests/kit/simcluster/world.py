@@ -17,7 +17,7 @@ from typing import Any, Literal
 from kit.clock import FakeClock, FakeEntropy
 from kit.fakeapi import FakeApiServer, GarbageCollector, custom
 from kit.simcluster.node import LEASES_NAMESPACE, Node, Program
-from kit.simcluster.purge import PurgePod
+from kit.simcluster.purge import PurgePod, is_purge
 from kit.simcluster.replicas import NAMESPACE, Replicas
 from kit.simcluster.scheduler import Scheduler
 from kit.simcluster.script import ScriptPod
@@ -253,8 +253,8 @@ class World:
         return Node(name, server=self.server, clock=clock, start=start, labels=labels)
 
     def _start(self, clock: FakeClock, pod: Json, orders: Orders, nonce: str) -> Program:
-        uid = pod["metadata"]["labels"][names.LABEL_JOB_UID]
-        if names.LABEL_PURGE in pod["metadata"]["labels"]:
+        uid = config_of(pod)["job"]["uid"]
+        if is_purge(pod):
             return PurgePod(self.lineages[uid], clock, partial(self._purge_begins, uid))
         program = ScriptPod if config_of(pod).get("directory") else TrainerPod
         return program(

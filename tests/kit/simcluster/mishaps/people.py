@@ -27,11 +27,16 @@ NOT_KEPT: Final = (
 )
 """Fields of the status that an older CRD may not know."""
 
+UNREADABLE: Final = "by tomorrow's rules"
+
 
 def policy_away(world: World, chance: Random) -> str | None:
     try:
         policy = world.server.get(POLICIES, "default")
     except NotFound:
+        return None
+    if policy["spec"]["backoff"] == UNREADABLE:
+        # It would come back unreadable, after who made it so has put it right.
         return None
     world.server.delete(POLICIES, "default")
     body = {"metadata": {"name": "default"}, "spec": policy["spec"]}
@@ -45,9 +50,9 @@ def policy_unreadable(world: World, chance: Random) -> str | None:
         spec = world.server.get(POLICIES, "default")["spec"]
     except NotFound:
         return None
-    if spec["backoff"] == "by tomorrow's rules":
+    if spec["backoff"] == UNREADABLE:
         return None
-    _patch_policy(world, {"backoff": "by tomorrow's rules"})
+    _patch_policy(world, {"backoff": UNREADABLE})
     end_later(world, chance, lambda: _patch_policy(world, {"backoff": spec["backoff"]}))
     return "the policy cannot be read"
 

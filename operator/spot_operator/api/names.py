@@ -403,3 +403,18 @@ class Reason(StrEnum):
     """Unknown: `maxLostWork` is not set."""
     NOT_MEASURED = "NotMeasured"
     """Unknown: no save was measured yet."""
+
+
+def pod_name(job: str, attempt: int, rank: int) -> str:
+    """What the pod of a job's rank is called."""
+    return f"{job}-{attempt}-{rank}"
+
+
+def pod_labels(job: str, uid: str, attempt: int, rank: int) -> dict[str, str]:
+    """The labels by which that pod is found."""
+    return {
+        LABEL_JOB: job,
+        LABEL_JOB_UID: uid,
+        LABEL_ATTEMPT: str(attempt),
+        LABEL_RANK: str(rank),
+    }

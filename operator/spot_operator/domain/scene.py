@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from spot_operator.api import names
 from spot_operator.api.names import Reason
 from spot_operator.api.policy import MAX_UNREACHABLE, PolicySpec
 from spot_operator.domain.elapsed import demoted, span
@@ -82,7 +83,7 @@ class Scene:
 
     def pod_name(self, attempt: int, rank: int) -> str:
         """The one name a pod of that attempt and rank can have."""
-        return f"{self.job.name}-{attempt}-{rank}"
+        return names.pod_name(self.job.name, attempt, rank)
 
     def is_named(self, pod: PodView) -> bool:
         """Whether `pod` has the name that its labels give it; anybody may change labels."""

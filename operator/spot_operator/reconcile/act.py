@@ -343,7 +343,7 @@ def asked(action: Action, key: JobKey) -> str:
 def _creates(action: Action, key: JobKey) -> str:
     """The name of the pod that `action` creates; empty when it creates none."""
     if isinstance(action, CreatePod):
-        return f"{key.name}-{action.attempt}-{action.rank}"
+        return names.pod_name(key.name, action.attempt, action.rank)
     return f"{key.name}-purge-{action.number}" if isinstance(action, CreatePurge) else ""
 
 

@@ -75,7 +75,7 @@ class Hidden:
 
     async def _there(self, snapshot: Snapshot, record: RankRecord) -> Json | None:
         key, attempt = snapshot.key, snapshot.ledger.attempt
-        name = f"{key.name}-{attempt}-{record.rank}"
+        name = names.pod_name(key.name, attempt, record.rank)
         try:
             pod = await self._client.get(PODS, name, namespace=key.namespace)
         except NotFound:
@@ -83,26 +83,18 @@ class Hidden:
         meta = pod["metadata"]
         if meta["uid"] != record.uid or snapshot.job is None:
             return None
-        ours = {
-            names.LABEL_JOB: key.name,
-            names.LABEL_JOB_UID: snapshot.job.uid,
-            names.LABEL_ATTEMPT: str(attempt),
-            names.LABEL_RANK: str(record.rank),
-        }
+        ours = names.pod_labels(key.name, snapshot.job.uid, attempt, record.rank)
         return {**pod, "metadata": {**meta, "labels": {**(meta.get("labels") or {}), **ours}}}
 
 
 def relabelling(pods: Iterable[Json]) -> tuple[LabelPod, ...]:
     """The writes that bring them into sight again."""
-    every = (names.LABEL_JOB, names.LABEL_JOB_UID, names.LABEL_ATTEMPT, names.LABEL_RANK)
-    return tuple(
-        LabelPod(
-            pod["metadata"]["name"],
-            pod["metadata"]["uid"],
-            {name: pod["metadata"]["labels"][name] for name in every},
-        )
-        for pod in pods
-    )
+    return tuple(_labelling(pod["metadata"]) for pod in pods)
+
+
+def _labelling(meta: Json) -> LabelPod:
+    ours = {name: meta["labels"][name] for name in names.LABELS if name != names.LABEL_PURGE}
+    return LabelPod(meta["name"], meta["uid"], ours)
 
 
 def _out_of_sight(snapshot: Snapshot, ran: frozenset[str]) -> Iterable[RankRecord]:

@@ -62,14 +62,11 @@ def _metadata(
     template: Mapping[str, Any], job: JobView, action: CreatePod, settings: RenderSettings
 ) -> Json:
     return {
-        "name": f"{job.name}-{action.attempt}-{action.rank}",
+        "name": names.pod_name(job.name, action.attempt, action.rank),
         "namespace": job.namespace,
         "labels": {
             **(template.get("labels") or {}),
-            names.LABEL_JOB: job.name,
-            names.LABEL_JOB_UID: job.uid,
-            names.LABEL_ATTEMPT: str(action.attempt),
-            names.LABEL_RANK: str(action.rank),
+            **names.pod_labels(job.name, job.uid, action.attempt, action.rank),
         },
         "annotations": {
             DEFAULT_CONTAINER: job.trainer,

@@ -28,7 +28,8 @@ Json = dict[str, Any]
 
 COMMAND: Final = ("python3", "-m", "spot_sidecar.purge")
 CHOOSY: Final = 2
-"""Tries on the nodes that the template asks for; after them any node is better than none."""
+"""Tries with the nodes, runtime class, scheduler and priority class that the template asks for;
+after them any that will do."""
 
 
 def render_purge(job: JobView, number: int, settings: RenderSettings) -> Json:
@@ -41,7 +42,7 @@ def render_purge(job: JobView, number: int, settings: RenderSettings) -> Json:
     nothing, and goes when the job is gone.
     """
     template, meta = job.spec.template["spec"], job.spec.template.get("metadata") or {}
-    store = job.spec.checkpoint.store
+    store, at_first = job.spec.checkpoint.store, number <= CHOOSY
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -58,9 +59,9 @@ def render_purge(job: JobView, number: int, settings: RenderSettings) -> Json:
             "ownerReferences": [owner(job, blocks=False)],
         },
         "spec": {
-            **kept_by_purge(template),
+            **kept_by_purge(template, at_first=at_first),
             **finds_services(template),
-            **(_nodes(template) if number <= CHOOSY else {}),
+            **(_affinity(template) if at_first else {}),
             **pull_secrets(template, settings),
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
@@ -74,14 +75,10 @@ def render_purge(job: JobView, number: int, settings: RenderSettings) -> Json:
     }
 
 
-def _nodes(template: Mapping[str, Any]) -> Json:
+def _affinity(template: Mapping[str, Any]) -> Json:
     """Where the template lets its pods run, whatever else runs there."""
     nodes = (template.get("affinity") or {}).get("nodeAffinity")
-    selector = template.get("nodeSelector")
-    return {
-        **({"nodeSelector": selector} if selector else {}),
-        **({"affinity": {"nodeAffinity": nodes}} if nodes else {}),
-    }
+    return {"affinity": {"nodeAffinity": nodes}} if nodes else {}
 
 
 def _container(job: JobView, settings: RenderSettings) -> Json:

@@ -25,6 +25,8 @@ class Taken(StrEnum):
 
     KEPT = "kept"
     """As the template says."""
+    AT_FIRST = "at first"
+    """As the template says for the first tries; left out once they have failed."""
     JOINED = "joined"
     """The template's together with the operator's."""
     OURS = "ours"
@@ -44,6 +46,7 @@ class Row(NamedTuple):
 
 
 _K, _J, _O, _L, _R = Taken.KEPT, Taken.JOINED, Taken.OURS, Taken.LEFT, Taken.REFUSED
+_F = Taken.AT_FIRST
 
 POD: Final[Mapping[str, Row]] = {
     "activeDeadlineSeconds": Row(_R, _O, "it would end attempts; a try to purge is bounded by it"),
@@ -75,18 +78,29 @@ POD: Final[Mapping[str, Row]] = {
     "imagePullSecrets": Row(_J, _J, "those of the sidecar's image are added, see pull_secrets"),
     "initContainers": Row(_J, _L, "they prepare training"),
     "nodeName": Row(_R, _L, "the scheduler places every pod"),
-    "nodeSelector": Row(_K, _J, "the nodes of the team: after two tries any node"),
+    "nodeSelector": Row(_K, _F, "the nodes of the team: after two tries any node"),
     "os": Row(_K, _K, "Linux, if anything"),
-    "overhead": Row(_K, _K, "what the runtime class costs"),
-    "preemptionPolicy": Row(_K, _K, "goes with the priority class"),
-    "priority": Row(_K, _K, "goes with the priority class"),
-    "priorityClassName": Row(_K, _K, "quotas and policies go by it"),
+    "overhead": Row(_K, _F, "what the runtime class costs"),
+    "preemptionPolicy": Row(_K, _F, "goes with the priority class"),
+    "priority": Row(_K, _F, "goes with the priority class"),
+    "priorityClassName": Row(
+        _K, _F, "quotas and policies go by it; one that was deleted lets no pod be created"
+    ),
     "readinessGates": Row(_K, _L, "nobody waits for a purge to be ready"),
     "resourceClaims": Row(_K, _L, "devices are for training"),
     "resources": Row(_K, _L, "the trainer's; a purge has the resources of its one container"),
     "restartPolicy": Row(_O, _O, "Never: a new attempt, or a new try, replaces the restart"),
-    "runtimeClassName": Row(_K, _K, "the sandbox that the nodes or policies ask for"),
-    "schedulerName": Row(_K, _K, "who places pods on the nodes of the team"),
+    "runtimeClassName": Row(
+        _K,
+        _F,
+        "the sandbox that the nodes or policies ask for; a purge asks for no GPU, and the nodes to "
+        "which it comes may not have it",
+    ),
+    "schedulerName": Row(
+        _K,
+        _F,
+        "who places pods on the nodes of the team; one for gangs may leave a single pod alone",
+    ),
     "schedulingGates": Row(_K, _L, "nobody would lift them for a purge"),
     "schedulingGroup": Row(_K, _L, "a purge is of no gang"),
     "securityContext": Row(_J, _J, "the sidecar's group is added"),
@@ -116,12 +130,13 @@ _QUEUES: Final = (
 )
 
 
-def kept_by_purge(template: Mapping[str, Any]) -> Json:
+def kept_by_purge(template: Mapping[str, Any], *, at_first: bool) -> Json:
     """The fields of a template's pod spec that a purge pod takes over as they are."""
+    taken = {Taken.KEPT, Taken.AT_FIRST} if at_first else {Taken.KEPT}
     return {
         field: value
         for field, value in template.items()
-        if field in POD and POD[field].purge is Taken.KEPT
+        if field in POD and POD[field].purge in taken
     }
 
 

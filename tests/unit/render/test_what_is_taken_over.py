@@ -10,6 +10,7 @@ from podtemplate.published import SOURCE
 from spot_operator.api.crd import field_schema
 from spot_operator.api.template_rules import TEMPLATE
 from spot_operator.domain.actions import CreatePod, Grant
+from spot_operator.domain.purging import TRIES
 from spot_operator.render.pod import render_pod
 from spot_operator.render.purge import CHOOSY, render_purge
 from spot_operator.render.settings import RenderSettings
@@ -92,7 +93,7 @@ def a_purge_pod(template: Json, number: int = 1) -> Json:
 
 def expect_taken(how: Taken, field: str, spec: Json) -> None:
     asked = SAMPLES[field]
-    if how is Taken.KEPT:
+    if how in {Taken.KEPT, Taken.AT_FIRST}:
         assert spec[field] == asked
     elif how is Taken.LEFT:
         assert field not in spec
@@ -138,16 +139,26 @@ def test_a_purge_has_the_limits_of_the_sidecar() -> None:
     assert container["resources"]["requests"]["cpu"] == "100m"
 
 
-@pytest.mark.parametrize("number", range(1, 5))
-def test_a_purge_asks_for_the_nodes_of_its_team_and_then_for_any(number: int) -> None:
-    """Where those nodes are gone the checkpoints would stay for ever."""
-    chosen = a_purge_pod(template_with("nodeSelector"), number)["spec"].get("nodeSelector")
-    affine = a_purge_pod(template_with("affinity"), number)["spec"].get("affinity")
-    if number <= CHOOSY:
-        assert chosen == {"team": "vision"}
-        assert affine == {"nodeAffinity": NODES}
-    else:
-        assert (chosen, affine) == (None, None)
+AT_FIRST = [one for one in POD if POD[one].purge is Taken.AT_FIRST]
+
+
+@pytest.mark.parametrize("field", [*AT_FIRST, "affinity"])
+@pytest.mark.parametrize("number", range(1, TRIES + 1))
+def test_a_purge_goes_without_what_may_be_gone_once_it_was_tried(number: int, field: str) -> None:
+    """The nodes of the team, the sandbox that only they have, the class that quotas asked for:
+    where they are gone the checkpoints would stay for ever."""
+    asked = {"nodeAffinity": NODES} if field == "affinity" else SAMPLES[field]
+    spec = a_purge_pod(template_with(field), number)["spec"]
+    assert spec.get(field) == (asked if number <= CHOOSY else None)
+
+
+def test_the_last_tries_ask_for_nothing_that_a_cluster_may_have_lost() -> None:
+    """A GPU node's runtime class, for one: a purge asks for no GPU, and may come to any node."""
+    named = {"runtimeClassName", "schedulerName", "priorityClassName", "nodeSelector"}
+    assert named <= set(AT_FIRST)
+    # The server refuses an overhead without its class, and a priority that is not its class's.
+    assert {"overhead", "priority", "preemptionPolicy"} <= set(AT_FIRST)
+    assert CHOOSY < TRIES
 
 
 @pytest.mark.parametrize(

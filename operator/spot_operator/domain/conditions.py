@@ -100,10 +100,7 @@ def _capacity(scene: Scene, ledger: Ledger) -> Finding | None:
     for record in ledger.ranks:
         pod = scene.pod_of(record)
         if pod is not None and pod.unschedulable:
-            message = (
-                f"no node takes pod {pod.name}; it waits for one. The scheduler says: "
-                f"{pod.unschedulable}"
-            )
+            message = f"pod {pod.name} waits for a node. The scheduler says: {pod.unschedulable}"
             return Finding("False", Reason.UNSCHEDULABLE, message)
     unseen = next((pod for pod in scene.present() if _is_unseen(scene, ledger, pod)), None)
     if unseen is not None:
@@ -128,10 +125,15 @@ def _is_unseen(scene: Scene, ledger: Ledger, pod: PodView) -> bool:
 
 def _unseen(pod: PodView) -> str:
     since = f" since {timestamp(pod.created_at)}" if pod.created_at is not None else ""
+    if pod.gated:
+        return (
+            f"pod {pod.name} has schedulingGates{since}, and no scheduler looks at it before they "
+            f"are gone: `kubectl get pod {pod.name} -o yaml` names them, a queue or a webhook put "
+            "them there and has to remove them"
+        )
     return (
         f"no scheduler has placed pod {pod.name} or said why not{since}: see that the scheduler "
-        "which spec.template.spec.schedulerName names is running, and who has to remove its "
-        f"schedulingGates (`kubectl get pod {pod.name} -o yaml`)"
+        "which spec.template.spec.schedulerName names is running"
     )
 
 

@@ -7,9 +7,10 @@ count too: an attempt that they show has begun, whatever the status says of it.
 
 from dataclasses import replace
 
-from spot_operator.api.names import State
+from spot_operator.api.names import Condition, Ending, State
 from spot_operator.domain.ledger import AttemptRecord, Ledger, Stopping
 from spot_operator.domain.scene import Scene
+from spot_operator.domain.settling import finish
 from spot_operator.domain.snapshot import JobView
 from spot_operator.domain.starting import ATTEMPTS_KEPT
 
@@ -52,13 +53,30 @@ def _caught_up(scene: Scene, ledger: Ledger) -> Ledger:
 
 def _consistent(scene: Scene, ledger: Ledger) -> Ledger:
     if ledger.state not in UNDER_WAY:
-        return ledger if ledger.stopping is None else replace(ledger, stopping=None)
+        calm = ledger if ledger.stopping is None else replace(ledger, stopping=None)
+        return _judged(scene, calm) if ledger.state is State.FINISHED else calm
     if ledger.attempt == 0:
         return replace(ledger, state=State.WAITING, stopping=None)
-    if ledger.current is None:
+    if ledger.current is None or ledger.current.number != ledger.attempt:
         record = AttemptRecord(number=ledger.attempt, created_at=scene.now)
-        ledger = replace(ledger, attempts=(record,))
+        ledger = replace(ledger, attempts=(*ledger.attempts, record)[-ATTEMPTS_KEPT:])
     if ledger.state is State.STOPPING or ledger.stopping is not None:
         stopping = ledger.stopping or Stopping(scene.now)
         return replace(ledger, state=State.STOPPING, stopping=stopping)
     return ledger
+
+
+def _judged(scene: Scene, ledger: Ledger) -> Ledger:
+    """`ledger` of a job that is over with its verdict, which people wait for: it follows from how
+    the last attempt ended."""
+    verdict, last = ledger.condition(Condition.SUCCEEDED), ledger.current
+    if verdict is not None and verdict.status != "Unknown":
+        return ledger
+    ending = last.ending if last is not None else None
+    if last is None or ending is None or ending not in set(Ending):
+        reason, said = Ending.UNKNOWN, "the status says so, and not why"
+    else:
+        reason, said = Ending(ending), last.message
+    over = finish(scene, ledger, reason, said)
+    ended_at = last.ended_at if last is not None else None
+    return replace(over, finished_at=ledger.finished_at or ended_at or scene.now)

@@ -38,12 +38,28 @@ def running(scene: Scene, ledger: Ledger) -> Finding | None:
         return Finding("False", Reason.DRAINING, f"attempt {ledger.attempt} is ending")
     first = ledger.ranks[0] if ledger.ranks else None
     if first is None or first.started is None:
-        return Finding("False", Reason.STARTING, f"attempt {ledger.attempt} is starting")
+        return _starting(scene, ledger, first)
     silent = next((one for one in ledger.ranks if one.silent_since is not None), None)
     if silent is not None:
         return Finding("Unknown", Reason.REPORTS_SILENT, _silent(scene, ledger, silent))
     report = scene.report_of(first)
     return _unheard(ledger) if report is None else _reported(scene, ledger, report)
+
+
+def _starting(scene: Scene, ledger: Ledger, first: RankRecord | None) -> Finding:
+    """Before its trainer runs: what the pod waits for, where something in it holds it up."""
+    starting = f"attempt {ledger.attempt} is starting"
+    pod = scene.pod_of(first) if first is not None else None
+    holder = next((one for one in pod.others if one.holds), None) if pod is not None else None
+    if pod is None or holder is None:
+        return Finding("False", Reason.STARTING, starting)
+    since = f" since {timestamp(holder.started_at)}" if holder.started_at is not None else ""
+    until = "until its startup probe passes" if holder.stays else "until it ends"
+    message = (
+        f"{starting}: its trainer is held back by init container {holder.name}, which runs{since}, "
+        f"{until}; `kubectl logs {pod.name} -c {holder.name}` shows what it does"
+    )
+    return Finding("False", Reason.STARTING, message)
 
 
 def _unheard(ledger: Ledger) -> Finding | None:

@@ -186,12 +186,12 @@ def _what_next(
 ) -> Ledger:
     """Over, or waiting for the next attempt."""
     if verdict.ending in FINAL:
-        return _finish(scene, ledger, verdict.ending, verdict.message)
+        return finish(scene, ledger, verdict.ending, verdict.message)
     if bill.spent is not None:
-        return _finish(scene, ledger, *_spent(scene, bill.spent, verdict))
+        return finish(scene, ledger, *_spent(scene, bill.spent, verdict))
     found = suspect(ledger)
     if found is not None and exhausted(ledger, found):
-        return _finish(scene, ledger, Reason.CHECKPOINTS_SUSPECT, _suspicious(ledger, found))
+        return finish(scene, ledger, Reason.CHECKPOINTS_SUSPECT, _suspicious(ledger, found))
     return _wait(scene, mark(ledger, found) if found is not None else ledger, record)
 
 
@@ -229,7 +229,8 @@ def _suspicious(ledger: Ledger, found: str) -> str:
     )
 
 
-def _finish(scene: Scene, ledger: Ledger, reason: Ending | Reason, message: str) -> Ledger:
+def finish(scene: Scene, ledger: Ledger, reason: Ending | Reason, message: str) -> Ledger:
+    """`ledger` of a job that is over for that reason, with its verdict."""
     completed = reason is Ending.COMPLETED
     said = message if completed else with_advice(scene, ledger, message)
     verdict = ConditionRecord(

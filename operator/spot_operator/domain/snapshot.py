@@ -28,6 +28,10 @@ Sign = tuple[str, Hashable]
 """What may last, and which of its kind; see `domain.elapsed`."""
 
 
+GATED: Final = "SchedulingGated"
+"""The reason of PodScheduled while a pod has scheduling gates."""
+
+
 def trainer_of(containers: Sequence[str]) -> str:
     """The name of the one that trains: it is called so, or the first, which with one is the only
     one; empty without any."""
@@ -132,11 +136,20 @@ class ContainerView:
     """A device of its own, and its resource, which the kubelet says is not healthy."""
     is_init: bool = False
     """An init container, be it one that stays: the kubelet ends those itself, after all others."""
+    stays: bool = False
+    """An init container that runs on beside the trainer."""
+    probed: bool = False
+    """It runs, and its startup probe has not passed yet."""
 
     @property
     def ended(self) -> bool:
         """Whether its process is over."""
         return self.state == "terminated"
+
+    @property
+    def holds(self) -> bool:
+        """Whether the trainer cannot begin before it is over, or its startup probe has passed."""
+        return self.is_init and self.state == "running" and (self.probed or not self.stays)
 
     @property
     def started(self) -> bool:
@@ -191,7 +204,7 @@ class PodView:
     """Every other container, init containers first: the template's and those of webhooks."""
     created_at: datetime | None = None
     unschedulable: str | None = None
-    """What the scheduler says, while it finds no node."""
+    """What a scheduler says, while it does not place the pod, for whatever reason."""
     avoids: tuple[str, ...] = ()
     """Names of the nodes that it can never be bound to, because they were to be avoided."""
     grant: str | None = None
@@ -213,6 +226,11 @@ class PodView:
         """Whether nothing runs in it, its trainer over, but what the kubelet then ends itself."""
         beside = (one for one in self.others if not one.is_init)
         return self.trainer.restarts == 0 and all(one.ended for one in beside)
+
+    @property
+    def gated(self) -> bool:
+        """Whether no scheduler looks at it before somebody removes its scheduling gates."""
+        return any(one.type == "PodScheduled" and one.reason == GATED for one in self.conditions)
 
     def condition(self, kind: str) -> ConditionView | None:
         """The condition of that type when it is True."""

@@ -15,7 +15,7 @@ from spot_operator.api import status as api
 from spot_operator.api.names import Bucket, Condition, Ending, Reason, State
 from spot_operator.api.status_interval import IntervalInForce
 from spot_operator.domain import ledger as own
-from spot_operator.domain.timeledger import REPORTED
+from spot_operator.domain.timeledger import REPORTED, sane
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
@@ -259,7 +259,7 @@ def _read_time(read: api.Time | None) -> own.TimeLedger:
 
 def _read_buckets(read: api.Buckets, wanted: tuple[Bucket, ...]) -> own.Spent:
     seconds = read.model_dump(by_alias=True)
-    return tuple((one, timedelta(seconds=seconds[str(one)])) for one in wanted)
+    return tuple((one, timedelta(seconds=sane(seconds[str(one)]))) for one in wanted)
 
 
 def _show_condition(one: own.ConditionRecord) -> api.ConditionStatus:

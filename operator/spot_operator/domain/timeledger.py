@@ -100,7 +100,7 @@ def _unreported(ledger: Ledger, cut: Cut, *, heard: bool) -> Bucket:
 def _report(time: TimeLedger, seconds: Seconds, elapsed: timedelta) -> TimeLedger:
     """`time` with what the figures add to those accounted for, at most `elapsed`."""
     before = dict(time.reported)
-    told = {one: timedelta(seconds=_sane(seconds.get(one, 0.0))) for one in REPORTED}
+    told = {one: timedelta(seconds=sane(seconds.get(one, 0.0))) for one in REPORTED}
     new = {one: max(ZERO, told[one] - before.get(one, ZERO)) for one in REPORTED}
     excess = max(ZERO, sum(new.values(), ZERO) - elapsed)
     for bucket in REPORTED:
@@ -120,6 +120,6 @@ def _spend(time: TimeLedger, bucket: Bucket, amount: timedelta) -> TimeLedger:
     return replace(time, since=time.since + amount, buckets=ordered)
 
 
-def _sane(seconds: float) -> float:
-    """What a pod says may be any number."""
+def sane(seconds: float) -> float:
+    """What others say, a pod or whoever edits a status, may be any number."""
     return min(max(0.0, seconds), 1e9)

@@ -4,6 +4,7 @@ Annotations may be written by whoever may write pods: what cannot be read counts
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, get_args
 
@@ -11,7 +12,13 @@ from spot_operator.api import names
 from spot_operator.api.template_rules import MAX_GRACE_SECONDS
 from spot_operator.domain.foreign_json import read_object
 from spot_operator.domain.ledger import NodeIdentity, Notice
-from spot_operator.domain.snapshot import ConditionView, ContainerView, PodView, trainer_of
+from spot_operator.domain.snapshot import (
+    GATED,
+    ConditionView,
+    ContainerView,
+    PodView,
+    trainer_of,
+)
 from spot_operator.domain.timestamps import clipped
 
 __all__ = ["condition_views", "moment", "owner_of", "pod_view"]
@@ -26,6 +33,8 @@ DIGITS: Final = 8
 """Of the number of an attempt, in the ids of its checkpoints too."""
 LONG_AGO: Final = 2000
 """A year before which no container ever started."""
+UNSCHEDULABLE: Final = "Unschedulable"
+"""The reason of a pod that no node takes; any other is told beside its message."""
 _NOTICE_KINDS: Final = frozenset(get_args(Notice.__annotations__["kind"]))
 
 
@@ -106,11 +115,12 @@ def _containers(pod: Json) -> Iterator[ContainerView]:
         field = "initContainerStatuses" if kind == "initContainers" else "containerStatuses"
         known = {one["name"]: one for one in pod["status"].get(field) or ()}
         for container in pod["spec"].get(kind) or ():
-            name = container["name"]
-            yield _container(name, known.get(name, {}), is_init=kind == "initContainers")
+            name, is_init = container["name"], kind == "initContainers"
+            stays = is_init and container.get("restartPolicy") == "Always"
+            yield replace(_container(name, known.get(name, {})), is_init=is_init, stays=stays)
 
 
-def _container(name: str, status: Mapping[str, Any], *, is_init: bool = False) -> ContainerView:
+def _container(name: str, status: Mapping[str, Any]) -> ContainerView:
     state = status.get("state") or {}
     found = next((one for one in ("running", "terminated", "waiting") if one in state), None)
     detail = (state.get(found) or {}) if found else {}
@@ -127,7 +137,7 @@ def _container(name: str, status: Mapping[str, Any], *, is_init: bool = False) -
         last_message=last.get("message") or "",
         last_reason=last.get("reason") or "",
         sick_device=_sick_device(status),
-        is_init=is_init,
+        probed=found == "running" and status.get("started") is False,
     )
 
 
@@ -187,9 +197,16 @@ def _number(label: str | None) -> int:
 
 
 def _unschedulable(conditions: tuple[ConditionView, ...]) -> str | None:
+    """What a scheduler says of a pod that it does not place; its reason may be any.
+
+    Of one with scheduling gates the API server says so: no scheduler has looked at it.
+    """
     for one in conditions:
-        if one.type == "PodScheduled" and one.status == "False" and one.reason == "Unschedulable":
+        unplaced = one.type == "PodScheduled" and one.status == "False"
+        if unplaced and one.reason == UNSCHEDULABLE:
             return one.message
+        if unplaced and one.reason != GATED:
+            return ": ".join(filter(None, (one.reason, one.message)))
     return None
 
 

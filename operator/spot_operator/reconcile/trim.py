@@ -94,7 +94,8 @@ def _picked(item: Mapping[str, Any], fields: Iterable[str]) -> Json:
 
 
 def _named(containers: Iterable[Json] | None) -> list[Json]:
-    return [{"name": container["name"]} for container in containers or ()]
+    """Of an init container that stays also that it does."""
+    return [_picked(container, ("name", "restartPolicy")) for container in containers or ()]
 
 
 def _conditions(status: Mapping[str, Any]) -> list[Json]:

@@ -24,9 +24,10 @@ from kit.builders import (
     later,
     persisted,
     running,
+    the_condition,
     the_rank,
 )
-from spot_operator.api.names import State
+from spot_operator.api.names import Condition, State
 from spot_operator.domain.actions import CreatePod, DeletePod
 from spot_operator.domain.elapsed import signs
 from spot_operator.domain.ledger import Ledger, Stopping
@@ -67,6 +68,7 @@ EDITS: dict[str, Edit] = {
         it, attempt=1, attempts=it.attempts[:1], state=State.CREATING, ranks=()
     ),
     "attempts removed": lambda it: replace(it, attempts=()),
+    "the record of the attempt removed": lambda it: replace(it, attempts=it.attempts[:1]),
     "ranks removed": lambda it: replace(it, ranks=()),
     "waits": lambda it: replace(it, state=State.WAITING),
     "is being made": lambda it: replace(it, state=State.CREATING, ranks=()),
@@ -120,6 +122,43 @@ def test_what_goes_on_is_on_record_again() -> None:
     assert found.ledger.state is State.CREATED
     assert the_rank(found.ledger).uid == SECOND.uid
     assert [one.number for one in found.ledger.attempts] == [2]
+
+
+def test_an_attempt_without_its_record_does_not_end_in_that_of_another() -> None:
+    """The history of the one before stays as it is, and the end is told."""
+    bare = edited(EDITS["the record of the attempt removed"])
+    first = bare.ledger.attempts[0]
+    over = persisted(replace(later(bare, 60), pods=(exited(SECOND, 137),)))
+    assert over.ledger.attempts[0] == first
+    assert [(one.number, one.ending) for one in over.ledger.attempts] == [
+        (1, "TrainerFailed"),
+        (2, "Unknown"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "reason"), [(93, "False", "TrainerRefused"), (0, "True", "Completed")]
+)
+@pytest.mark.parametrize("kept", [False, True], ids=["removed", "without a verdict"])
+def test_a_finished_job_has_its_verdict(code: int, status: str, reason: str, *, kept: bool) -> None:
+    """People and tools wait for condition Succeeded; of a job that is over nothing else sets it."""
+    job = a_job(completion="ExitCode")
+    done = persisted(replace(later(at_work(job), 60), pods=(exited(FIRST, code),)))
+    told = the_condition(done.ledger, Condition.SUCCEEDED)
+    left = tuple(one for one in done.ledger.conditions if one.type is not Condition.SUCCEEDED)
+    doubt = (replace(told, status="Unknown", reason="InProgress"),) if kept else ()
+    changed = replace(done, ledger=replace(done.ledger, conditions=(*doubt, *left)))
+    mended = persisted(later(changed, 60)).ledger
+    found = the_condition(mended, Condition.SUCCEEDED)
+    assert (found.status, found.reason, found.message) == (status, reason, told.message)
+    assert (mended.state, mended.finished_at) == (State.FINISHED, done.ledger.finished_at)
+
+
+def test_what_somebody_calls_finished_is_finished_and_says_so() -> None:
+    called = persisted(edited(lambda it: replace(it, state=State.FINISHED)))
+    found = the_condition(called.ledger, Condition.SUCCEEDED)
+    assert (found.status, found.reason) == ("False", "Unknown")
+    assert [one.uid for one in plan(called).actions if isinstance(one, DeletePod)] == [SECOND.uid]
 
 
 def test_a_status_restored_for_a_job_made_anew_is_not_believed() -> None:

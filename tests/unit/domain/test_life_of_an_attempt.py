@@ -27,6 +27,7 @@ from kit.builders import (
     running,
     terminating,
     the_condition,
+    the_current,
     the_rank,
 )
 from spot_operator.api.names import ANNOTATION_NODE, ANNOTATION_NOTICE, Condition, State
@@ -270,9 +271,10 @@ def test_a_stop_before_any_pod_was_seen_waits_for_posts_under_way() -> None:
 def test_a_late_pod_of_an_attempt_that_is_over_goes_before_the_next_is_created() -> None:
     over = persisted(replace(at_work(), pods=(exited(POD, 93),)))
     late = running(a_pod(uid="late"))
-    waiting = replace(
-        created(), ledger=replace(created().ledger, attempt=2), pods=(late,), nodes=over.nodes
-    )
+    first = created()
+    record = replace(the_current(first.ledger), number=2)
+    second = replace(first.ledger, attempt=2, attempts=(*first.ledger.attempts, record))
+    waiting = replace(first, ledger=second, pods=(late,), nodes=over.nodes)
     assert names(waiting) == ["DeletePod"]
     assert names(replace(waiting, pods=(terminating(late),))) == []
     assert names(replace(waiting, pods=(exited(late, 94),))) == ["DeletePod", "CreatePod"]

@@ -12,8 +12,20 @@ def tainted(key: str) -> NodeView:
     return a_node(taints=(TaintView("unrelated"), TaintView(key)))
 
 
-def with_condition(kind: str, reason: str = "", status: str = "True") -> NodeView:
-    return a_node(conditions=(ConditionView(kind, status, reason),))
+def with_condition(
+    kind: str, reason: str = "", status: str = "True", message: str = ""
+) -> NodeView:
+    return a_node(conditions=(ConditionView(kind, status, reason, message),))
+
+
+def of_aks(message: str, kind: str = "VMEventScheduled", reason: str = "") -> NodeView:
+    """As its node problem detector writes it: one reason for events of every kind."""
+    return with_condition(kind, reason or kind, message=message)
+
+
+MORE = ". DurationInSeconds: -1. For more information, see https://aka.ms/x EventId: 40B7BD88"
+INCOMING = "SpotEvictionIncoming"
+ADVICE = f"SpotRebalanceRecommendation Advisory: Preempt Scheduled: Sun, 01 Mar 2026{MORE}"
 
 
 SHUTTING_DOWN = a_node(ready=False, ready_message="kubelet: node is shutting down")
@@ -36,6 +48,36 @@ SHUTTING_DOWN = a_node(ready=False, ready_message="kubelet: node is shutting dow
         (with_condition("GCESpotPreempting"), "Preempt", 30),
         (with_condition("VMEventScheduled", "PreemptScheduled"), "Preempt", 30),
         (with_condition("VMEventScheduled", "FreezeScheduled"), "Maintenance", None),
+        (of_aks(f"Preempt Scheduled: Sun, 01 Mar 2026 12:00:39 GMT{MORE}"), "Preempt", 39),
+        (of_aks(f"Preempt Scheduled: Sun, 1 Mar 2026 12:00:13 UTC{MORE}"), "Preempt", 13),
+        (of_aks("Preempt Scheduled: Sun, 01 Mar 2026 11:00:00 GMT"), "Preempt", 30),
+        (of_aks("Preempt Scheduled: Sun, 41 Mar 2026 12:00:39 GMT"), "Preempt", 30),
+        (of_aks("Preempt Scheduled: soon"), "Preempt", 30),
+        (of_aks("Preempt Started: ."), "Preempt", 30),
+        (of_aks("Terminate Scheduled: Sun, 01 Mar 2026 12:05:00 GMT"), "Preempt", 300),
+        (of_aks(f"Reboot Scheduled: Sun, 01 Mar 2026 12:15:00 GMT{MORE}"), "Maintenance", None),
+        (of_aks(f"Freeze Scheduled: Sun, 01 Mar 2026 12:15:00 GMT{MORE}"), "Maintenance", None),
+        (of_aks(""), "Maintenance", None),
+        (of_aks(ADVICE), "Rebalance", None),
+        (
+            of_aks(
+                "Preempt Scheduled: Sun, 01 Mar 2026 12:00:39 GMT", "PreemptionScheduled", INCOMING
+            ),
+            "Preempt",
+            39,
+        ),
+        (of_aks("Preempt Started: .", "PreemptionScheduled", INCOMING), "Preempt", 30),
+        (of_aks(ADVICE, "PreemptionScheduled", INCOMING), "Rebalance", None),
+        (of_aks("", "PreemptionScheduled", INCOMING), "Rebalance", None),
+        (with_condition("RebootScheduled", "RebootScheduled"), "Maintenance", None),
+        (with_condition("TerminateScheduled", "TerminateScheduled"), "Preempt", None),
+        (with_condition("InstanceExpired", "InstanceToBeTerminated"), "Preempt", None),
+        (with_condition("SpotPriceNodeReclaimNotification", "Reclaimed"), "Preempt", None),
+        (
+            tainted("node-problem-controller.cce.io/SpotPriceNodeReclaimNotification"),
+            "Preempt",
+            None,
+        ),
         (with_condition("GracefulNodeShutdownInProgress"), "Preempt", None),
         (with_condition("MaintenancePlanned", "Window"), "Maintenance", None),
         (SHUTTING_DOWN, "Preempt", None),
@@ -64,6 +106,9 @@ def test_a_signal_becomes_a_notice(node: NodeView, kind: str, seconds: float | N
         a_node(),
         tainted("node.kubernetes.io/unschedulable"),
         with_condition("GCESpotPreempting", status="False"),
+        with_condition("VMEventScheduled", "NoVMEventScheduled", "False", "VM has no event"),
+        with_condition("VMEventScheduled", "NoVMEventScheduled", "Unknown", "Timeout of plugin"),
+        with_condition("InstanceExpired", "InstanceNotToBeTerminated", "False"),
         a_node(ready=False, ready_message="PLEG is not healthy"),
         a_node(labels={"cloud.google.com/active-node-maintenance": "PENDING"}),
     ],

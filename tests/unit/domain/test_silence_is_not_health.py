@@ -644,6 +644,40 @@ def test_what_was_true_of_one_attempt_is_not_said_of_the_next() -> None:
     assert "step 100" in healthy.message
 
 
+# A trainer that cannot begin yet.
+
+FETCHES = ContainerView("fetch", "running", started_at=after(5), is_init=True)
+
+
+@pytest.mark.parametrize(
+    ("beside", "says"),
+    [
+        (FETCHES, "init container fetch, which runs since 2026-03-01T12:00:05Z, until it ends"),
+        (replace(FETCHES, stays=True, probed=True), "until its startup probe passes"),
+        (replace(FETCHES, stays=True), None),
+        (replace(FETCHES, is_init=False), None),
+        (replace(FETCHES, state="terminated", exit_code=0), None),
+    ],
+)
+@pytest.mark.parametrize("state", [None, "waiting"])
+def test_what_holds_a_trainer_back_before_it_begins_is_named(
+    beside: ContainerView, says: str | None, state: Any
+) -> None:
+    begun = replace(running(a_pod()), phase="Pending", others=(beside,))
+    pod = replace(
+        begun, trainer=ContainerView("trainer", state, "PodInitializing" if state else "")
+    )
+    held = persisted(replace(persisted(a_snapshot()), pods=(pod,)))
+    found = the_condition(held.ledger, RUNNING)
+    assert (found.status, found.reason) == ("False", "Starting")
+    if says is None:
+        assert found.message == "attempt 1 is starting"
+        return
+    assert says in found.message
+    assert "kubectl logs digits-1-0 -c fetch" in found.message
+    assert persisted(later(held, 36_000)).ledger.conditions == held.ledger.conditions
+
+
 # A pod of which no scheduler says a word.
 
 

@@ -1,6 +1,7 @@
 """Whatever is stored, no pass fails: at the bounds of each field, and where rules let more pass."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -24,8 +25,9 @@ from kit.builders import (
 from kit.jobs import a_job_manifest
 from kit.manifests.paths import changed
 from spot_operator.api.names import FINALIZER
-from spot_operator.domain.ledger import Notice, Purge, Stopping, Trouble
+from spot_operator.domain.ledger import Ledger, Notice, Purge, Stopping, Trouble
 from spot_operator.domain.plan import plan
+from spot_operator.domain.sample import filled
 from spot_operator.domain.snapshot import JobView, PolicyView, Snapshot
 from spot_operator.domain.status import ledger_of, status_of
 from spot_operator.domain.timestamps import clipped
@@ -145,6 +147,38 @@ def test_a_status_with_any_instant_and_number(at: datetime, grace: int) -> None:
             progress=replace(ledger.progress, at=at),
         )
         expect_a_plan(replace(work, ledger=strange))
+
+
+def leaves(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Every path of a status to something that holds nothing else."""
+    if isinstance(value, dict | list):
+        inner = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, each in inner:
+            yield from leaves(each, (*path, key))
+    else:
+        yield path
+
+
+def edited(status: Any, path: tuple[Any, ...], value: object) -> Any:
+    """A status with another value at `path`."""
+    if not path:
+        return value
+    changed_at = edited(status[path[0]], path[1:], value)
+    if isinstance(status, list):
+        return [changed_at if at == path[0] else one for at, one in enumerate(status)]
+    return {**status, path[0]: changed_at}
+
+
+FILLED = status_of(filled(Ledger))
+EDITS = (-1, 0, 1, 2**63 - 1, 1e308, -0.5, "", "x", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z")
+
+
+@pytest.mark.parametrize("path", list(leaves(FILLED)), ids=lambda path: ".".join(map(str, path)))
+def test_a_status_that_somebody_edits_is_read_or_is_none_of_ours(path: tuple[Any, ...]) -> None:
+    for value in EDITS:
+        with suppress(ValueError):
+            # What raises it is told by an Event; anything else would be a fault of the operator.
+            status_of(ledger_of(edited(FILLED, path, value)))
 
 
 @pytest.mark.parametrize("at", [clipped(FIRST), clipped(LAST), NOW])

@@ -76,7 +76,7 @@ def test_a_process_found_after_the_end_is_ended() -> None:
 
 def test_pods_of_earlier_attempts_go_when_the_next_exists() -> None:
     waiting = persisted(a_snapshot())
-    second = replace(waiting, ledger=replace(waiting.ledger, attempt=2), pods=(FAILED,))
+    second = persisted(replace(waiting, ledger=replace(waiting.ledger, attempt=2), pods=(FAILED,)))
     assert plan(second).actions[0] == DeletePod(POD.name, POD.uid, None, "attempt 1 is over")
 
 

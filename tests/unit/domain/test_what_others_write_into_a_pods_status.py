@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from endings.placing import PLACING
+from endings.placing import PLACING, SAYS
 from endings.row import ADDED, End, Json, Row, running
 from endings.written import CHAPTERS, ROWS
 from gen_endings import DOCUMENT, main, rendered
@@ -24,10 +24,11 @@ from kit.builders import (
     gone,
     later,
     persisted,
+    the_condition,
 )
 from kit.jobs import with_prepare
 from spot_operator.api import names
-from spot_operator.api.names import Ending, State
+from spot_operator.api.names import Condition, Ending, State
 from spot_operator.domain.budgets import FAILURES, INTERRUPTIONS
 from spot_operator.domain.elapsed import placed
 from spot_operator.domain.fencing import OUT_OF_SERVICE_TAINT
@@ -135,6 +136,22 @@ def test_what_is_written_under_a_job_that_has_started(row: Row) -> None:
 @pytest.mark.parametrize("row", [row for row, _ in NOT_BEGUN], ids=[name for _, name in NOT_BEGUN])
 def test_what_is_written_before_any_trainer_has_started(row: Row) -> None:
     expect_end(ends(row, before(row, first=True)), row.first or row.end)
+
+
+@pytest.mark.parametrize("row", PLACING.rows, ids=[row.written for row in PLACING.rows])
+@pytest.mark.parametrize("first", [True, False], ids=["first", "later"])
+def test_why_a_pod_has_no_node_is_told_whatever_the_reason(row: Row, *, first: bool) -> None:
+    snapshot = before(row, first=first)
+    now = persisted(replace(later(snapshot, 400), pods=(as_stored(row, snapshot),), reports={}))
+    found = the_condition(now.ledger, Condition.CAPACITY_AVAILABLE)
+    assert found.status == "False"
+    if row.status["conditions"][0]["reason"] == "SchedulingGated":
+        assert found.reason == "NotScheduled"
+        assert "has schedulingGates" in found.message
+        return
+    assert found.reason == "Unschedulable"
+    assert SAYS in found.message
+    assert row.status["conditions"][0]["reason"] in f"Unschedulable {found.message}"
 
 
 def ended_first(row: Row) -> bool:

@@ -128,6 +128,34 @@ def test_the_states_of_containers() -> None:
     assert {one.name: one.state for one in view.others} == {"fetch": None, "logs": "running"}
 
 
+@pytest.mark.parametrize(
+    ("policy", "status", "holds"),
+    [
+        ({}, {"state": {"running": {}}}, True),
+        ({}, {"state": {"running": {}}, "started": False}, True),
+        ({}, {"state": {"terminated": {"exitCode": 0}}}, False),
+        ({}, {"state": {"waiting": {"reason": "PodInitializing"}}}, False),
+        ({"restartPolicy": "Always"}, {"state": {"running": {}}, "started": False}, True),
+        ({"restartPolicy": "Always"}, {"state": {"running": {}}, "started": True}, False),
+        ({"restartPolicy": "Always"}, {"state": {"running": {}}}, False),
+        ({"restartPolicy": "Never"}, {"state": {"running": {}}}, True),
+    ],
+)
+def test_an_init_container_that_holds_the_trainer_back(
+    policy: Json, status: Json, *, holds: bool
+) -> None:
+    pod = a_pod(status={"initContainerStatuses": [{"name": "fetch", **status}]})
+    pod["spec"]["initContainers"][1] |= policy
+    fetch = next(one for one in pod_view(trim_pod(pod)).others if one.name == "fetch")
+    assert fetch.holds is holds
+
+
+def test_no_other_container_holds_the_trainer_back() -> None:
+    logs = {"name": "logs", "state": {"running": {}}, "started": False}
+    view = seen(status={"containerStatuses": [logs]})
+    assert not any(one.holds for one in view.others)
+
+
 def test_the_only_container_is_the_trainer() -> None:
     status = {"containerStatuses": [{"name": "main", "state": {"terminated": {"exitCode": 3}}}]}
     view = seen(spec={"containers": [{"name": "main"}]}, status=status)
@@ -225,16 +253,26 @@ def test_a_pod_being_deleted_has_the_grace_it_was_given() -> None:
     assert (view.deletion_at, view.grace_seconds) == (datetime(2026, 1, 1, 0, 5, tzinfo=UTC), 0)
 
 
-def test_what_the_scheduler_says() -> None:
-    condition = {
+@pytest.mark.parametrize(
+    ("condition", "says"),
+    [
+        ({}, "0/3 nodes"),
+        ({"reason": "SchedulerError"}, "SchedulerError: 0/3 nodes"),
+        ({"reason": "AReasonOfTomorrow", "message": ""}, "AReasonOfTomorrow"),
+        ({"reason": "SchedulingGated"}, None),
+        ({"status": "True", "reason": ""}, None),
+        ({"type": "Ready"}, None),
+    ],
+)
+def test_what_the_scheduler_says(condition: dict[str, str], says: str | None) -> None:
+    unplaced = {
         "type": "PodScheduled",
         "status": "False",
         "reason": "Unschedulable",
         "message": "0/3 nodes",
         "lastProbeTime": None,
     }
-    assert seen(status={"conditions": [condition]}).unschedulable == "0/3 nodes"
-    assert seen(status={"conditions": [{**condition, "reason": "x"}]}).unschedulable is None
+    assert seen(status={"conditions": [{**unplaced, **condition}]}).unschedulable == says
 
 
 def annotated(**annotations: str) -> Any:

@@ -42,7 +42,9 @@ waits.
 Two rules hold for whatever is missing below. A reason or condition that nobody knows is believed:
 it says that something outside the trainer ended the pod. And what proves nothing is `Unknown`, an
 interruption, never the trainer's failure. `maxAttemptsWithoutProgress` ends a job that gets nowhere
-all the same.
+all the same, once an attempt has told what it resumes from. One whose attempts are all killed
+before that, such as a script that loads too much before it calls the SDK, ends when its
+interruptions are used up.
 
 That a trainer of the job has started once (`status.firstStarted`) proves image, command and
 configuration, for `spec.template` cannot change. Until then, what certainly is the template's own

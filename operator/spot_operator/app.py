@@ -103,7 +103,7 @@ class Operator:
         self.claim = _claim(
             FencedClient(counted, self.lease.is_leader), clock, settings, self._owner
         )
-        # Above the fence, so that each try of a write is fenced anew.
+        # Above the fence, so that each try of a write is fenced again.
         self._client = RetryingClient(FencedClient(counted, self.works), clock, entropy)
         self.caches = Caches(counted, clock, entropy, settings.namespaces)
         self.queue: WorkQueue[JobKey] = WorkQueue(clock, entropy)
@@ -145,7 +145,7 @@ class Operator:
                 one.cancel()
         try:
             async with asyncio.TaskGroup() as holding:
-                # Ended last: until the farewell is said this process must lead.
+                # Ended last: this process must lead until its last writes are done.
                 holding.create_task(self.lease.hold(), name="lease")
                 await self.claim.take()
                 holding.create_task(self.claim.hold(), name="claim")
@@ -219,7 +219,7 @@ class Operator:
             self._waking.every_job()
 
     async def _until_done(self, what: str, act: Callable[[], Awaitable[Any]]) -> None:
-        """Try until it works; what comes in the way is for people to mend."""
+        """Try until it works; errors are logged, and people must correct their cause."""
         while True:
             try:
                 await act()
@@ -230,12 +230,12 @@ class Operator:
                 return
 
     async def _say_farewell(self) -> None:
-        """Hand over at once, while we still lead; whatever fails here, others wait out."""
+        """Hand over at once, while we still lead; others wait out whatever fails here."""
         try:
             if self.works():
                 await within(self._clock, FAREWELL_SECONDS, self._last_writes())
         except (ControlError, TimeoutError) as error:
-            log.info("not all was said before the end: %s", error)
+            log.info("the last writes before the end are incomplete: %s", error)
 
     async def _last_writes(self) -> None:
         await withdraw(self._client, self._address)

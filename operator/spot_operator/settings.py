@@ -32,7 +32,7 @@ class Settings:
     pod_name: str
     """The name of this replica's pod: the name under which it leads and speaks."""
     pod_ip: str
-    """The address of this replica's pod: where the reports Service leads while it leads."""
+    """The address of this replica's pod; the reports Service has it while this replica leads."""
     sidecar_image: str
     """Image of the sidecar in every training pod, with tag or digest."""
     sidecar_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"

@@ -170,7 +170,7 @@ def test_what_is_not_sure_is_told_before_it_matters(
     told = training.exactness()
     assert told["exact"] is False
     assert re.search(why, told["why"])
-    assert capfd.readouterr().err.count("not sure to be exact") == 1
+    assert capfd.readouterr().err.count("exact resume is not guaranteed") == 1
 
 
 def test_workers_that_persist_do_have_other_bits(tmp_path: Path) -> None:
@@ -196,17 +196,17 @@ OTHER: dict[str, tuple[Callable[[], Any], Callable[[], Any], str]] = {
     "samples drawn from the system": (
         lambda: unseeded(**WORKERS),
         lambda: unseeded(**WORKERS),
-        "batch 3 of epoch 1 was another one when it was fetched again",
+        "batch 3 of epoch 1 changed when it was fetched again",
     ),
     "seeded samples that draw from the system all the same": (
         lambda: DataLoader(spot.seeded(Unseeded(), seed=1), batch_size=BATCH),
         lambda: DataLoader(spot.seeded(Unseeded(), seed=1), batch_size=BATCH),
-        "batch 3 of epoch 1 was another one when it was fetched again",
+        "batch 3 of epoch 1 changed when it was fetched again",
     ),
     "another order": (
         lambda: shuffled(**WORKERS),
         lambda: DataLoader(Augmented(), batch_size=BATCH, **WORKERS),
-        "batch 3 of epoch 1 was another one when it was fetched again",
+        "batch 3 of epoch 1 changed when it was fetched again",
     ),
     "another number of workers": (
         shuffled,

@@ -187,7 +187,7 @@ def test_a_stream_that_began_again_is_told_while_it_can_still_be_given_a_length(
 ) -> None:
     with pytest.raises(spot.Paused):
         huggingface.train(tmp_path, data=huggingface.Stream(12), max_steps=9, warn_after=5)
-    assert "not sure to be exact behind an interruption: the training data has no length" in (
+    assert "exact resume is not guaranteed: the training data has no length" in (
         capsys.readouterr().err
     )
     with pytest.raises(spot.Refused, match="give the data a length"):
@@ -218,7 +218,7 @@ def test_checkpoints_that_are_not_sure_to_be_exact_say_so(
         train(tmp_path, cut_after=3, **settings)
     train(tmp_path)  # the setting is gone, what was made with it is not
     said = capsys.readouterr().err
-    assert said.count(f"not sure to be exact behind an interruption: {why}") == 1
+    assert said.count(f"exact resume is not guaranteed: {why}") == 1
     store = DirectoryStore(tmp_path)
     for key in store.list(keys.COMMITS):
         manifest = verify.read_manifest(store, str(keys.parse_commit(key)))

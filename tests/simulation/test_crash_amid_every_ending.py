@@ -25,7 +25,7 @@ Story = Callable[[World], Awaitable[None]]
 
 DAY = 86_400.0
 QUOTA = 30.0
-"""Seconds from the begin of a story until there is room."""
+"""Seconds from the start of a story until there is room."""
 EVERY = 9
 """A write in so many is tried of each story, another one for each clock."""
 DELETE: Json = {

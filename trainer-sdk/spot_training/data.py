@@ -227,8 +227,8 @@ class Cursor:
         looked_at = self._head and source.comparable and batch is not _END
         if looked_at and head_of(batch) != self._head:
             self.note(
-                f"batch {self.batches} of epoch {self.epoch} was another one when it was fetched "
-                "again: the data does not depend on the random state alone"
+                f"batch {self.batches} of epoch {self.epoch} changed when it was fetched again: "
+                "the data does not depend on the random state alone"
             )
         return iterator
 
@@ -239,7 +239,7 @@ class Cursor:
         """
         if doubt and doubt not in self._told:
             self._told.append(doubt)
-            tell(f"not sure to be exact behind an interruption: {doubt}")
+            tell(f"exact resume is not guaranteed: {doubt}")
         self.doubt = self.doubt or doubt
 
     def _expect_same(self, data: object) -> None:

@@ -106,7 +106,7 @@ class _Repeated:
         if isinstance(self._data, Iterator):
             return f"a {name} cannot be begun again: give run.batches() what it iterates over"
         return (
-            f"nobody knows whether a {name} yields the same batches again: give run.batches() a "
+            f"cannot tell whether a {name} yields the same batches again: give run.batches() a "
             "DataLoader itself, or an Order"
         )
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 
 def rfc3339(moment: datetime) -> str:
-    """`moment` (aware) as UTC with microseconds, the one spelling that every document uses."""
+    """`moment` (aware) as UTC with microseconds: the spelling of every document of this package."""
     if moment.tzinfo is None:
         raise ValueError("a time without its zone cannot be written: pass an aware datetime")
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -1,4 +1,7 @@
-"""Time and chance, injected: nothing else in the sidecar reads a clock or draws a number."""
+"""Time, injected: waits and dates go by a `Clock`, but for the thread of `oom_watch`.
+
+Also how times are written, and how the length of a pause is drawn.
+"""
 
 import asyncio
 import random
@@ -10,7 +13,7 @@ __all__ = ["Clock", "SystemClock", "between", "parse_time", "timestamp"]
 
 
 class Clock(Protocol):
-    """What the sidecar may know of time and chance."""
+    """What the sidecar may know of time."""
 
     def now(self) -> datetime:
         """Wall time, aware, in UTC: for what others read."""

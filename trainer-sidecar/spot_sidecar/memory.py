@@ -1,8 +1,8 @@
 """What the sidecar must still know when its container was restarted in the same pod.
 
 One JSON document in the private memory volume, replaced as a whole. The volume lives as long as the
-pod on its node: a pod that the kubelet ran a second time finds it empty, and by that finds out
-(see `claims`).
+pod on its node: a pod that the kubelet ran a second time finds it empty, and so learns that it is
+the second run (see `fence`).
 """
 
 import json

@@ -53,7 +53,7 @@ def run(environment: Mapping[str, str]) -> int:
         _leave_word(environment, problem=f"{type(error).__name__}: {error}"[:TEXT_LIMIT])
         return 2 if isinstance(error, ConfigError) else 1
     log.info("purged", extra={"deleted": purged.deleted, "kept": purged.kept})
-    problem = f"somebody goes on writing: {purged.left} objects came after the deletion"
+    problem = f"something still writes here: {purged.left} objects came during the deletion"
     _leave_word(
         environment,
         deleted=purged.deleted,

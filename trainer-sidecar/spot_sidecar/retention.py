@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 EVERY_SECONDS: Final = 600.0
 """Between two passes where nothing is committed: what was given up comes due."""
 REFUSED_SECONDS: Final = 3600.0
-"""Between two passes where the store lets nobody delete."""
+"""Between two passes where the store denies deletes."""
 TIDY_SECONDS: Final = 3600.0
 ORPHAN_SECONDS: Final = 86_400.0
 """Data without a manifest, and records of ended attempts, are left alone for a day."""
@@ -112,11 +112,11 @@ class Retention:
         self._hear(pruned.refused)
 
     def _hear(self, refused: str) -> None:
-        """A refusal is told once: it hurts nothing but the bill."""
+        """A refusal is reported once: it only costs money."""
         self._refused = bool(refused)
         if refused and not self._told:
             self._told = True
-            message = f"old checkpoints stay, the store lets nobody delete them: {refused}"
+            message = f"old checkpoints stay, because the store denies deletes: {refused}"
             log.warning(message)
             self.committer.standing.note("RetentionRefused", message, warning=True)
 

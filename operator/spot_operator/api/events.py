@@ -17,7 +17,7 @@ class SidecarEvent(StrEnum):
     LAST_SAVE_SKIPPED = "LastSaveSkipped"
     """A notice left no time for a last save; the last checkpoint, or the upload, is kept."""
     RETENTION_REFUSED = "RetentionRefused"
-    """The store lets nobody delete: old checkpoints stay."""
+    """The store denies deletes: old checkpoints stay."""
     DIRECTORY_UNREADABLE = "DirectoryUnreadable"
     """The folder in which a script writes its checkpoints cannot be read."""
     SET_UNREADABLE = "SetUnreadable"

@@ -1,7 +1,8 @@
 """The spec of a SpotTrainingJob, as the operator reads it.
 
 The descriptions are the user's manual: `kubectl explain` shows them. Each field is either immutable
-or says when a change takes effect. Rules between fields are in `rules.py`.
+or says when a change takes effect. Rules between fields are in `job_rules.py`,
+`script_rules.py`, `resume_rules.py` and `template_rules.py`.
 """
 
 from datetime import timedelta

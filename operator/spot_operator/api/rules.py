@@ -5,7 +5,8 @@ visits needs a bound, because the server multiplies the cost of each rule by the
 can stand in (https://kubernetes.io/docs/reference/using-api/cel/#resource-use-by-cel).
 What costs too much is in `validation.py`.
 
-The rules themselves: `job_rules.py`, `template_rules.py`, `policy_rules.py`.
+The rules themselves: `job_rules.py`, `script_rules.py`, `resume_rules.py`, `template_rules.py`,
+`policy_rules.py`.
 """
 
 from dataclasses import dataclass

@@ -377,7 +377,7 @@ class ConditionStatus(Model):
     message: Message = Field(default="", description="Why, and what to do about it.")
     last_transition_time: datetime = Field(description="When `status` last changed.")
     observed_generation: Count | None = Field(
-        default=None, description="The generation of the spec it was said of."
+        default=None, description="The generation of the spec that it was computed for."
     )
 
 

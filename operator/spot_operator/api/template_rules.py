@@ -1,4 +1,4 @@
-"""What a pod template may not say: what the operator says itself, or could not bear."""
+"""What a pod template may not say: what the operator sets itself, or does not support."""
 
 from typing import Final
 

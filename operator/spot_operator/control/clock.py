@@ -41,7 +41,7 @@ class Entropy(Protocol):
         ...
 
     def token(self) -> str:
-        """16 lower-case hexadecimal digits that nobody can guess or will ever see again."""
+        """16 lower-case hexadecimal digits, unguessable and unique."""
         ...
 
 

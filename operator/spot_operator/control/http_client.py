@@ -281,7 +281,7 @@ async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
 
 
 def _hang_up(response: aiohttp.ClientResponse) -> None:
-    """End a stream that has not ended: TLS's polite farewell would wait for a deaf server."""
+    """End a stream that has not ended: a clean TLS close would wait for a silent server."""
     if response.connection and response.connection.transport:
         response.connection.transport.abort()
 

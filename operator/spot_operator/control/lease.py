@@ -218,7 +218,7 @@ class LeaderLease:
     # --- the record ---
 
     def _observe(self, record: Json) -> None:
-        """Remember the record; our wait starts anew whenever the holder has changed anything."""
+        """Remember the record; our wait starts again whenever the holder has changed anything."""
         if self._record is None or record.get("spec") != self._record.get("spec"):
             self._changed_at = self._clock.monotonic()
         self._record = record

@@ -6,7 +6,7 @@
 - Both are tried once more when our credentials were refused: the client has since renewed them.
 - A watch is never reopened here: whoever reads it must know where it stopped.
 
-It belongs *above* `fence.FencedClient`, so that each try of a write is fenced anew.
+It belongs *above* `fence.FencedClient`, so that each try of a write is fenced again.
 """
 
 from collections.abc import Awaitable, Callable

@@ -3,7 +3,7 @@ platform's own taint, so the scheduler alone would send the next attempt to the 
 
 A node is *barred* while going there would end the attempt at once or again: the pod does not go
 there, and says so in an annotation, for what a pod requires can never be changed. A node that may
-have come to its senses is a *last resort*: others are preferred. So is one of which only another
+have recovered is a *last resort*: others are preferred. So is one of which only another
 namespace's sidecar says that it goes, for a tenant may say that of every node. When a barred node
 would take the pod again, an attempt that found no other place is given up, uncharged, and the next
 one may go.
@@ -24,7 +24,7 @@ from spot_operator.domain.sight import is_seen_alive, is_stale
 from spot_operator.domain.snapshot import NodeView, PodView, Snapshot
 
 LASTS: Final = timedelta(hours=1)
-"""A node that has come to its senses is worth having again."""
+"""A node that has recovered may be used again after this."""
 BARRED: Final[dict[str, timedelta]] = {
     # A node that is silent now is barred for that; one that is heard of again may be well.
     Ending.NODE_LOST: timedelta(0),
@@ -105,7 +105,7 @@ def _newest(known: tuple[ExcludedNode, ...]) -> tuple[ExcludedNode, ...]:
 
 
 def _excludes(ending: str, record: RankRecord) -> bool:
-    """A bad node is that of the rank which says so: its gang-mates' nodes are as good as ever."""
+    """Only the rank that reports BadNode has a bad node; its gang-mates' nodes stay in use."""
     if ending == Ending.BAD_NODE:
         return record.word is not None and record.word.word == "BadNode"
     if ending == Ending.PLATFORM_TROUBLE:

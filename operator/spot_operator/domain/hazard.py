@@ -113,7 +113,7 @@ def _told_to_go(rank: RankRecord) -> bool:
 
 
 def _incidents(stretches: Iterable[Stretch]) -> Iterator[tuple[datetime, Loss]]:
-    """Each incident once, at its begin; saved only if every interruption in it was."""
+    """Each incident once, at its start; saved only if every interruption in it was."""
     found = ((one.ended, one.loss) for one in stretches)
     ends = sorted((at, loss) for at, loss in found if at is not None and loss is not None)
     while ends:

@@ -302,7 +302,7 @@ class Checkpoints:
     suspects: tuple[str, ...] = ()
     interval: Interval | None = None
     afresh: bool = False
-    """None was valid to resume from, and the job begins from zero: its script is told of none."""
+    """No checkpoint was valid, so the job begins from zero: its script gets no resumeArgs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,10 @@
-"""The farewell of a job with `deletionPolicy: Delete`: its checkpoints go, then it may.
+"""Deletes the checkpoints of a job with `deletionPolicy: Delete` before it releases the finalizer.
 
-Our finalizer keeps the deleted job until then, and with it its pods, which the garbage collector
-therefore leaves to us. Once all of them have ended or are fenced, a pod with the job's identity
-deletes the lineage; the operator itself has no credentials for it. What a try came to is persisted
-before the next begins, and how it all ended before the job is let go, so that a crash neither
-forgets a job nor deletes for one that stays. Nothing here holds a job for ever.
+Our finalizer keeps the deleted job until then. It also keeps the job's pods, which the garbage
+collector therefore leaves to us. Once all of them have ended or are fenced, a pod with the job's
+identity deletes the lineage; the operator itself has no credentials for it. The outcome of a try is
+persisted before the next try begins, and the outcome of all before the finalizer goes, so that a
+crash neither forgets a job nor deletes for one that stays. Nothing here holds a job for ever.
 """
 
 from collections.abc import Iterator
@@ -212,7 +212,7 @@ def _failure(scene: Scene, known: Purge, pod: PodView | None) -> str | None:
         return "its pod was deleted before it had ended"
     if not pod.trainer.started and passed >= STARTS_WITHIN:
         stuck = pod.unschedulable or pod.trainer.message or pod.trainer.reason
-        return f"its pod did not start: {stuck or 'nobody says why'}"
+        return f"its pod did not start: {stuck or 'no reason is reported'}"
     return f"it did not end within {LIMIT}" if passed >= STARTS_WITHIN + LIMIT + ENDING else None
 
 

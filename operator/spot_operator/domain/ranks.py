@@ -170,7 +170,7 @@ def _ended(scene: Scene, ledger: Ledger, record: RankRecord, pod: PodView | None
 
 
 def _found_lost(scene: Scene, ledger: Ledger) -> datetime:
-    """Now; but behind the begin of the stop, which another clock may have dated later."""
+    """Now; but after the start of the stop, which another clock may have dated later."""
     if ledger.stopping is None:
         return scene.now
     return max(scene.now, ledger.stopping.since + timedelta(microseconds=1))

@@ -19,7 +19,7 @@ NONE_YET: Final = "no checkpoint has been committed yet"
 STORE_PROBLEMS: Final = {
     "StoreUnreachable": (
         Reason.STORE_UNREACHABLE,
-        "the store cannot be reached; nothing starts from zero for it. Check endpoint and network",
+        "the store cannot be reached; no attempt begins from zero; check endpoint and network",
     ),
     "StoreDenied": (
         Reason.STORE_DENIED,

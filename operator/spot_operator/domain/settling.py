@@ -165,7 +165,7 @@ def _last_lines(ledger: Ledger, verdict: Verdict, bill: Bill) -> str:
 
 
 def _begin_anew(ledger: Ledger) -> Ledger:
-    """If no checkpoint was valid the job begins from zero: its script is to be told of none."""
+    """If no checkpoint was valid the job begins from zero: its script gets no resumeArgs."""
     words = {one.word.word for one in ledger.ranks if one.word is not None}
     if not words & REGRANTS:
         return ledger

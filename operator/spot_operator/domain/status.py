@@ -50,7 +50,7 @@ def status_of(ledger: own.Ledger) -> dict[str, Any]:
 def ledger_of(status: Mapping[str, Any] | None) -> own.Ledger:
     """The ledger of a job's `status`; empty when there is none.
 
-    Raises pydantic.ValidationError when somebody else wrote a status that is none of ours.
+    Raises pydantic.ValidationError when the status was not written by this operator.
     """
     read = api.JobStatus.model_validate(status or {})
     return own.Ledger(

@@ -57,7 +57,9 @@ def _refused(scene: Scene) -> tuple[Reason, str] | None:
     refusal = next(iter(scene.snapshot.refusals), None)
     if refusal is None:
         return None
-    message = f"the API server refuses to {refusal.what}, we try again: {refusal.message}"
+    message = (
+        f"the API server refuses to {refusal.what}; the operator tries again: {refusal.message}"
+    )
     return Reason.WRITES_REFUSED, message
 
 
@@ -65,7 +67,8 @@ def _live(scene: Scene, ledger: Ledger) -> tuple[Reason | Ending, str]:
     refusal = scene.snapshot.refusal
     if ledger.state is State.CREATING and refusal is not None:
         message = (
-            f"the API server refuses pod {refusal.pod}, we try again: {with_help(refusal.message)}"
+            f"the API server refuses pod {refusal.pod}; the operator tries again: "
+            f"{with_help(refusal.message)}"
         )
         return Reason.PODS_REFUSED, message
     if (refused := _refused(scene)) is not None:

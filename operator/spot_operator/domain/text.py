@@ -31,7 +31,7 @@ def last_lines(text: str, limit: int = LAST_LINES) -> str:
     """The end of what a program wrote, as a person reads it: at most `limit` bytes of whole lines.
 
     Colours and control characters are gone, and of a progress bar its last state is left. A line
-    that is too long by itself loses its begin.
+    that is too long by itself loses its start.
     """
     plain = ESCAPES.sub("", text.encode("utf-8", "ignore").decode())
     lines = [printable(line.rstrip("\r").rpartition("\r")[2]) for line in plain.split("\n")]

@@ -63,7 +63,7 @@ def _of_rank(scene: Scene, record: RankRecord) -> Iterator[timedelta]:
     if absence is not None:
         yield absence
     if record.trainer_end is not None and is_doubtful(scene, record.trainer_end, ours=False):
-        # Leases wake nobody.
+        # Lease updates put no key into the queue.
         yield min(BLIND, doubt_left(scene, record))
 
 

@@ -1,7 +1,7 @@
 """Metrics and probes over plain HTTP: `/metrics`, `/livez`, `/readyz`.
 
 Every pod of the cluster may reach the port: connections are few and none stays long, so whoever
-scrapes less often than that comes anew.
+scrapes less often than that opens a new connection.
 """
 
 from collections.abc import Awaitable, Callable

@@ -320,7 +320,9 @@ def _controllers(pod: Json) -> list[str]:
 
 def told_of(refusal: Refusal) -> Note:
     """The event about a write that the API server refuses."""
-    message = f"the API server refuses to {refusal.what}, we try again: {refusal.message}"
+    message = (
+        f"the API server refuses to {refusal.what}; the operator tries again: {refusal.message}"
+    )
     reason = Event.PODS_REFUSED if refusal.pod else Event.WRITES_REFUSED
     return Note("Warning", reason, shorten(message, CONDITION_MESSAGE))
 
@@ -337,7 +339,7 @@ def asked(action: Action, key: JobKey) -> str:
         return f"put our labels back on pod {action.name}"
     if isinstance(action, Hold):
         return f"{'add' if action.wanted else 'remove'} finalizer {names.FINALIZER}"
-    return "delete the job, its time is over"
+    return "delete the job, whose ttlSecondsAfterFinished has passed"
 
 
 def _creates(action: Action, key: JobKey) -> str:
@@ -362,4 +364,4 @@ def _said(action: Action) -> str:
         return "hold the job" if action.wanted else "let the job go"
     if isinstance(action, CreatePurge):
         return f"create the pod that deletes the lineage, try {action.number}"
-    return "delete the job, its time is over"
+    return "delete the job, whose ttlSecondsAfterFinished has passed"

@@ -46,7 +46,7 @@ WITNESSED: Final = 2
 
 
 class UnreadableStatus(Exception):  # noqa: N818 - a state of the object, not of the program
-    """A job's status is none of ours: acting on it could double attempts or lose charges."""
+    """Not a status of this operator: acting on it could double attempts or lose charges."""
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ Json = dict[str, Any]
 
 
 class Waking:
-    """From changes to keys. Leases wake nobody: they change all the time, and age by the clock."""
+    """From changes to keys. Lease updates enqueue none: they come often, and age by the clock."""
 
     def __init__(self, caches: Caches, queue: WorkQueue[JobKey]) -> None:
         self._caches = caches

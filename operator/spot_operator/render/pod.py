@@ -34,7 +34,7 @@ def render_pod(
 ) -> Json:
     """The manifest to POST, complete but for the server's defaults.
 
-    `drain_token` is a secret of this one pod, drawn anew for each: with it the kubelet's preStop
+    `drain_token` is a secret of this one pod, drawn for each: with it the kubelet's preStop
     call is told from anybody else's. The result shares nothing mutable with `job`.
     """
     template = job.spec.template

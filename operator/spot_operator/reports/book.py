@@ -48,7 +48,7 @@ class _Entry:
             return its not in self.former
         if report.sequence > self.report.sequence:
             return True
-        # An older sidecar remembers its start, and counts anew: one report at most is on the way.
+        # An older sidecar remembers its start, and counts from 0: one report at most is on its way.
         return not report.run and report.sequence + LATE < self.report.sequence
 
     def former_runs(self, report: Report) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ class Hearing:
         return 0.0 if self._since is None else self._clock.monotonic() - self._since
 
     def found(self, what: str, *, well: bool) -> None:
-        """`what` is one of the two; the time starts anew after anything was not well."""
+        """`what` is one of the two; the time starts again after anything was not well."""
         known = [one for one in self._missing if one != what]
         self._missing = known if well else [*known, what]
         if self._missing:

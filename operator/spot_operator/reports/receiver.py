@@ -135,7 +135,9 @@ class Receiver:
             error = f"attempt {current} is the current one"
             raise _Refused(409, error, pod=sender.uid, attempt=current)
         if pod is None:
-            raise _Refused(503, "the pod is not seen here: not yet, or not any more")
+            raise _Refused(
+                503, "the pod is not known here: it is not in the caches yet, or was deleted"
+            )
 
 
 def _parse(body: bytes) -> Report:

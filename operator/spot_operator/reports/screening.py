@@ -43,7 +43,7 @@ class Screen:
 
         Raises:
             ApiError: the API server could not be asked.
-            Unseen: the token names a pod that is not seen here.
+            Unseen: the token names a pod that is not in the caches.
             Busy: too many tokens name that pod, or are waiting for their review.
         """
         if len(token) > MAX_TOKEN or not token.isascii():
@@ -59,7 +59,9 @@ class Screen:
         if claims.expires + CLOCKS_DIFFER < self._clock.now().timestamp():
             return False
         if not self._seen(claims.pod_uid, claims.namespace):
-            raise Unseen("the token's pod is not seen here: not yet, or not any more")
+            raise Unseen(
+                "the token's pod is not known here: it is not in the caches yet, or was deleted"
+            )
         if self._budgets.take(claims.pod_uid):
             raise Busy("too many tokens in the name of this pod: try again")
         return True

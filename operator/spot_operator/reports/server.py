@@ -35,7 +35,7 @@ MAX_HANDSHAKES: Final = 128
 MAX_STRANGERS: Final = 256
 """At a time, each with a body of at most 256 KiB: 64 MiB."""
 CONNECTIONS_OF_ONE_POD: Final = 3
-"""A sidecar needs one, and has another for a moment when it comes anew."""
+"""A sidecar needs one, and has another for a moment when it connects again."""
 MAX_PODS: Final = 20_000
 """As many as the report book knows."""
 _ACCEPTED: Final = frozenset({200, 409})

@@ -1,4 +1,4 @@
-"""The end of an epoch is the begin of the next: neither is a difference between two runs."""
+"""The end of an epoch is the start of the next: neither is a difference between two runs."""
 
 from __future__ import annotations
 

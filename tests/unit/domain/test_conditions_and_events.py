@@ -68,7 +68,7 @@ def test_a_new_leader_keeps_what_the_last_one_heard() -> None:
             a_report(problem=Problem("StoreUnreachable", "connect timeout to minio:9000")),
             "False",
             "StoreUnreachable",
-            "nothing starts from zero",
+            "no attempt begins from zero",
         ),
         (a_report(problem=Problem("StoreDenied", "403")), "False", "StoreDenied", "credentials"),
         (

@@ -54,7 +54,7 @@ class FakeReviewer:
             raise NotLeader("this process does not lead: nothing was written")
         prefix = "token-of-"
         if token == "unseen":
-            raise Unseen("the token's pod is not seen here")
+            raise Unseen("the token's pod is not known here")
         if token == "busy":
             raise Busy("too many tokens")
         if not token.startswith(prefix):
@@ -134,14 +134,14 @@ async def test_a_report_sent_twice_is_acknowledged_twice_and_heard_once(rig: Rig
         (a_report_body(job="other"), "token-of-pod-1", 403, "the report says"),
         (a_report_body(rank=3), "token-of-pod-1", 403, "the report says"),
         (a_report_body(attempt=2), "token-of-pod-1", 403, "the report says"),
-        (a_report_body(podUID="pod-9"), "token-of-pod-9", 503, "not seen"),
+        (a_report_body(podUID="pod-9"), "token-of-pod-9", 503, "not known"),
         (a_report_body(version=2), "token-of-pod-1", 422, "version"),
         (a_report_body(trainer={"step": 1}), "token-of-pod-1", 422, "trainer.registered"),
         (b"not json", "token-of-pod-1", 422, "JSON"),
         (b"", "token-of-pod-1", 422, "JSON"),
         (b'{"a":"' + b"x" * 300_000 + b'"}', "token-of-pod-1", 413, "bytes"),
         (a_report_body(), "unlucky", 503, "could not be asked"),
-        (a_report_body(), "unseen", 503, "not seen"),
+        (a_report_body(), "unseen", 503, "not known"),
         (a_report_body(), "busy", 429, "too many tokens"),
         (a_report_body(), "deposed", 503, "does not lead"),
     ],

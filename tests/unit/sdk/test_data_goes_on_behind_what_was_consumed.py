@@ -185,7 +185,7 @@ def test_other_generators_are_refused() -> None:
     ([1, 2, 3], True, ""),
     (np.zeros((3, 2)), True, ""),
     (iter([1, 2]), False, "a list_iterator cannot be begun again"),
-    (DrawingLoader(2), False, "nobody knows whether a DrawingLoader yields the same"),
+    (DrawingLoader(2), False, "cannot tell whether a DrawingLoader yields the same"),
 ])  # fmt: skip
 def test_it_is_told_whether_going_on_is_exact(
     data: Any, exact: bool, why: str, capfd: pytest.CaptureFixture[str]
@@ -198,7 +198,7 @@ def test_it_is_told_whether_going_on_is_exact(
     assert told is not None
     assert told["exact"] is exact
     assert why in told.get("why", "")
-    assert ("not sure to be exact" in capfd.readouterr().err) is not exact
+    assert ("exact resume is not guaranteed" in capfd.readouterr().err) is not exact
     assert reborn(cursor).doubt == cursor.doubt, "it stays in the lineage"
 
 
@@ -213,7 +213,7 @@ def test_another_batch_in_the_place_of_the_last_one_is_seen() -> None:
     assert same.doubt == ""
     other = reborn(cursor)
     next(walk(other, [np.full(3, n * n + 1) for n in range(4)], rng))
-    assert "batch 2 of epoch 0 was another one" in other.doubt
+    assert "batch 2 of epoch 0 changed" in other.doubt
 
 
 @pytest.mark.parametrize("stop", [3, 6, 9, 12])

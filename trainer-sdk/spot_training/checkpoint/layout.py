@@ -191,7 +191,7 @@ def _entries(text: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise Damaged(f"the header is not JSON: {error}") from error
     if not isinstance(entries, dict):
-        raise Damaged("the header is no JSON object")
+        raise Damaged("the header is not a JSON object")
     entries.pop(_METADATA, None)
     return entries
 
@@ -206,7 +206,8 @@ def _slots(entries: Mapping[str, Any], base: int) -> tuple[Slot, ...]:
     for slot in slots:
         if slot.start != at or slot.end - slot.start != slot.spec.bytes:
             raise Damaged(
-                f"tensor {slot.name!r} at [{slot.start}, {slot.end}) leaves a gap or lies"
+                f"tensor {slot.name!r} at [{slot.start}, {slot.end}) leaves a gap, or its size is "
+                "wrong"
             )
         at = slot.end
     return tuple(slots)

@@ -38,8 +38,8 @@ _NEWER = "newer ones are verified"
 class Pruned:
     """What one pass did. `kept` says why, `waiting` is given up and not deleted yet.
 
-    `freed` are bytes, of checkpoints whose manifest could be read. `refused` is what a store said
-    that lets nobody delete, or tells no time; empty if it does.
+    `freed` are bytes, of checkpoints whose manifest could be read. `refused` is what a store
+    answered that denies deletes, or has no clock; empty if it allows them.
     """
 
     kept: Mapping[str, Reason] = field(default_factory=dict)

@@ -2,7 +2,8 @@
 
 V0 the manifest parses, matches its own digest and adds up. V1 every object has its size. V2 the
 checksum that the server holds is the manifest's. V3 (bytes hashed while they are downloaded) is
-`Store.download`. V5 (what the trainer holds) is `restore`.
+`Store.download`. V5 (what the trainer holds after
+loading) is `state.py` of the SDK.
 """
 
 from __future__ import annotations
@@ -195,7 +196,7 @@ def read_evidence(store: Store) -> tuple[Evidence, ...]:
 
 
 def _evidence(store: Store, key: str) -> Evidence | None:
-    """A post that cannot be read, or belongs elsewhere, testifies to nothing."""
+    """A post that cannot be read, or belongs elsewhere, is ignored."""
     try:
         post = records.load(Post, store.read(key))
         if post.verdict != "bad" or key != keys.evidence(post.id, post.attempt, post.k, post.rank):

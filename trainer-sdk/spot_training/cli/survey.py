@@ -147,7 +147,7 @@ def _manifests(
 
 
 def _read(store: Store, kind: type[Document], found: Iterable[str]) -> dict[str, Document]:
-    """The documents that read, by key; one that does not testifies to nothing."""
+    """The documents that read, by key; one that does not is ignored."""
     wanted = list(found)
     documents = for_each(wanted, lambda key: _one(store, kind, key))
     pairs = zip(wanted, documents, strict=True)

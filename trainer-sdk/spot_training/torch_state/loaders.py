@@ -67,13 +67,13 @@ class LoaderSource:
     def _doubts(self) -> Iterator[str]:
         loader = self._loader
         if isinstance(loader.dataset, IterableDataset):
-            yield "nobody knows whether an IterableDataset yields the same samples again"
+            yield "cannot tell whether an IterableDataset yields the same samples again"
         if type(loader) is not DataLoader:
-            yield f"nobody knows whether a {type(loader).__name__} yields the same batches again"
+            yield f"cannot tell whether a {type(loader).__name__} yields the same batches again"
         for sampler in self._samplers():
             if not type(sampler).__module__.startswith("torch.utils.data"):
                 name = type(sampler).__name__
-                yield f"nobody knows whether a {name} draws all its random numbers at its beginning"
+                yield f"cannot tell whether a {name} draws all its random numbers at its start"
         if loader.num_workers and not loader.in_order:
             yield "in_order=False lets the fastest worker's batch come first"
         if loader.num_workers and loader.persistent_workers and not self._seeded:

@@ -41,7 +41,7 @@ class ModuleState:
         if METADATA in plain:
             raise TypeError(f"the module has a state called {METADATA!r}: rename it")
         if len(plain) != len(held):
-            raise TypeError("two states of the module have one name without their wrappers")
+            raise TypeError("two states of the module collide once wrapper prefixes are removed")
         return plain | {METADATA: self._versions()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

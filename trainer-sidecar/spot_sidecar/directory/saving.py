@@ -8,7 +8,6 @@ during its upload is dropped, and looked at again once it has settled.
 import asyncio
 import logging
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -129,9 +128,9 @@ class DirectorySaves:
 
     async def _look_on(self) -> None:
         while True:
-            began = time.monotonic()
+            began = self._standing.clock.monotonic()
             await self._look()
-            took = time.monotonic() - began
+            took = self._standing.clock.monotonic() - began
             await self._standing.clock.sleep(max(LOOK_SECONDS, LOOK_SHARE * took))
 
     async def _look(self) -> None:

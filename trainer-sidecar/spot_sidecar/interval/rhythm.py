@@ -33,7 +33,7 @@ class Rhythm:
         self._since = seen
 
     def upload_ends(self, seen: Progress | None, *, counts: bool = True) -> None:
-        """What was measured since its begin was disturbed; not if it was held back on purpose."""
+        """What was measured since its start was disturbed; not if it was held back on purpose."""
         beside = _step_seconds(self._since, seen)
         if counts and beside is not None and self._quiet is not None:
             self.costs.saw_slowdown(quiet=self._quiet, beside=beside)

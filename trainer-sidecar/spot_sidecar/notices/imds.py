@@ -49,7 +49,7 @@ class Health:
 
 
 class ImdsSource:
-    """Asks one metadata service for ever, and tells what it announces.
+    """Polls one metadata service until it is cancelled, and publishes the notices.
 
     `tell` gets each notice every time it is seen, with the deadline of its first sight;
     `report` gets the health whenever it changes.
@@ -90,7 +90,7 @@ class ImdsSource:
                 if body is not None:
                     self._tell(read(body, self._clock.now()))
         except TimeoutError:
-            self._failed("no answer: blocked, or the token's hop limit ends before the pod")
+            self._failed("no answer: blocked, or the IMDSv2 hop limit is 1")
         except (aiohttp.ClientError, OSError, ValueError) as error:
             self._failed(f"{type(error).__name__}: {error}")
         else:
@@ -176,5 +176,5 @@ def read_rebalance(body: str, now: datetime) -> Notice:
 def _object(body: str) -> dict[str, Any]:
     answer = json.loads(body)
     if not isinstance(answer, dict):
-        raise ValueError(f"{body[:100]!r} is no JSON object")  # noqa: TRY004 - wrong data
+        raise ValueError(f"{body[:100]!r} is not a JSON object")  # noqa: TRY004 - wrong data
     return answer

@@ -281,7 +281,7 @@ class Search:
         verified_on: frozenset[str] = frozenset(),
         verified: str | None = None,
     ) -> None:
-        """Write the tombstones that the evidence allows by now; always into the own lineage."""
+        """Write the tombstones that the evidence allows by now; always into this job's lineage."""
         if self._ballot.rank != 0:
             return
         bury = partial(

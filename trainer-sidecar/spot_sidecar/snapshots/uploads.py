@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 
 RETRY_SECONDS = (1.0, 3.0)
 LOST = (ArenaError, AlgorithmUnavailable, FormatError, StoreError, NotCommittedError)
-"""What no further try can mend."""
+"""Errors that another try cannot correct."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     which.add_argument("--all", action="store_true", help="every committed checkpoint")
     parser.add_argument("--level", choices=LEVELS, default="V3", help="how far (V3)")
-    parser.add_argument("--quarantine", action="store_true", help="bury what is proved bad")
+    parser.add_argument("--quarantine", action="store_true", help="quarantine corrupt checkpoints")
     parser.add_argument("-o", "--output", choices=("text", "json"), default="text")
 
 

@@ -28,7 +28,7 @@ Two ways:
   spot-training verify ./whole ./interrupted
       compares two lineages, wherever they are
   spot-training verify -- python train.py
-      runs the script twice in fresh directories: once in peace, once killed
+      runs the script twice in fresh directories: uninterrupted, then killed
       about --kills times, the time counted from the first step of each start
 
 Compared bit for bit: every tensor of what the runs completed with (else of their newest valid
@@ -118,7 +118,7 @@ def _run(options: argparse.Namespace, script: list[str], lineage: Path, every: f
 
 def _how(plan: Plan) -> str:
     if plan.schedule is None:
-        return "in peace"
+        return "uninterrupted"
     when = f"{plan.schedule.spelled()} of training, seed {plan.schedule.seed}"
     return f"{plan.strike.spelled()} {when}"
 
@@ -130,7 +130,7 @@ def _enough(options: argparse.Namespace) -> int:
 
 
 def _every(options: argparse.Namespace, whole: Path) -> float:
-    """So that about `kills` of them fall into the steps of the run in peace."""
+    """So that about `kills` of them fall into the steps of the uninterrupted run."""
     if options.kill_every:
         return seconds(options.kill_every)
     if options.kills < 1:

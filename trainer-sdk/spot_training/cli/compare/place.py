@@ -1,6 +1,6 @@
 """Where in the data two states stand. Pure.
 
-The end of an epoch and the begin of the next are one place with two spellings: a final checkpoint
+The end of an epoch and the start of the next are one place with two spellings: a final checkpoint
 joins a periodic one of the same step, which was taken before the epoch was over.
 """
 

@@ -55,7 +55,7 @@ class Interrupted(Exception):  # noqa: N818 - named for what happened
 
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kill-every", metavar="TIME", default="30s", help="such as 30s or 2m")
-    parser.add_argument("--max-kills", metavar="N", type=int, help="then leave it in peace")
+    parser.add_argument("--max-kills", metavar="N", type=int, help="then leave it uninterrupted")
     add_strikes(parser)
     parser.add_argument(
         "--lineage", metavar="DIR", type=Path,

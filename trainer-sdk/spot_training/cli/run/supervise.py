@@ -27,7 +27,7 @@ _NEVER = float("inf")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What to run, and how to interrupt it; without a schedule it is left in peace.
+    """What to run, and how to interrupt it; without a schedule it is not interrupted.
 
     The time to a kill counts from the start, or `from_first_step`: then a script that is still
     importing or restoring is left alone.

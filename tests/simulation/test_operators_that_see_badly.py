@@ -175,3 +175,38 @@ def test_lists_and_writes_that_fail_now_and_then_only_delay() -> None:
         assert endings(world) == ENDINGS
 
     in_a_world(play)
+
+
+def test_a_pod_that_was_bound_and_removed_unseen_may_still_run() -> None:
+    """Last seen without a node, it was bound and deleted by force while a watch was silent."""
+
+    async def play(world: World) -> None:
+        world.plan.steps = 300
+        replica = world.replicas.all[0]
+
+        def placed(resource: Resource, event: WatchEvent) -> bool:
+            return resource == PODS and bool((event.object.get("spec") or {}).get("nodeName"))
+
+        replica.on_start = lambda one: one.process.client.faults.lose(placed)
+        world.apply(a_job_manifest())
+        await world.until(lambda: any(node.programs() for node in world.nodes.values()), "a start")
+        assert replica.operator is not None
+        (seen,) = replica.operator.caches.pods.items()
+        assert "nodeName" not in seen["spec"]
+        faults = replica.process.client.faults
+        faults.blind = True
+        node = world.node_of(1)
+        node.cut_off = True
+        world.server.delete(PODS, "digits-1-0", namespace="research", grace_seconds=0)
+        await world.clock.sleep(65)
+        assert not replica.operator.caches.pods.items(), "a list has told of its end"
+        faults.blind = False
+        faults.clear()
+        await world.clock.sleep(60)
+        assert node.programs()
+        assert list(world.pods_seen) == ["digits-1-0"]
+        node.cut_off = False
+        await world.until_finished()
+        await settle_down(world)
+
+    in_a_world(play)

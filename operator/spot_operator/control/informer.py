@@ -269,7 +269,7 @@ class Informer:
         namesake = self.store.named(meta["name"], meta.get("namespace", ""))
         if namesake and namesake["metadata"]["uid"] != meta["uid"]:
             # Two objects cannot share a name: the news of the first one's end was lost.
-            self._remove(namesake["metadata"]["uid"], last=namesake, live=live)
+            self._remove(namesake["metadata"]["uid"], last=namesake, live=False)
         self._tell(Change(self.store.put(item), item, live))
 
     def _remove(self, uid: str, *, last: Json, live: bool) -> None:

@@ -195,6 +195,8 @@ class PodView:
     message: str = ""
     conditions: tuple[ConditionView, ...] = ()
     node_name: str | None = None
+    """None: it has none. Empty, of one that is gone: it had none when it was seen last, and may
+    have been given one before its end."""
     node_identity: NodeIdentity | None = None
     """What our annotation says."""
     trainer: ContainerView = ContainerView(name="trainer")

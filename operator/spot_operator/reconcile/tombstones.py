@@ -31,7 +31,7 @@ class Tombstones:
         job = job_of(item)
         if change.new is None and job is not None:
             buried = self._by_job.setdefault(job, {})
-            buried[item["metadata"]["uid"]] = item
+            buried[item["metadata"]["uid"]] = item if change.live else _unwatched(item)
             while len(buried) > LIMIT:
                 self._drop(buried, next(iter(buried)))
 
@@ -57,6 +57,14 @@ class Tombstones:
     def _drop(self, buried: dict[str, Json], uid: str) -> None:
         del buried[uid]
         self._book.forget(uid)
+
+
+def _unwatched(pod: Json) -> Json:
+    """A pod that a list lacks: nobody told of its end, nor of what came before.
+
+    If it had no node it may have been given one since, and have been deleted by force: it may run.
+    """
+    return {**pod, "spec": {**pod["spec"], "nodeName": pod["spec"].get("nodeName") or ""}}
 
 
 def job_of(pod: Json) -> tuple[str, str] | None:

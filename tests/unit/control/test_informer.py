@@ -305,6 +305,9 @@ def test_a_namesake_proves_the_end_of_its_predecessor() -> None:
         await settle()
         assert world.informer.items() == [second]
         assert world.told_in_short()[-2:] == [("gone", "a"), ("new", "a")]
+        gone, new = world.told[-2:]
+        assert not gone.live, "its last state was never told"
+        assert new.live
 
     follow(scenario)
 

@@ -141,6 +141,15 @@ def test_a_pod_deleted_before_it_was_bound_never_ran() -> None:
     expect_ending(ledger, "Deleted")
 
 
+def test_a_pod_that_may_have_been_bound_before_its_end_may_still_run() -> None:
+    """A list lacks it: what became of it since it was seen is not known."""
+    waiting = persisted(created(pods=(a_pod(),)))
+    missed = persisted(replace(waiting, pods=(replace(gone(a_pod()), node_name=""),)))
+    assert missed.ledger.state is State.STOPPING
+    expect_rest(later(missed, 159))
+    expect_ending(expect_write(later(missed, 160)), "Deleted")
+
+
 def test_a_pod_on_its_way_out_is_waited_for() -> None:
     draining = replace(at_work(), pods=(terminating(POD),))
     assert persisted(draining).ledger.state is State.CREATED

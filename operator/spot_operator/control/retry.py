@@ -26,8 +26,9 @@ T = TypeVar("T")
 class RetryingClient(WrappedClient):
     """A patient client over `inner`.
 
-    `tries` bounds a call's attempts, `longest_wait` what a Retry-After may ask for: a server that
-    wants more is reported instead.
+    `tries` bounds a call's attempts, `longest_wait` all waits of a call together: a server that
+    wants more is reported instead. One that is overloaded asks for ever longer waits (Priority
+    and Fairness: up to 32 s), and whoever called has other calls to make.
     """
 
     def __init__(
@@ -54,14 +55,16 @@ class RetryingClient(WrappedClient):
     async def _persist(
         self, act: Callable[[], Awaitable[T]], wait_for: Callable[[ApiError, int], float | None]
     ) -> T:
+        waited = 0.0
         for failures in range(1, self._tries):
             try:
                 return await act()
             except ApiError as error:
                 wait = wait_for(error, failures)
-                if wait is None or wait > self._longest_wait:
+                if wait is None or waited + wait > self._longest_wait:
                     raise
             await self._clock.sleep(wait)
+            waited += wait
         return await act()
 
     def _wait_before_reading(self, error: ApiError, failures: int) -> float | None:

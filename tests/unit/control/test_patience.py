@@ -107,6 +107,24 @@ def test_a_wait_longer_than_anyone_has_is_an_error() -> None:
     in_fake_time(scenario)
 
 
+@pytest.mark.parametrize("asked", [1, 8, 16, 29, 32])
+@pytest.mark.parametrize("verb", ["create", "list"])
+def test_a_server_that_is_overloaded_holds_up_no_call_for_longer(asked: int, verb: str) -> None:
+    """It asks for as much each time: a pass of several calls would look as if it hung."""
+
+    async def scenario(clock: FakeClock) -> None:
+        patient, inner, _ = _patient(clock)
+        busy = TooManyRequests("too many requests", retry_after=asked)
+        inner.faults.on(calls(verb), before=fail(busy))
+        with pytest.raises(TooManyRequests):
+            await (
+                patient.create(CONFIGMAPS, CONFIG) if verb == "create" else patient.list(CONFIGMAPS)
+            )
+        assert clock.monotonic() <= 30
+
+    in_fake_time(scenario)
+
+
 def test_refused_credentials_are_tried_once_more() -> None:
     async def scenario(clock: FakeClock) -> None:
         patient, inner, server = _patient(clock)

@@ -164,8 +164,8 @@ def _refused(*, begun: bool) -> tuple[Row, ...]:
 
 ADMITTED: Final = Chapter(
     "A kubelet refuses the pod",
-    "The message begins with `Pod was rejected: `, by which the operator knows it; the reason may"
-    " be any. What the containers did is no longer in the status: whether the trainer had run, the"
-    " operator remembers. Nothing is charged, and new pods avoid the node for a while.",
+    "The operator knows this by the message, which begins with `Pod was rejected: `; the reason may"
+    " be any. The status no longer says what the containers did; the operator remembers whether"
+    " the trainer had run. Nothing is charged, and new pods avoid the node for a while.",
     (*_refused(begun=False), *_refused(begun=True)),
 )

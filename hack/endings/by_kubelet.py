@@ -32,9 +32,9 @@ EVICTION: Final = f"{KUBELET}/eviction/eviction_manager.go, helpers.go"
 ENDED_BY_KUBELET: Final = Chapter(
     "A kubelet ends the pod",
     "A kubelet writes the pod's reason and the DisruptionTarget condition only once no container of"
-    " the pod runs any more (`mergePodStatus`); until then the operator waits with its verdict."
-    " An eviction for the pod's own limit carries no DisruptionTarget and would come again"
-    " everywhere: it is a failure, and says nothing of the capacity.",
+    " the pod runs any more (`mergePodStatus`); until then the operator does not decide."
+    " An eviction for the pod's own limit carries no DisruptionTarget and would happen again"
+    " on every node: it is a failure, and says nothing about the capacity.",
     (
         *(
             Row(

@@ -27,9 +27,9 @@ from endings.row import (
 
 DISRUPTIONS: Final = Chapter(
     "Somebody disrupts or deletes the pod",
-    "A DisruptionTarget condition that is True is believed whatever its reason: the list is open."
-    " One that is False, as the disruption controller leaves it when nothing came of it, says"
-    " nothing.",
+    "The operator believes a DisruptionTarget condition that is True, whatever its reason: the list"
+    " is open. One that is False says nothing: the disruption controller leaves it if no disruption"
+    " followed.",
     (
         *(
             Row(

@@ -71,14 +71,14 @@ EXITS: Final = Chapter(
     "The trainer's container ended",
     "The reason decides before the exit code. Out of memory with cgroup v2 every process of the"
     " container dies (137); with cgroup v1, or `singleProcessOOMKill`, one of them does, and the"
-    " code is what the others make of it. Beside a device that the kubelet says is not healthy an"
-    " exit code proves nothing. A trainer that a kubelet started again, which only a webhook can"
-    " bring about, counts by the end of its run before."
-    " Where the runtime comes too late to know the reason, the"
-    " kernel's own counters tell it, if the sidecar read them before the container's cgroup was"
-    " removed: a trainer with the SDK hands it the open files when it starts (cgroup v2). `oom`"
-    " counts the container's own limit alone, so that a node or pod without memory is told apart."
-    " The trainer hands over the counters: they can make an ending its failure, and not the"
+    " code depends on how the others react. If the kubelet reports that a device is not healthy, an"
+    " exit code proves nothing. If a kubelet started the trainer again, which only a webhook can"
+    " cause, the end of its run before counts."
+    " If the runtime is too late to know the reason, the"
+    " kernel's own counters show it, if the sidecar read them before the container's cgroup was"
+    " removed: a trainer with the SDK gives it the open files when it starts (cgroup v2). `oom`"
+    " counts only the container's own limit, which tells it from a node or pod without memory."
+    " The counters come from the trainer: they can make an ending its failure, but not the"
     " reverse.",
     (
         Row(

@@ -8,9 +8,9 @@ from endings.row import NEVER, Chapter, Row, failed, forgotten, terminated, wait
 LOST: Final = Chapter(
     "The container's state was lost",
     "The exit code beside such a reason means nothing, and `finishedAt` is the time at which the"
-    " loss was noticed: after a power cut that of the recovery. No lost time is computed from it."
-    " A machine that goes down without a graceful shutdown ends the trainer first, so a reboot"
-    " within five minutes of the trainer's end explains it, in whichever order the news come.",
+    " loss was noticed: after a power cut, the time of the recovery. The operator computes no lost"
+    " time from it. A machine that goes down without a graceful shutdown ends the trainer first: a"
+    " reboot within five minutes of the trainer's end explains that end, whichever is seen first.",
     (
         Row(
             "terminated `ContainerStatusUnknown`, 137, no startedAt (the pod ended)",

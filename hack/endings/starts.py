@@ -64,13 +64,13 @@ SYNC: Final = "container/sync_result.go"
 STARTS: Final = Chapter(
     "A container does not start",
     "Once a trainer of the job has started, the template is proved, and none of this is the job's."
-    " Before, only what certainly is: an answer of the registry that no waiting changes, a Secret"
-    " that is not there, a command that the image lacks. What registries, runtimes and kubelets"
-    " say of trouble of their own, and what nobody knows, is theirs. Pods wait in place, ten"
-    " minutes where patience can help; then the attempt is given up, uncharged, and the next one"
-    " waits a growing while and goes to another node if it can. The operator's own sidecar is never"
-    " the job's fault, nor is a container that a webhook added to the pod, nor an init container"
-    " that something killed.",
+    " Before that, only what certainly is the job's counts so: an answer of the registry that no"
+    " waiting changes, a missing Secret, a command that the image lacks. What registries, runtimes"
+    " and kubelets report of their own trouble, and every text that the operator does not know, is"
+    " theirs. Pods wait in place for ten minutes if waiting can help; then the attempt is given up,"
+    " uncharged. The next one starts after a growing wait, elsewhere if it can. The operator's"
+    " own sidecar is never the job's fault, nor is a container that a webhook added to the pod, nor"
+    " an init container that something killed.",
     (
         _start(
             "waiting `ErrImagePull`: not found", IMAGES, ("ErrImagePull", "digits:1: not found")

@@ -81,7 +81,7 @@ def test_a_bound_that_cannot_be_kept_is_said_with_its_numbers() -> None:
             lambda: world.condition("LossBoundFeasible").get("status") == "False", "the verdict"
         )
         said = world.condition("LossBoundFeasible")["message"]
-        assert "up to 25 s of work can be lost" in said
+        assert "a loss without warning can cost 25 s of work" in said
         assert "set maxLostWork to at least 25 s" in said
         assert interval(world)["seconds"] == 12.0
         await to_the_end(world)

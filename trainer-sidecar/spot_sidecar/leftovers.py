@@ -58,7 +58,7 @@ def _discard(store: Store, *, attempt: int, rank: int) -> tuple[str, ...]:
         ended = store.discard_abandoned(lambda key: not _is_before(key, attempt), older_seconds=0.0)
         old = store.discard_abandoned(spared(attempt, rank), older_seconds=OLD_SECONDS)
     except Denied as error:
-        log.info("unfinished uploads stay, the store lets nobody remove them: %s", error)
+        log.info("unfinished uploads stay, because the store denies their removal: %s", error)
         return ()
     return (*ended, *old)
 

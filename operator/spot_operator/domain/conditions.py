@@ -132,8 +132,8 @@ def _unseen(pod: PodView) -> str:
             "them there and has to remove them"
         )
     return (
-        f"no scheduler has placed pod {pod.name} or said why not{since}: see that the scheduler "
-        "which spec.template.spec.schedulerName names is running"
+        f"no scheduler has placed pod {pod.name} or said why not{since}: check that the scheduler "
+        "named by spec.template.spec.schedulerName runs"
     )
 
 

@@ -286,16 +286,16 @@ def _says_preempted(one: Evidence) -> str:
         return f"node {node} was removed"
     notice = one.record.notice
     if notice is not None and one.announced:
-        until = notice.deadline.isoformat() if notice.deadline is not None else "no known time"
-        return f"node {node} was preempted; {notice.source} had announced it for {until}"
+        until = f" for {notice.deadline.isoformat()}" if notice.deadline is not None else ""
+        return f"node {node} was preempted; {notice.source} had announced it{until}"
     return f"node {node} was shut down ({one.end.disruption or one.end.pod_reason})"
 
 
 NODE_LOST_TEXT: Final = {
-    Fence.NODE_REPLACED: "was replaced by another machine of its name",
+    Fence.NODE_REPLACED: "was replaced by another machine of the same name",
     Fence.NODE_REBOOTED: "rebooted",
     Fence.OUT_OF_SERVICE: "was put out of service",
-    Fence.NODE_LOST: "went silent: its lease is stale, its reports are missing, others are seen",
+    Fence.NODE_LOST: "went silent: its lease is stale and reports are missing, others are seen",
 }
 
 
@@ -339,35 +339,38 @@ def _says_state_lost(one: Evidence) -> str:
 def _says_killed(one: Evidence) -> str:
     if one.end.node_away:
         return (
-            f"the trainer ended (exit {one.end.exit_code}) about when its node was silent, which "
-            "may have rebooted"
+            f"the trainer ended (exit {one.end.exit_code}) at about the time when its node was "
+            "silent; the node may have rebooted"
         )
     elsewhere = beyond_others(one.record.memory, one.end)
     if elsewhere is not None:
         return (
-            "the kernel killed the trainer for want of memory on its node or in its pod, while its "
-            f"own container was within its limit ({figures(elsewhere)}): a node has less than its "
-            f"pods use, beyond what they request{_quoted(one)}"
+            "the kernel killed the trainer because memory ran out on its node or in its pod, while "
+            f"the container was within its limit ({figures(elsewhere)}): the pods of a node use "
+            f"more than they request, and more than the node has{_quoted(one)}"
         )
     signal = SENT.get(one.end.exit_code or 0, "a signal")
     return (
         f"something killed the trainer (exit {one.end.exit_code}, {signal}), and nothing says "
-        "what: a probe, a person, or want of memory, on the node or beyond its own limit"
+        "what: a probe, a person, or a lack of memory on the node or beyond its own limit"
         f"{_quoted(one)}"
     )
 
 
 def _says_sick_device(one: Evidence) -> str:
     return (
-        f"the trainer exited with {one.end.exit_code}, and by the kubelet's word its device "
+        f"the trainer exited with {one.end.exit_code}, and the kubelet reports that its device "
         f"{one.end.sick_device} is not healthy{_quoted(one)}"
     )
 
 
 def _says_out_of_memory(one: Evidence) -> str:
     seen = beyond_its_own_limit(one.record.memory, one.end)
-    by = "was killed for memory" if seen is None else f"was killed for memory ({figures(seen)})"
-    return f"the trainer {by}: raise its memory limit, or lower what it uses, in a new job"
+    counted = "" if seen is None else f" ({figures(seen)})"
+    return (
+        f"the trainer was killed because it reached its limit{counted}: raise its memory limit, or "
+        "lower what it uses, in a new job"
+    )
 
 
 def _says_obeyed(one: Evidence) -> str:
@@ -377,7 +380,7 @@ def _says_obeyed(one: Evidence) -> str:
     code = one.end.exit_code
     ended = "ended" if code is None else f"exited with {code}"
     return (
-        f"the trainer {ended} after it was told to end, {by}{whose}; that does not say that "
+        f"the trainer {ended} after it was told to end, {by}{whose}; this does not prove that "
         f"training is complete{_quoted(one)}"
     )
 
@@ -388,7 +391,7 @@ def _says_platforms_trouble(one: Evidence) -> str:
     if one.end.blocked_outside and not one.began:
         return (
             f"container {one.end.blocked_by} ended before the trainer began, and nothing says that "
-            "the job is to blame: a webhook added it to the pod, something killed it, or its node "
+            "the job is the cause: a webhook added it to the pod, something killed it, or its node "
             f"was silent{_quoted(one)}"
         )
     proof = "; earlier attempts started with the same template" if one.proved else ""

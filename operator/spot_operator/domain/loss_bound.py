@@ -63,7 +63,7 @@ def loss_bound(scene: Scene, ledger: Ledger) -> BoundFound:
         return BoundFound("Unknown", Reason.NO_BOUND_ASKED, message)
     figures = _figures(scene, ledger)
     if figures is None:
-        return BoundFound("Unknown", Reason.NOT_MEASURED, "no save was measured yet")
+        return BoundFound("Unknown", Reason.NOT_MEASURED, "no save has been measured yet")
     kept = figures.least if figures.adaptive else figures.worst
     if kept <= figures.asked * (1 + 1e-6):
         return BoundFound("True", Reason.WITHIN_BOUND, _within(figures))
@@ -98,7 +98,7 @@ def _own(scene: Scene) -> bool:
 def _within(found: _Figures) -> str:
     worst = min(found.worst, found.asked) if found.adaptive else found.worst
     return (
-        f"at most {_up(worst)} of work is lost without warning, maxLostWork"
+        f"a loss without warning costs at most {_up(worst)} of work; maxLostWork"
         f"{found.asked_by} is {_span(found.asked)}: a checkpoint every "
         f"{_span(found.interval)}, {_costs(found)}"
     )
@@ -107,7 +107,7 @@ def _within(found: _Figures) -> str:
 def _beyond(found: _Figures) -> str:
     worst = found.least if found.adaptive else found.worst
     says = (
-        f"up to {_up(worst)} of work can be lost without warning, maxLostWork"
+        f"a loss without warning can cost {_up(worst)} of work; maxLostWork"
         f"{found.asked_by} is {_span(found.asked)}: {_costs(found)}"
     )
     if found.least <= found.asked:

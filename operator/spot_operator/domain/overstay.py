@@ -46,7 +46,7 @@ def overstay(scene: Scene, pod: PodView) -> str:
     due = timestamp(pod.deletion_at) if pod.deletion_at is not None else "some time"
     says = f"pod {pod.name} should have ended by {due} and is still on node {pod.node_name}"
     if node is None or is_stale(node, scene.snapshot.sight, scene.unreachable_after):
-        return f"{says}, which is silent: the pod goes when the node is certainly lost"
+        return f"{says}, which is silent: the pod is removed once the node is certainly lost"
     runs = "its sidecar may still store" if pod.trainer.ended else "its trainer may still run"
     return (
         f"{says}, which is alive: a process there probably cannot be killed (a GPU driver or a "

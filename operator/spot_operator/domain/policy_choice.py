@@ -67,7 +67,7 @@ def awaiting(choice: Choice, former: str) -> Choice:
     message = (
         f"SpotPolicy {former}, which this job follows, is gone or no longer claims the job: "
         f"nothing is started or charged for up to {PATIENCE.seconds // 60} minutes, then "
-        f"{_called(choice.policy)} applies; to keep its budgets, put {former} back"
+        f"{_called(choice.policy)} applies; to keep its budgets, create {former} again"
     )
     return Choice(choice.policy, choice.claim, Hindrance(Reason.POLICY_GONE, message))
 

@@ -219,19 +219,19 @@ def _failure(scene: Scene, known: Purge, pod: PodView | None) -> str | None:
 def _absence(scene: Scene, name: str, waited: timedelta) -> str | None:
     """Why the pod of that name will not come to be; None: it may yet."""
     if name in scene.snapshot.foreign:
-        return f"the name {name} is taken by a pod that is not ours"
+        return f"pod {name} exists already and does not belong to this job"
     if waited < STARTS_WITHIN:
         return None
     refusal = scene.snapshot.refusal
     if refusal is not None and refusal.pod == name:
         return f"the API server refuses its pod: {with_help(refusal.message)}"
-    return "its pod never came to be"
+    return "its pod was never created"
 
 
 def _left(scene: Scene, known: Purge, why: str) -> Purge:
     message = (
-        f"the job goes, and what is left of its checkpoints stays in {place(scene.job)}, to be "
-        f"deleted by hand: {why}"
+        f"the job is removed; what is left of its checkpoints stays in {place(scene.job)} and must "
+        f"be deleted by hand: {why}"
     )
     return replace(known, outcome="Left", message=shorten(message, CONDITION_MESSAGE))
 
@@ -239,7 +239,9 @@ def _left(scene: Scene, known: Purge, why: str) -> Purge:
 def _deleted(job: JobView, word: dict[str, Any]) -> str:
     count, kept = word.get("deleted"), word.get("kept")
     what = f"{count} objects are deleted" if isinstance(count, int) else "everything is deleted"
-    stays = f"; what is pinned stays: {', '.join(map(str, kept))}" if isinstance(kept, list) else ""
+    stays = (
+        f"; pinned checkpoints stay: {', '.join(map(str, kept))}" if isinstance(kept, list) else ""
+    )
     return f"{what} from {place(job)}{stays if kept else ''}"
 
 

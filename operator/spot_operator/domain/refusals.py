@@ -168,7 +168,7 @@ def _above_default(found: re.Match[str]) -> Iterator[Help]:
         "value sidecar.cpuLimit, or lower sidecar.cpuRequest"
         if found["resource"] == "cpu"
         else f"{_SIDECAR} {names.SIDECAR_CONTAINER} asks for more {found['resource']} than the "
-        f"limit {found['limit']} that the namespace gives by default: have that raised",
+        f"limit {found['limit']} that the namespace gives by default: ask for a higher limit",
     )
 
 
@@ -276,7 +276,7 @@ def _policy(found: re.Match[str]) -> Iterator[Help]:
 def _silent_webhook(found: re.Match[str]) -> Iterator[Help]:
     yield Help(
         Owner.CLUSTER,
-        f"webhook {found['name']} must pass every pod and does not answer: mend or remove it",
+        f"webhook {found['name']} must pass every pod and does not answer: fix or remove it",
     )
 
 

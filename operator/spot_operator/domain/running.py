@@ -102,7 +102,7 @@ def _standing(scene: Scene, ledger: Ledger, record: RankRecord, still: Standstil
     report = scene.report_of(record)
     if report is not None and not report.registered:
         message = (
-            f"the trainer of pod {name} runs since {since} and has never called the SDK, so that "
+            f"the trainer of pod {name} has run since {since} and has never called the SDK, so "
             "nothing can be saved: call spot_training.resume() in the script, or set "
             "checkpoint.source.directory in a new job for a script that cannot be changed; "
             f"{logs}"
@@ -121,7 +121,9 @@ def _stalls(scene: Scene, still: Standstill, *, stepped: bool) -> str:
     """What becomes of a trainer that makes no step."""
     limit = scene.job.spec.stall_timeout
     if still.busy:
-        return "no stallTimeout counts while it says so: if it hangs, delete the pod to begin again"
+        return (
+            "spec.stallTimeout does not count meanwhile: if it hangs, delete the pod to begin again"
+        )
     if limit is None:
         return "set spec.stallTimeout to end attempts that stop making steps"
     if not stepped:
@@ -133,8 +135,8 @@ def _silent(scene: Scene, ledger: Ledger, record: RankRecord) -> str:
     since = timestamp(record.silent_since) if record.silent_since is not None else "long ago"
     name, pod = scene.pod_name(ledger.attempt, record.rank), scene.pod_of(record)
     says = (
-        f"the sidecar of pod {name} has reported nothing since {since}: whether attempt "
-        f"{ledger.attempt} trains and saves is not known"
+        f"the sidecar of pod {name} has reported nothing since {since}: it is not known whether "
+        f"attempt {ledger.attempt} trains and saves"
     )
     known = (_sidecar(pod), _node(scene, pod)) if pod is not None else ()
     return ". ".join([says, *filter(None, known)])
@@ -147,7 +149,7 @@ def _sidecar(pod: PodView) -> str:
     if sidecar.restarts or sidecar.state == "terminated":
         why = (sidecar.reason if sidecar.state == "terminated" else "") or sidecar.last_reason
         looping = "CrashLoopBackOff, " if sidecar.restarts > 1 else ""
-        ended = f"Its sidecar ended and is started again ({looping}last end: {why or 'unknown'})"
+        ended = f"Its sidecar ended and is restarted ({looping}last end: {why or 'unknown'})"
         return f"{ended}: {_last_message(pod)}; see {logs} --previous`"
     if sidecar.state == "waiting":
         return f"Its sidecar does not run ({sidecar.reason}): {sidecar.message}; see {logs}`"
@@ -182,6 +184,6 @@ def _node(scene: Scene, pod: PodView) -> str:
     since = f" since {timestamp(ready.since)}" if ready is not None and ready.since else ""
     return (
         f"Node {node.name} is not ready{since} ({node.ready_reason or 'no reason given'}) though "
-        "its kubelet is alive, so the trainer may still run and is not replaced: mend what the "
+        "its kubelet is alive, so the trainer may still run and is not replaced: fix what the "
         "node's condition names (`kubectl describe node`), or reboot it, which ends the attempt"
     )

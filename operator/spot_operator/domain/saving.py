@@ -23,7 +23,7 @@ STORE_PROBLEMS: Final = {
     ),
     "StoreDenied": (
         Reason.STORE_DENIED,
-        "the store refuses; check what the credentials, or user 65532 in a volume, may do there",
+        "the store denies access; check what the credentials, or user 65532 in a volume, may do",
     ),
     "NoValidCheckpoint": (
         Reason.NO_VALID_CHECKPOINT,
@@ -31,7 +31,7 @@ STORE_PROBLEMS: Final = {
     ),
     "StagingTooSmall": (
         Reason.STAGING_TOO_SMALL,
-        "the state does not fit; create a job with a larger checkpoint.staging.sizeLimit",
+        "the state does not fit; create a new job with a larger checkpoint.staging.sizeLimit",
     ),
     "CheckpointCorrupt": (
         Reason.CHECKPOINT_CORRUPT,
@@ -108,8 +108,8 @@ def _silent(scene: Scene, ledger: Ledger, first: RankRecord) -> str:
     since = timestamp(first.silent_since) if first.silent_since is not None else "long ago"
     name = scene.pod_name(ledger.attempt, first.rank)
     return (
-        f"the sidecar of pod {name} has reported nothing since {since}, so that nobody knows "
-        f"whether it saves (condition Running has more); {_newest(ledger)}"
+        f"the sidecar of pod {name} has reported nothing since {since}: it is not known whether "
+        f"it saves (see condition Running); {_newest(ledger)}"
     )
 
 
@@ -118,20 +118,20 @@ def _overdue(scene: Scene, ledger: Ledger, unsaved: Standstill) -> str:
     if scene.is_script:
         return (
             f"the script has written no complete checkpoint since {since} (the last is of step "
-            f"{unsaved.step}): see that it saves below checkpoint.source.directory.path, in the "
-            f"format that is set there; `kubectl logs {name} -c spot-sidecar` says what was seen"
+            f"{unsaved.step}): check that it saves below checkpoint.source.directory.path, in the "
+            f"format that is set there; `kubectl logs {name} -c spot-sidecar` shows what was seen"
         )
     if unsaved.busy:
         return (
-            f'the trainer says since {since} that it is busy with "{unsaved.busy}", and what it '
+            f'the trainer has said since {since} that it is busy with "{unsaved.busy}"; what it '
             f"did after step {unsaved.step} is not saved: a step (run.step()) saves; `kubectl logs "
             f"{name}` shows where it is"
         )
     every = round(checkpoint_interval(scene, ledger, None).total_seconds())
     return (
-        f"steps are made and none after step {unsaved.step} was saved since {since}, though a "
-        f"checkpoint is due every {every} s: `kubectl logs {name} -c spot-sidecar` says what holds "
-        "the uploads up; a trainer saves only where it calls run.step()"
+        f"the trainer makes steps; none after step {unsaved.step} has been saved since {since}, "
+        f"though a checkpoint is due every {every} s: `kubectl logs {name} -c spot-sidecar` shows "
+        "what delays the uploads; a trainer saves only where it calls run.step()"
     )
 
 

@@ -224,8 +224,8 @@ def _spent(scene: Scene, spent: Reason, verdict: Verdict) -> tuple[Ending | Reas
 def _suspicious(ledger: Ledger, found: str) -> str:
     before = ", ".join(ledger.checkpoint.suspects)
     return (
-        f"training failed twice from checkpoint {found}, as it had from {before}: the cause is not "
-        "one checkpoint; correct the script or its data"
+        f"training failed twice from checkpoint {found}, and before that from {before}: no single "
+        "checkpoint is the cause; correct the script or its data"
     )
 
 

@@ -246,7 +246,7 @@ def _added(container: ContainerView, now: datetime) -> Iterator[Trouble]:
         return
     message = (
         f"container {container.name}: {_quoted(container.message or container.reason)}; it is not "
-        "of spec.template, so a webhook of the cluster added it to the pod: ask who runs that "
+        "in spec.template, so a webhook of the cluster added it to the pod: ask who runs that "
         "webhook. The operator waits and tries again, uncharged"
     )
     yield Trouble(Family.ADDED, container.reason, message, now, PLATFORM_PATIENCE)
@@ -327,7 +327,7 @@ def _ends_of(message: str) -> str:
 def _excuse(family: Family, started: bool) -> str:  # noqa: FBT001 - of this module alone
     owner = TOLD[family][1]
     proof = "an earlier start has proved the template; " if started else ""
-    excuse = f"{proof}{owner} is at fault, the operator waits and tries again, uncharged"
+    excuse = f"{proof}{owner} is at fault; the operator waits and tries again, uncharged"
     if started or family is not Family.NODE:
         return excuse
     return f"{excuse}; if every node says the same, correct spec.template in a new job"

@@ -98,19 +98,19 @@ def _name_taken(scene: Scene, ledger: Ledger) -> Stopping | None:
     foreign = next((name for name in taken if name in scene.snapshot.foreign), None)
     if foreign is None:
         return None
-    message = f"the name {foreign} is taken by a pod that is not ours"
+    message = f"pod {foreign} exists already and does not belong to this job"
     return Stopping(scene.now, Ending.NOT_PLACED, message)
 
 
 def _freed(scene: Scene, ledger: Ledger) -> Stopping | None:
-    """What a pod requires cannot be changed: one that waits for less than there is starts anew."""
+    """What a pod requires cannot be changed: one that could have more nodes by now is replaced."""
     for record in ledger.ranks:
         pod = scene.pod_of(record)
         nodes = freed(scene, ledger, pod) if pod is not None and not pod.gone else ()
         if pod is not None and nodes:
             message = (
-                f"pod {pod.name} found no node and had to avoid {', '.join(nodes)}, which would "
-                "take it by now"
+                f"no node took pod {pod.name}, which had to avoid {', '.join(nodes)}; a new pod "
+                "may go there"
             )
             return Stopping(scene.now, Ending.NOT_PLACED, message)
     return None
@@ -131,11 +131,11 @@ def _refused(scene: Scene, ledger: Ledger) -> Stopping | None:
         return None
     if ledger.has_started:
         message = (
-            "the API server refuses a pod that it took before, ask who changed what the cluster "
-            f"admits: {refusal.message}"
+            "the API server refuses a pod that it accepted before; ask who changed what the "
+            f"cluster admits: {refusal.message}"
         )
         return Stopping(scene.now, Ending.PLATFORM_TROUBLE, message)
-    message = f"the API server refuses the pod, correct spec.template: {refusal.message}"
+    message = f"the API server refuses the pod; correct spec.template: {refusal.message}"
     return Stopping(scene.now, Ending.START_FAILED, message)
 
 
@@ -165,7 +165,8 @@ def _stalled(scene: Scene, ledger: Ledger) -> Stopping | None:
         left = stall_deadline(scene, record)
         report = scene.report_of(record)
         if left is not None and left <= timedelta(0) and report is not None:
-            message = f"no step after {report.step} for {scene.job.spec.stall_timeout}"
+            limit = scene.job.spec.stall_timeout
+            message = f"the trainer made no step after {report.step} for {limit}"
             return Stopping(scene.now, Ending.STALLED, message)
     return None
 

@@ -35,7 +35,7 @@ FIGURES: Final = (
 NAMED: Final = 8
 """Paths in a message."""
 REMEDY: Final = (
-    "the CRDs are older than the operator (Helm never upgrades them), or somebody changes what it "
+    "the CRDs are older than the operator (Helm never upgrades them), or something changes what it "
     "writes; run `kubectl apply --server-side --force-conflicts -f crds/` with the operator's "
     "release"
 )

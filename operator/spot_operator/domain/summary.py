@@ -49,7 +49,7 @@ def _is_hindered(scene: Scene, ledger: Ledger) -> bool:
 
 def _undecided(scene: Scene, ledger: Ledger) -> str:
     over = ledger.state is State.STOPPING and bool(ledger.ranks) and is_over(scene, ledger)
-    return f"; attempt {ledger.attempt} has ended, its charge is decided then" if over else ""
+    return f"; attempt {ledger.attempt} has ended, and its charge is decided then" if over else ""
 
 
 def _refused(scene: Scene) -> tuple[Reason, str] | None:
@@ -100,9 +100,9 @@ def _but_silent(ledger: Ledger) -> str:
     """Condition Running has more; who reads this line alone must not take silence for health."""
     for record in ledger.ranks:
         if record.silent_since is not None:
-            return f", but its sidecar reports nothing since {timestamp(record.silent_since)}"
+            return f", but its sidecar has reported nothing since {timestamp(record.silent_since)}"
         if record.still is not None:
-            return f", but it makes no step since {timestamp(record.still.since)}"
+            return f", but it has made no step since {timestamp(record.still.since)}"
     return ""
 
 

@@ -161,7 +161,7 @@ def test_a_name_taken_by_somebody_else_costs_a_number_and_nothing_more() -> None
     assert (ledger.attempt, ledger.state) == (2, State.CREATING)
     record = expect_ending(ledger, "NotPlaced")
     assert record.charged is None
-    assert "digits-1-0 is taken" in record.message
+    assert "digits-1-0 exists already" in record.message
 
 
 def test_names_that_are_all_taken_are_tried_ever_more_slowly() -> None:

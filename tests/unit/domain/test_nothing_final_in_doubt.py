@@ -93,7 +93,7 @@ def test_an_ending_waits_for_the_policy_that_says_what_it_costs(
     assert away.ledger.budgets == Budgets()
     verdict = the_condition(away.ledger, Condition.SUCCEEDED)
     assert (verdict.status, verdict.reason) == ("Unknown", reason)
-    assert "its charge is decided then" in verdict.message
+    assert "and its charge is decided then" in verdict.message
     assert away.ledger.policy == "gold"
     expect_rest(later(away, 300))
     back = persisted(later(replace(away, policies=(GOLD, STANDARD)), 300))

@@ -202,7 +202,7 @@ TABLE = (
         seen(aged(a_report(step=0, busy=""), step=2 * HOURS), seconds=2 * HOURS, job=FIXED),
         ("False", "NotStepping"),
         NONE_YET,
-        ("no step of its own", 'busy with "something"', "no stallTimeout counts"),
+        ("no step of its own", 'busy with "something"', "spec.stallTimeout does not count"),
     ),
     Row(
         "no step, announced a quarter of an hour ago",
@@ -499,8 +499,8 @@ def test_the_summary_does_not_take_silence_for_health() -> None:
     still = persisted(seen(aged(SAVED, step=HOURS)))
     says = [the_condition(one.ledger, Condition.SUCCEEDED).message for one in (silent, still)]
     assert says == [
-        "attempt 1 is under way, but its sidecar reports nothing since 2026-03-01T12:00:00Z",
-        "attempt 1 is under way, but it makes no step since 2026-03-01T12:00:00Z",
+        "attempt 1 is under way, but its sidecar has reported nothing since 2026-03-01T12:00:00Z",
+        "attempt 1 is under way, but it has made no step since 2026-03-01T12:00:00Z",
     ]
 
 

@@ -188,7 +188,7 @@ def test_when_everything_is_deleted_the_job_goes_with_an_event() -> None:
     assert [note.reason for note in made.events] == [Event.CHECKPOINTS_DELETED]
     (note,) = made.events
     assert f"17 objects are deleted from {PLACE}" in note.message
-    assert "what is pinned stays: a00000001-s000000000100-x" in note.message
+    assert "pinned checkpoints stay: a00000001-s000000000100-x" in note.message
     assert expect_actions(persisted(finished)) == LET_GO
 
 
@@ -204,8 +204,8 @@ def failing() -> list[tuple[str, Snapshot, str]]:
         ("removed", trying(1, gone(running(a_purge_pod()))), "deleted before it had ended"),
         ("no node", later(trying(1, stuck), 600), "0/3 nodes are available"),
         ("endless", later(trying(1, running(a_purge_pod())), late), "did not end within"),
-        ("never seen", later(trying(1), 600), "never came to be"),
-        ("taken", replace(trying(1), foreign=frozenset({"digits-purge-1"})), "is taken by a pod"),
+        ("never seen", later(trying(1), 600), "was never created"),
+        ("taken", replace(trying(1), foreign=frozenset({"digits-purge-1"})), "exists already"),
         ("refused", replace(later(trying(1), 600), refusal=REFUSED), "quota"),
     ]  # fmt: skip
 

@@ -56,7 +56,7 @@ CASES: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "True",
         "WithinBound",
         (
-            "at most 81 s of work is lost without warning, maxLostWork is 120 s: a checkpoint "
+            "a loss without warning costs at most 81 s of work; maxLostWork is 120 s: a checkpoint "
             "every 60 s, copying the state takes 0.5 s, making its 2 GB durable 20 s"
         ),
     ),
@@ -65,7 +65,7 @@ CASES: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "False",
         "BoundExceeded",
         (
-            "up to 41 s of work can be lost without warning, maxLostWork is 40 s: copying the "
+            "a loss without warning can cost 41 s of work; maxLostWork is 40 s: copying the "
             "state takes 0.5 s, making its 2 GB durable 20 s, and the next save begins when the "
             "last one is durable; set maxLostWork to at least 41 s, make the state smaller, or use "
             "a faster store"

@@ -196,7 +196,7 @@ def test_a_container_that_a_webhook_added_is_not_the_jobs(
     over = persisted(later(given_up, 5, pods=(replace(pod, phase="Failed"),)))
     record = first(over.ledger)
     assert (record.ending, record.charged) == ("PlatformTrouble", None)
-    assert "it is not of spec.template, so a webhook of the cluster added it" in record.message
+    assert "it is not in spec.template, so a webhook of the cluster added it" in record.message
     assert over.ledger.state is not State.FINISHED
 
 

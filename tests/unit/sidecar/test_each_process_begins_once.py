@@ -46,6 +46,18 @@ async def test_the_restored_file_goes_when_it_was_loaded(
     assert begun.beginning.parent == origin_of(newest.id)
 
 
+async def test_a_sidecar_killed_just_after_the_start_tells_it_all_the_same(
+    store: DirectoryStore, newest: Manifest, tmp_path: Path
+) -> None:
+    """Its picture was not written yet; the start itself was."""
+    before = await begin(store, tmp_path / "pod")
+    before.beginning.loaded(loaded())
+    after = await begin(store, tmp_path / "pod")
+    assert after.standing.resumed is not None
+    assert after.standing.resumed.decision == "checkpoint"
+    assert after.standing.resumed.origin == origin_of(newest.id)
+
+
 async def test_state_that_differs_after_loading_is_a_problem_and_no_beginning(
     store: DirectoryStore, newest: Manifest, tmp_path: Path
 ) -> None:

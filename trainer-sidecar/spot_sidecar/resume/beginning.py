@@ -163,7 +163,11 @@ class Beginning:
         if higher is not None:
             return Halt("Superseded", f"attempt {higher} has begun")
         if self.begun:
-            return Begin()  # a restarted sidecar: the trainer has what it needs
+            # A restarted sidecar: the trainer has what it needs. The one before may have been
+            # killed between the start and the writing of its picture.
+            if self._standing.resumed is None:
+                self._show_start()
+            return Begin()
         self._turns()
         self._since = self._standing.clock.monotonic()
         self._wait("looking for the newest checkpoint that verifies")
@@ -224,9 +228,13 @@ class Beginning:
         if first:
             self._begins_at(step)
         self._memory.put(started=sorted({*self._memory.get("started", ()), process}))
+        if first:
+            self._show_start()
+
+    def _show_start(self) -> None:
+        """From memory: the container may have been restarted since it told the trainer."""
         decided = self._memory.get("decided")
-        if first and decided:
-            # From memory: the container may have been restarted since it told the trainer.
+        if decided:
             origin = decided["from"]
             self._show(decided["decision"], origin and Origin(**origin))
 

@@ -368,7 +368,7 @@ def _says_out_of_memory(one: Evidence) -> str:
     seen = beyond_its_own_limit(one.record.memory, one.end)
     counted = "" if seen is None else f" ({figures(seen)})"
     return (
-        f"the trainer was killed because it reached its limit{counted}: raise its memory limit, or "
+        f"the trainer was killed because it ran out of memory{counted}: raise its memory limit, or "
         "lower what it uses, in a new job"
     )
 

@@ -410,6 +410,11 @@ def pod_name(job: str, attempt: int, rank: int) -> str:
     return f"{job}-{attempt}-{rank}"
 
 
+def purge_pod_name(job: str, number: int) -> str:
+    """What the pod of a job's try to delete its lineage is called."""
+    return f"{job}-purge-{number}"
+
+
 def pod_labels(job: str, uid: str, attempt: int, rank: int) -> dict[str, str]:
     """The labels by which that pod is found."""
     return {

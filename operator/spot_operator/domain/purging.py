@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
+from spot_operator.api import names
 from spot_operator.api.job import DeletionPolicy
 from spot_operator.api.names import Condition, Reason, State
 from spot_operator.domain.actions import Action, CreatePurge, DeletePod, Hold
@@ -120,11 +121,6 @@ def all_over(scene: Scene, ledger: Ledger) -> bool:
     return settled or all(one.ended is not None for one in ledger.ranks)
 
 
-def purge_name(job: JobView, number: int) -> str:
-    """The one name that the pod of this try can have."""
-    return f"{job.name}-purge-{number}"
-
-
 def waited(scene: Scene, purge: Purge) -> timedelta:
     """Since the try began; below zero: it is to begin so much later."""
     wait = WAITS[min(purge.number - 1, len(WAITS)) - 1] if purge.number > 1 else timedelta(0)
@@ -158,7 +154,7 @@ def _stopped(scene: Scene, number: int | None) -> Iterator[DeletePod]:
 
 
 def _is_due(scene: Scene, purge: Purge) -> bool:
-    taken = purge_name(scene.job, purge.number) in scene.snapshot.foreign
+    taken = names.purge_pod_name(scene.job.name, purge.number) in scene.snapshot.foreign
     return not taken and _pod_of(scene, purge.number) is None
 
 
@@ -204,7 +200,7 @@ def _failure(scene: Scene, known: Purge, pod: PodView | None) -> str | None:
     """Why the try has failed; None: it has not."""
     passed = waited(scene, known)
     if pod is None:
-        return _absence(scene, purge_name(scene.job, known.number), passed)
+        return _absence(scene, names.purge_pod_name(scene.job.name, known.number), passed)
     if _is_over(pod):
         said = _word(pod).get("problem") or pod.message or pod.reason or pod.trainer.reason
         return str(said or f"exit code {pod.trainer.exit_code}")

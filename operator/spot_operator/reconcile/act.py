@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import singledispatchmethod
-from typing import Any
+from typing import Any, Final
 
 from spot_operator.api import names
 from spot_operator.api.events import Event
@@ -50,6 +50,9 @@ __all__ = ["Actor", "told_of"]
 log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
+
+EXPIRED: Final = "delete the job, whose ttlSecondsAfterFinished has passed"
+"""What is asked for, and said of it."""
 
 
 class NameTaken(Exception):  # noqa: N818 - an answer, not a fault
@@ -339,14 +342,16 @@ def asked(action: Action, key: JobKey) -> str:
         return f"put our labels back on pod {action.name}"
     if isinstance(action, Hold):
         return f"{'add' if action.wanted else 'remove'} finalizer {names.FINALIZER}"
-    return "delete the job, whose ttlSecondsAfterFinished has passed"
+    return EXPIRED
 
 
 def _creates(action: Action, key: JobKey) -> str:
     """The name of the pod that `action` creates; empty when it creates none."""
     if isinstance(action, CreatePod):
         return names.pod_name(key.name, action.attempt, action.rank)
-    return f"{key.name}-purge-{action.number}" if isinstance(action, CreatePurge) else ""
+    if isinstance(action, CreatePurge):
+        return names.purge_pod_name(key.name, action.number)
+    return ""
 
 
 def _said(action: Action) -> str:
@@ -364,4 +369,4 @@ def _said(action: Action) -> str:
         return "hold the job" if action.wanted else "let the job go"
     if isinstance(action, CreatePurge):
         return f"create the pod that deletes the lineage, try {action.number}"
-    return "delete the job, whose ttlSecondsAfterFinished has passed"
+    return EXPIRED

@@ -4,7 +4,6 @@ Annotations may be written by whoever may write pods: what cannot be read counts
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, get_args
 
@@ -117,10 +116,12 @@ def _containers(pod: Json) -> Iterator[ContainerView]:
         for container in pod["spec"].get(kind) or ():
             name, is_init = container["name"], kind == "initContainers"
             stays = is_init and container.get("restartPolicy") == "Always"
-            yield replace(_container(name, known.get(name, {})), is_init=is_init, stays=stays)
+            yield _container(name, known.get(name, {}), is_init=is_init, stays=stays)
 
 
-def _container(name: str, status: Mapping[str, Any]) -> ContainerView:
+def _container(
+    name: str, status: Mapping[str, Any], *, is_init: bool = False, stays: bool = False
+) -> ContainerView:
     state = status.get("state") or {}
     found = next((one for one in ("running", "terminated", "waiting") if one in state), None)
     detail = (state.get(found) or {}) if found else {}
@@ -137,6 +138,8 @@ def _container(name: str, status: Mapping[str, Any]) -> ContainerView:
         last_message=last.get("message") or "",
         last_reason=last.get("reason") or "",
         sick_device=_sick_device(status),
+        is_init=is_init,
+        stays=stays,
         probed=found == "running" and status.get("started") is False,
     )
 

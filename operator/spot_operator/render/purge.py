@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from spot_operator.api import names
-from spot_operator.domain.purging import LIMIT, purge_name
+from spot_operator.domain.purging import LIMIT
 from spot_operator.domain.snapshot import JobView
 from spot_operator.render.placement import tolerations
 from spot_operator.render.pod import in_our_group, owner
@@ -47,7 +47,7 @@ def render_purge(job: JobView, number: int, settings: RenderSettings) -> Json:
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
-            "name": purge_name(job, number),
+            "name": names.purge_pod_name(job.name, number),
             "namespace": job.namespace,
             "labels": {
                 **without_queues(meta.get("labels") or {}),

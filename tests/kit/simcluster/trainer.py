@@ -126,18 +126,24 @@ class TrainerPod:
     seconds: dict[str, float] = field(default_factory=dict)
     """What the time of this attempt went into, cumulative."""
 
+    config: Json = field(init=False)
+    """What the operator told the sidecar."""
+
+    def __post_init__(self) -> None:
+        self.config = config_of(self.pod)
+
     @property
     def attempt(self) -> int:
-        return int(config_of(self.pod)["attempt"])
+        return int(self.config["attempt"])
 
     @property
     def job_uid(self) -> str:
-        return str(config_of(self.pod)["job"]["uid"])
+        return str(self.config["job"]["uid"])
 
     async def run(self) -> Exit:
         """Train until done, told to stop, or broken."""
         self.started = timestamp(self.clock.now(), micro=True)
-        config = self._config()
+        config = self.config
         settings = PacingSettings.model_validate(config["pacing"])
         self.pacing = Pacing(config["interval"], settings, self._trained_hours)
         await self._report()
@@ -223,7 +229,7 @@ class TrainerPod:
         self.seconds[kind] = self.seconds.get(kind, 0.0) + seconds
 
     async def _step(self) -> None:
-        again = self.model.step < self._config()["highWaterStep"]
+        again = self.model.step < self.config["highWaterStep"]
         await self._spend("replayed" if again else "productive", 1.0)
         self.model = self.model.next()
         self.last_step_at = timestamp(self.clock.now(), micro=True)
@@ -320,9 +326,6 @@ class TrainerPod:
         assert grant["attempt"] == self.attempt
         return grant
 
-    def _config(self) -> Json:
-        return config_of(self.pod)
-
     async def _report_if_due(self) -> None:
         if self.clock.monotonic() - self.last_report >= REPORT_SECONDS:
             await self._report()
@@ -334,7 +337,7 @@ class TrainerPod:
         body = {
             "version": 1,
             "namespace": meta["namespace"],
-            "job": config_of(self.pod)["job"]["name"],
+            "job": self.config["job"]["name"],
             "jobUID": self.job_uid,
             "attempt": self.attempt,
             "rank": 0,

@@ -3,9 +3,7 @@
 A table of what may be seen of a live attempt, and what Running and CheckpointsHealthy say of it.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,7 +14,6 @@ from kit.builders import (
     a_pod,
     a_report,
     a_sight,
-    a_snapshot,
     after,
     at_work,
     committed,
@@ -25,12 +22,12 @@ from kit.builders import (
     persisted,
     resumed_from,
     running,
-    terminating,
     the_condition,
     the_rank,
 )
 from kit.jobs import a_script_job, a_spec
-from spot_operator.api.names import FINALIZER, Condition, State
+from kit.walking import walked
+from spot_operator.api.names import Condition, State
 from spot_operator.domain.ledger import Interval, IntervalInputs
 from spot_operator.domain.plan import plan
 from spot_operator.domain.snapshot import (
@@ -423,27 +420,6 @@ def test_it_is_told_once_as_an_event(row: Row, event: str) -> None:
     assert not any(one.reason == event for one in plan(persisted(row.seen)).events)
 
 
-def walked(snapshot: Snapshot, limit: float) -> Iterator[tuple[float, Snapshot]]:
-    """The world as it ages from one wake-up to the next, nothing else happening."""
-    passed, now = 0.0, persisted(snapshot)
-    while passed < limit:
-        wake = plan(now).wake_after
-        assert wake is not None, "nobody looks again"
-        step = wake.total_seconds()
-        passed += step
-        reports = {
-            uid: replace(
-                one,
-                age=one.age + step if one.age > MINUTE else one.age,
-                step_age=one.step_age + step,
-                commit_age=one.commit_age + step,
-            )
-            for uid, one in now.reports.items()
-        }
-        now = persisted(later(now, step, reports=reports))
-        yield passed, now
-
-
 @pytest.mark.parametrize(
     ("start", "reason", "at"),
     [
@@ -557,83 +533,6 @@ def test_a_silent_node_is_told_while_its_loss_is_not_certain() -> None:
     assert "Node node-1 is silent too" in found.message
 
 
-# A pod that outlives its grace.
-
-
-def stopping(seconds: float, node: NodeView | None = None) -> Snapshot:
-    """So long after the end of its grace a pod of a suspended job is still there."""
-    work = at_work(a_job(suspend=False))
-    suspended = persisted(replace(work, job=a_job(suspend=True)))
-    pod = terminating(suspended.pods[0], after(120))
-    there = node or a_node()
-    nodes = {one.name: one for one in (there, a_node("node-2"), a_node("node-3"))}
-    return replace(
-        later(suspended, 120 + seconds), pods=(pod,), nodes=nodes, sight=a_sight(*nodes.values())
-    )
-
-
-def test_a_pod_that_outlives_its_grace_is_named_with_its_node_since_when_and_what_to_do() -> None:
-    made = plan(stopping(61))
-    (event,) = made.events
-    assert (event.type, event.reason) == ("Warning", "PodNotEnding")
-    told = persisted(stopping(61))
-    found = the_condition(told.ledger, RUNNING)
-    assert (found.status, found.reason) == ("False", "PodNotEnding")
-    for words in ("digits-1-0", "node-1", "2026-03-01T12:02:00Z", "Reboot the node"):
-        assert words in found.message
-    assert "digits-1-0" in the_condition(told.ledger, Condition.SUCCEEDED).message
-    # It is alive: nothing is forced, and nothing begins beside it.
-    hours = replace(later(told, HOURS), sight=a_sight(*told.nodes.values()))
-    expect_rest(hours)
-
-
-def test_a_pod_that_somebody_deleted_and_that_does_not_end_is_named_as_well() -> None:
-    work = at_work()
-    pod = terminating(work.pods[0], after(120))
-    seen_ = persisted(replace(later(work, 181), pods=(pod,)))
-    assert seen_.ledger.state is State.CREATED
-    assert the_condition(seen_.ledger, RUNNING).reason == "PodNotEnding"
-    assert "Reboot the node" in the_condition(seen_.ledger, Condition.SUCCEEDED).message
-
-
-def test_a_deleted_job_that_waits_for_such_a_pod_names_it() -> None:
-    checkpoint = {**a_spec()["checkpoint"], "deletionPolicy": "Delete"}
-    job = a_job(checkpoint=checkpoint, finalizers=(FINALIZER,))
-    work = at_work(job)
-    pod = terminating(work.pods[0], after(120))
-    deleted = replace(later(work, 181), job=replace(job, deleting=True), pods=(pod,))
-    made = plan(deleted)
-    assert [one.reason for one in made.events] == ["PodNotEnding"]
-    told = persisted(deleted)
-    assert the_condition(told.ledger, RUNNING).reason == "PodNotEnding"
-    assert [one.type for one in told.ledger.conditions] == list(Condition)
-    gone = persisted(replace(later(told, 60), pods=()))
-    assert the_condition(gone.ledger, RUNNING).reason != "PodNotEnding"
-
-
-def test_it_has_a_minute_and_somebody_looks_then() -> None:
-    early = persisted(stopping(0))
-    assert the_condition(early.ledger, RUNNING).reason == "Draining"
-    for passed, now in walked(early, 90):
-        if the_condition(now.ledger, RUNNING).reason == "PodNotEnding":
-            assert passed == pytest.approx(60, abs=1)
-            return
-    raise AssertionError("it is never told")
-
-
-def test_a_pod_of_a_job_that_is_over_is_named_as_well() -> None:
-    over = replace(stopping(61).ledger, state=State.FINISHED, stopping=None)
-    finished = replace(stopping(0), ledger=over)
-    settled = persisted(finished)
-    wake = plan(settled).wake_after
-    assert wake is not None
-    assert wake <= timedelta(seconds=60)
-    told = persisted(later(settled, 61))
-    assert the_condition(told.ledger, RUNNING).reason == "PodNotEnding"
-    gone = persisted(replace(told, pods=()))
-    assert the_condition(gone.ledger, RUNNING).reason == "NoAttempt"
-
-
 def test_what_was_true_of_one_attempt_is_not_said_of_the_next() -> None:
     silent = persisted(seen(aged(SAVED, HOURS)))
     rebooted = replace(silent, nodes={**silent.nodes, "node-1": a_node(boot_id="boot-2-of-node-1")})
@@ -642,76 +541,3 @@ def test_what_was_true_of_one_attempt_is_not_said_of_the_next() -> None:
     healthy = the_condition(after_it.ledger, HEALTHY)
     assert (healthy.status, healthy.reason) == ("Unknown", "NoReport")
     assert "step 100" in healthy.message
-
-
-# A trainer that cannot begin yet.
-
-FETCHES = ContainerView("fetch", "running", started_at=after(5), is_init=True)
-
-
-@pytest.mark.parametrize(
-    ("beside", "says"),
-    [
-        (FETCHES, "init container fetch, which runs since 2026-03-01T12:00:05Z, until it ends"),
-        (replace(FETCHES, stays=True, probed=True), "until its startup probe passes"),
-        (replace(FETCHES, stays=True), None),
-        (replace(FETCHES, is_init=False), None),
-        (replace(FETCHES, state="terminated", exit_code=0), None),
-    ],
-)
-@pytest.mark.parametrize("state", [None, "waiting"])
-def test_what_holds_a_trainer_back_before_it_begins_is_named(
-    beside: ContainerView, says: str | None, state: Any
-) -> None:
-    begun = replace(running(a_pod()), phase="Pending", others=(beside,))
-    pod = replace(
-        begun, trainer=ContainerView("trainer", state, "PodInitializing" if state else "")
-    )
-    held = persisted(replace(persisted(a_snapshot()), pods=(pod,)))
-    found = the_condition(held.ledger, RUNNING)
-    assert (found.status, found.reason) == ("False", "Starting")
-    if says is None:
-        assert found.message == "attempt 1 is starting"
-        return
-    assert says in found.message
-    assert "kubectl logs digits-1-0 -c fetch" in found.message
-    assert persisted(later(held, 36_000)).ledger.conditions == held.ledger.conditions
-
-
-# A pod of which no scheduler says a word.
-
-
-def unseen(seconds: float, leading_for: float = 3600.0) -> Snapshot:
-    nodes = tuple(a_node(f"node-{k}") for k in (1, 2, 3))
-    created = replace(persisted(a_snapshot()), pods=(a_pod(),))
-    sight = a_sight(*nodes, leading_for=leading_for)
-    return replace(later(persisted(created), seconds), sight=sight)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "leading_for", "status", "reason"),
-    [
-        (299, 3600, "Unknown", "Placing"),
-        (300, 3600, "False", "NotScheduled"),
-        (300, 299, "Unknown", "Placing"),
-    ],
-)
-def test_a_pod_that_no_scheduler_looks_at_is_told(
-    seconds: float, leading_for: float, status: str, reason: str
-) -> None:
-    seen_ = persisted(unseen(seconds, leading_for))
-    found = the_condition(seen_.ledger, Condition.CAPACITY_AVAILABLE)
-    assert (found.status, found.reason) == (status, reason)
-    if status == "False":
-        assert "digits-1-0" in found.message
-        assert "since 2026-03-01T12:00:00Z" in found.message
-        # It does not move, and the next leader says the same.
-        expect_rest(replace(later(seen_, 60.4), sight=a_sight(leading_for=1.0)))
-
-
-def test_somebody_looks_again_when_no_scheduler_does() -> None:
-    for passed, now in walked(unseen(0), 400):
-        if the_condition(now.ledger, Condition.CAPACITY_AVAILABLE).reason == "NotScheduled":
-            assert passed == pytest.approx(300, abs=1)
-            return
-    raise AssertionError("it is never told")

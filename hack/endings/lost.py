@@ -10,7 +10,9 @@ LOST: Final = Chapter(
     "The exit code beside such a reason means nothing, and `finishedAt` is the time at which the"
     " loss was noticed: after a power cut, the time of the recovery. The operator computes no lost"
     " time from it. A machine that goes down without a graceful shutdown ends the trainer first: a"
-    " reboot within five minutes of the trainer's end explains that end, whichever is seen first.",
+    " reboot within five minutes of the trainer's end explains that end, whichever is seen first."
+    " If the node is silent from the trainer's end on, and its pod has not ended before, that end"
+    " is Unknown, whether the node's object stays or goes.",
     (
         Row(
             "terminated `ContainerStatusUnknown`, 137, no startedAt (the pod ended)",

@@ -25,7 +25,7 @@ from spot_operator.domain.ledger import (
 )
 from spot_operator.domain.notices import SLACK, graver
 from spot_operator.domain.parting import lingers_for
-from spot_operator.domain.rebooting import cleared, doubt_left, is_doubtful
+from spot_operator.domain.rebooting import cleared, doubt_left, is_doubtful, silenced
 from spot_operator.domain.scene import Scene
 from spot_operator.domain.sight import was_away
 from spot_operator.domain.snapshot import PodView, ReportView
@@ -162,7 +162,8 @@ def _ended(scene: Scene, ledger: Ledger, record: RankRecord, pod: PodView | None
     if end is not None:
         lost_at = record.lost_at or _found_lost(scene, ledger)
         return replace(record, lost_at=lost_at, trainer_end=None, ended=end)
-    over = record.trainer_end or _trainer_end(scene, ledger, record, pod)
+    known = record.trainer_end
+    over = silenced(scene, record, known) if known else _trainer_end(scene, ledger, record, pod)
     absent = pod is None or pod.gone
     if over is None and not absent:
         return record
@@ -199,7 +200,9 @@ def _end(scene: Scene, ledger: Ledger, record: RankRecord, pod: PodView | None) 
     if known is not None:
         if not (over or fence or waited_out):
             return None
-        if is_doubtful(scene, known, ours=ours) and fence is None:
+        if fence is not None:
+            known = silenced(scene, record, known)
+        elif is_doubtful(scene, known, ours=ours):
             known = cleared(scene, record, known)
             if known.node_away and doubt_left(scene, record) > timedelta(0):
                 return None

@@ -13,7 +13,7 @@ from spot_operator.domain.ledger import Ledger, RankRecord
 from spot_operator.domain.overstay import told_in
 from spot_operator.domain.parting import lingers_for, pod_stays_for
 from spot_operator.domain.ranks import absence_left
-from spot_operator.domain.rebooting import doubt_left, is_doubtful
+from spot_operator.domain.rebooting import doubt_left, is_doubtful, silence_shows_in
 from spot_operator.domain.scene import Scene
 from spot_operator.domain.settling import settled_in
 from spot_operator.domain.sight import silence
@@ -62,6 +62,9 @@ def _of_rank(scene: Scene, record: RankRecord) -> Iterator[timedelta]:
     absence = absence_left(scene, record)
     if absence is not None:
         yield absence
+    shows = silence_shows_in(scene, record) if record.trainer_end is not None else None
+    if shows is not None:
+        yield shows
     if record.trainer_end is not None and is_doubtful(scene, record.trainer_end, ours=False):
         # Lease updates put no key into the queue.
         yield min(BLIND, doubt_left(scene, record))

@@ -302,7 +302,7 @@ class Operator:
 
     def _make_receiver(self) -> Receiver:
         world, audience = KnownWorld(self.caches, self._observer), names.TOKEN_AUDIENCE
-        reviewer = TokenReviewer(self._client, self._clock, audience)
+        reviewer = TokenReviewer(self._client, self._clock, audience, self._hearing.reviewed)
         return Receiver(
             world,
             Screen(reviewer, self._clock, audience, world.has_pod),

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 from kit.clock import FakeClock, in_fake_time
+from kit.fakeapi import calls, fail
 from kit.jobs import a_job_manifest
 from kit.simcluster.replicas import NAMESPACE
 from kit.simcluster.world import World
 from spot_operator.api import names
 from spot_operator.app import Operator
-from spot_operator.control.resource import ENDPOINTSLICES, NODES, SECRETS
+from spot_operator.control.errors import ApiError, Forbidden, Unavailable
+from spot_operator.control.resource import ENDPOINTSLICES, NODES, SECRETS, TOKENREVIEWS
 from spot_operator.observability.health import ready
 
 SECRET = "spot-training-reports-ca"
@@ -148,5 +150,33 @@ def test_a_leader_that_cannot_be_told_anything_loses_no_node_for_silence() -> No
         world.server.delete(NODES, node.name)
         node.power_cut()
         await world.until(lambda: world.attempt() == 2, "attempt 2", limit=300)
+
+    in_a_world(play)
+
+
+@pytest.mark.parametrize("error", [Forbidden("no right"), Unavailable("a webhook is down")])
+def test_nor_does_one_that_cannot_have_tokens_reviewed(error: ApiError) -> None:
+    """The kubelet is cut off, the trainer goes on and says so, and nobody can tell who speaks."""
+
+    async def play(world: World) -> None:
+        broken = True
+        await a_job_at_work(world)
+        asks = calls("create", TOKENREVIEWS)
+        for replica in world.replicas.all:
+            replica.meet(lambda call: broken and asks(call), before=fail(error))
+        await world.clock.sleep(150)
+        node = world.node_of(1)
+        node.cut_off = True
+        await world.clock.sleep(600)
+        assert world.status()["attempt"] == 1
+        assert world.status()["state"] == "Created"
+        verdict = ready(the_operator(world).facts())
+        assert not verdict.good
+        assert "tokens" in verdict.why
+        # With reviews a silence is one again, though nobody is left to ask for any.
+        node.power_cut()
+        broken = False
+        await world.until(lambda: world.attempt() == 2, "attempt 2", limit=300)
+        assert ready(the_operator(world).facts()).good
 
     in_a_world(play)

@@ -13,10 +13,11 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from spot_operator.control.client import Client
 from spot_operator.control.clock import Clock
+from spot_operator.control.errors import ApiError
 from spot_operator.control.rate import RateBudget
 from spot_operator.control.resource import TOKENREVIEWS
 
@@ -48,6 +49,12 @@ class Busy(Exception):  # noqa: N818 - an answer, not a fault
     """Too many unknown tokens came: this one is asked about later. The text is for the sender."""
 
 
+class Answered(Protocol):
+    """Hears of each question whether the API server answered it."""
+
+    def __call__(self, *, well: bool) -> None: ...
+
+
 class Unseen(Busy):
     """The pod that the token names is not known here: not yet, or not any more."""
 
@@ -74,10 +81,17 @@ class _Good:
 class TokenReviewer:
     """Asks the API server about tokens, and remembers its answers for a while."""
 
-    def __init__(self, client: Client, clock: Clock, audience: str) -> None:
+    def __init__(
+        self,
+        client: Client,
+        clock: Clock,
+        audience: str,
+        answered: Answered | None = None,
+    ) -> None:
         self._client = client
         self._clock = clock
         self._audience = audience
+        self._answered = answered
         self._good: OrderedDict[str, _Good] = OrderedDict()
         self._pods: dict[bytes, str] = {}
         """By token: whose it is, for those in `_good`."""
@@ -114,8 +128,17 @@ class TokenReviewer:
             "kind": TOKENREVIEWS.kind,
             "spec": {"token": token, "audiences": [self._audience]},
         }
-        answer = await self._client.create(TOKENREVIEWS, review)
+        try:
+            answer = await self._client.create(TOKENREVIEWS, review)
+        except ApiError:
+            self._tell(well=False)
+            raise
+        self._tell(well=True)
         return _pod_in(answer.object.get("status") or {}, self._audience)
+
+    def _tell(self, *, well: bool) -> None:
+        if self._answered is not None:
+            self._answered(well=well)
 
     def _remember(self, key: bytes, pod: PodIdentity | None) -> None:
         now = self._clock.monotonic()

@@ -128,11 +128,30 @@ class Uninstall:
             await self._clock.sleep(_LOOK_SECONDS)
 
     async def _is_refused(self) -> bool:
-        """Whether another release watches these jobs, so that none is held by this one."""
-        if not any(claim.held for claim in await self._claim.look()):
-            return False
-        log.info("no job is held by this release: %s", self._claim.trouble)
-        return True
+        """Whether another release watches these jobs, so that none is held by this one.
+
+        A claim may have been left behind by a release that is gone. So where there is another one,
+        it is waited for which of the two is renewed, or for the end of the other's time.
+
+        Raises:
+            Stopped: none is, and the other's time has not ended.
+        """
+        end = self._clock.monotonic() + self.release.seconds
+        while others := [claim for claim in await self._claim.look() if claim.held]:
+            if self._claim.seen_renewed(self._claim.ours.holder):
+                self._claim.rule_out(others)
+                return False
+            if any(self._claim.seen_renewed(one.holder) for one in others):
+                log.info("no job is held by this release: %s", self._claim.trouble)
+                return True
+            if self._clock.monotonic() >= end:
+                raise Stopped(
+                    f"it is not known whether {others[0].holder} or this release holds the jobs: "
+                    "try again, delete the Lease of a release that is gone, or go on without this "
+                    "step by: helm uninstall --no-hooks"
+                )
+            await self._clock.sleep(_LOOK_SECONDS)
+        return False
 
     async def _scale(self, replicas: int) -> None:
         try:

@@ -14,6 +14,7 @@ from spot_operator.api import names
 from spot_operator.api.events import Event
 from spot_operator.control.errors import Forbidden, NotFound
 from spot_operator.control.resource import DEPLOYMENTS, LEASES
+from spot_operator.control.watch_claim import ANNOTATION_STATE, ANNOTATION_WATCHES, LABEL
 from spot_operator.reconcile.kinds import JOBS
 from spot_operator.uninstall import Release, Stopped, Uninstall
 
@@ -156,6 +157,45 @@ def test_a_release_that_was_refused_lets_no_job_of_the_other_go() -> None:
         assert run.let_go == []
         assert names.FINALIZER in finalizers(world, "digits")
         assert replicas(world) == 2
+
+    in_a_world(play)
+
+
+def left_behind(world: World) -> None:
+    """The claim of a release whose namespace was deleted: its ClusterRole stays, and so does it."""
+    notes = {ANNOTATION_WATCHES: "*", ANNOTATION_STATE: "Held"}
+    meta = {"name": "spot-training.gone.spot", "namespace": "kube-system", "annotations": notes}
+    claim = {
+        "holderIdentity": "gone/spot",
+        "leaseDurationSeconds": 60,
+        "renewTime": "2025-01-01T00:00:00.000000Z",
+    }
+    world.server.create(LEASES, {"metadata": {**meta, "labels": {LABEL: "true"}}, "spec": claim})
+
+
+def test_a_claim_that_a_release_left_behind_keeps_no_job() -> None:
+    async def play(world: World) -> None:
+        left_behind(world)
+        await held(world, "digits")
+        began = world.clock.monotonic()
+        run = uninstall(world)
+        await run.run()
+        assert world.clock.monotonic() - began < 60
+        assert run.let_go == ["research/digits"]
+        assert replicas(world) == 0
+
+    in_a_world(play)
+
+
+def test_nor_where_the_operator_ended_before() -> None:
+    async def play(world: World) -> None:
+        left_behind(world)
+        await held(world, "digits")
+        world.server.patch(DEPLOYMENTS, DEPLOYMENT, {"spec": {"replicas": 0}}, namespace=NAMESPACE)
+        await world.until(lambda: world.replicas.leader() is None, "end", limit=60)
+        run = uninstall(world)
+        await run.run()
+        assert run.let_go == ["research/digits"]
 
     in_a_world(play)
 

@@ -19,7 +19,7 @@ its claim for two thirds of that, measured from the moment it *sent* its last re
 import logging
 import math
 from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from spot_operator.control.client import Client, Json, list_all
@@ -88,6 +88,8 @@ class _Seen:
     version: str
     claim: Claim | None
     until: float
+    renewed: bool = False
+    """Whether it was seen to change: its holder lives."""
 
 
 @dataclass(slots=True)
@@ -186,6 +188,21 @@ class WatchClaim:
         self._say(self._refusal(way[0]) if way else "")
         return way
 
+    def seen_renewed(self, holder: str) -> bool:
+        """Whether that release was seen to renew a claim that it holds, in one look after another.
+
+        The first sight of a claim does not tell one that is held from one that was left behind.
+        """
+        claims = [seen.claim for seen in self._seen.values() if seen.renewed and seen.claim]
+        return any(one.held and one.holder == holder for one in claims)
+
+    def rule_out(self, gone: Iterable[Claim]) -> None:
+        """Count these as dead: our own release was seen to renew a claim that excludes them."""
+        known = list(gone)
+        for name, seen in self._seen.items():
+            if seen.claim in known:
+                self._seen[name] = replace(seen, until=-math.inf)
+
     async def _try(self) -> None:
         """One try, bounded by its caller: what was read long ago must not decide."""
         if await self.look():
@@ -212,7 +229,9 @@ class WatchClaim:
             if known is None or known.version != meta["resourceVersion"]:
                 life = max(self.seconds, float(_spec(lease).get("leaseDurationSeconds") or 0))
                 version = meta["resourceVersion"]
-                self._seen[meta["name"]] = _Seen(version, _claim_of(lease), now + life)
+                self._seen[meta["name"]] = _Seen(
+                    version, _claim_of(lease), now + life, renewed=known is not None
+                )
         listed = {lease["metadata"]["name"] for lease in leases}
         for name in [n for n, seen in self._seen.items() if n not in listed and now > seen.until]:
             del self._seen[name]

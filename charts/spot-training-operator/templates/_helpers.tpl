@@ -109,3 +109,14 @@ affinity: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 {{- end }}
+
+{{- /* Keep Istio and Kuma out of a pod, and Linkerd, Istio before 1.10 and Consul by annotations. */ -}}
+{{- define "spot.noMesh.labels" -}}
+sidecar.istio.io/inject: "false"
+kuma.io/sidecar-injection: disabled
+{{- end }}
+{{- define "spot.noMesh.annotations" -}}
+sidecar.istio.io/inject: "false"
+linkerd.io/inject: disabled
+consul.hashicorp.com/connect-inject: "false"
+{{- end }}

@@ -296,6 +296,37 @@ def test_labels_of_pods_go_before_those_of_every_object() -> None:
     assert text.count("team: ml") == 2, "in the Deployment and in the hook"
 
 
+MESHES = {
+    "sidecar.istio.io/inject": "false",
+    "kuma.io/sidecar-injection": "disabled",
+    "linkerd.io/inject": "disabled",
+    "consul.hashicorp.com/connect-inject": "false",
+}
+
+
+@pytest.mark.parametrize("into", [None, "podLabels", "podAnnotations"])
+def test_no_proxy_keeps_the_hook_from_its_end(into: str | None) -> None:
+    """Also where the operator's own pods are told to be in the mesh."""
+    inside = dict.fromkeys(MESHES, "true") | {"note": "x"}
+    chosen: Object = {"uninstall.withoutCluster": True, **({into: inside} if into else {})}
+    hook = the("Job", rendered(chosen))["spec"]["template"]["metadata"]
+    labels, annotations = hook["labels"], hook["annotations"]
+    for name in ("sidecar.istio.io/inject", "kuma.io/sidecar-injection"):
+        assert labels[name] == MESHES[name]
+    for name in set(MESHES) - {"kuma.io/sidecar-injection"}:
+        assert annotations[name] == MESHES[name]
+    if into is not None:
+        assert (labels if into == "podLabels" else annotations)["note"] == "x"
+        operator = the("Deployment", rendered(chosen))["spec"]["template"]["metadata"]
+        kind = "labels" if into == "podLabels" else "annotations"
+        assert operator[kind]["sidecar.istio.io/inject"] == "true"
+
+
+def test_replicas_that_wait_hold_up_no_drain() -> None:
+    budget = the("PodDisruptionBudget", rendered())["spec"]
+    assert budget["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+
+
 def test_openshift_may_choose_the_user() -> None:
     spec = the(
         "Deployment",

@@ -420,6 +420,18 @@ def test_the_network_policy_lets_reports_probes_and_scrapes_in() -> None:
     ]
 
 
+def test_the_network_policy_lets_the_hook_reach_the_api_server() -> None:
+    """Where the namespace denies egress, what lets the operator through lets the hook through."""
+    found = rendered({"networkPolicy.enabled": True, "uninstall.withoutCluster": True})
+    selector = the("NetworkPolicy", found)["spec"]["podSelector"]
+    (one,) = selector["matchExpressions"]
+    assert (one["key"], one["operator"]) == ("app.kubernetes.io/component", "In")
+    for kind in ("Deployment", "Job"):
+        labels = the(kind, found)["spec"]["template"]["metadata"]["labels"]
+        assert selector["matchLabels"].items() <= labels.items()
+        assert labels[one["key"]] in one["values"]
+
+
 def test_the_service_monitor_selects_the_metrics_service_alone() -> None:
     objects = rendered({"metrics.serviceMonitor.enabled": True})
     wanted = the("ServiceMonitor", objects)["spec"]["selector"]["matchLabels"].items()

@@ -265,7 +265,8 @@ class Operator:
             lacks=self._hearing.lacks,
             leading_for=0.0 if since is None else self._clock.monotonic() - since,
             silences={kind: one.silence() for kind, one in self.caches.all.items()},
-            stuck_for=self.queue.stuck_for(),
+            # Until the first lists are in, nobody takes what they bring.
+            stuck_for=0.0 if since is None else self.queue.stuck_for(),
         )
 
     def exposition(self) -> bytes:
@@ -284,8 +285,9 @@ class Operator:
         return metrics.text()
 
     def look_at(self, namespace: str, name: str) -> None:
-        """Have a job looked at soon."""
-        self.queue.add(JobKey(namespace, name))
+        """Have a job looked at soon; before there are workers the first lists name every job."""
+        if self._observer.leading_since is not None:
+            self.queue.add(JobKey(namespace, name))
 
     # --- parts ---
 

@@ -12,7 +12,7 @@ from kit.simcluster.replicas import Replica, Replicas
 from kit.simcluster.stories import demo, settle_down
 from kit.simcluster.world import World
 from spot_operator.control.resource import LEASES, NAMESPACES, SECRETS
-from spot_operator.observability.health import ready
+from spot_operator.observability.health import alive, ready
 
 
 class Second:
@@ -62,6 +62,32 @@ def test_the_second_release_changes_nothing_and_says_why() -> None:
         assert second.writes == []
         assert len(second.refusals()) == 2
         assert "spot-system/spot-training-operator already watches" in second.refusals()[0]
+
+    in_a_world(play)
+
+
+def test_one_that_waits_is_alive_whatever_becomes_of_the_others_jobs() -> None:
+    """Its shell hears of every job, and no worker takes one."""
+
+    async def play(world: World) -> None:
+        second = Second(world)
+        world.apply(a_job_manifest(suspend=True))
+        await world.clock.sleep(30)
+        processes = [one.operator for one in second.replicas.all if one.operator]
+        for one in processes:
+            one.look_at("research", "digits")
+        await world.clock.sleep(1200)
+        for one in processes:
+            assert alive(one.facts()).good
+        # What they heard of as well when they begin to work at last.
+        for replica in world.replicas.all:
+            replica.wanted = False
+            await replica.process.kill()
+        end = world.clock.monotonic() + 120
+        while not any(one.works() for one in processes):
+            assert world.clock.monotonic() < end
+            assert all(alive(one.facts()).good for one in processes)
+            await world.clock.sleep(0.5)
 
     in_a_world(play)
 

@@ -7,11 +7,15 @@ our own informer's do. Its peering is off: leadership is a Lease of ours.
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from itertools import count
 from typing import Any, Final, cast
 
 import kopf
 
 from spot_operator.api import names
+from spot_operator.control.clock import SystemClock
 from spot_operator.program import Program
 from spot_operator.settings import Settings
 
@@ -19,6 +23,9 @@ __all__ = ["serve"]
 
 EXIT_SECONDS: Final = 20.0
 """The process is killed if it has not ended so long after SIGTERM; a pod has 30 s."""
+LOGIN_SECONDS: Final = 2.0
+"""Between a refusal of the credentials and the next try with what is on the disk by then."""
+NO_TIME_SOON: Final = timedelta(days=3650)
 
 
 async def serve(settings: Settings) -> BaseException | None:
@@ -56,10 +63,16 @@ def _probe_endpoint(settings: Settings) -> str:
 def _registry(program: Program) -> kopf.OperatorRegistry:
     registry = kopf.OperatorRegistry()
     never_again = kopf.ErrorsMode.PERMANENT
+    clock, logins = SystemClock(), count()
 
     @kopf.on.login(registry=registry)
-    def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
-        return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+    async def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
+        """The same credentials as new ones: kopf ends the process over any that were refused once,
+        and an API server that has just begun refuses good tokens for some seconds."""
+        if next(logins):
+            await clock.sleep(LOGIN_SECONDS)
+        found = kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+        return found and replace(found, expiration=clock.now() + NO_TIME_SOON)
 
     @kopf.on.probe(registry=registry, id="operator", errors=never_again)
     async def probe(**_: Any) -> str:

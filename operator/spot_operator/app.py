@@ -183,6 +183,7 @@ class Operator:
     async def _keep_published(self) -> None:
         """Lead the reports Service here, whoever changes or removes the slice, until cancelled."""
         while True:
+            await self._owner.find()
             try:
                 owners = self._owner.references()
                 address = replace(self._address, owners=owners)

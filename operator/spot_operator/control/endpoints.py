@@ -108,6 +108,9 @@ async def _publish_once(client: Client, address: ServiceAddress) -> bool:
     except NotFound:
         await client.create(ENDPOINTSLICES, wanted)
         return True
+    if not address.owners:
+        # Who knows no owner takes none away.
+        wanted["metadata"]["ownerReferences"] = found["metadata"].get("ownerReferences") or []
     if _leads_to(found) == _leads_to(wanted) and _owners(found) == _owners(wanted):
         return False
     wanted["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"]

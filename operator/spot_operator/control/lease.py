@@ -200,7 +200,8 @@ class LeaderLease:
 
     async def _renew_once(self) -> None:
         sent = self._clock.monotonic()
-        renewed = await self._put(_with_spec(self._record or {}, renewTime=self._now()))
+        wanted = self._owned(_with_spec(self._record or {}, renewTime=self._now()))
+        renewed = await self._put(wanted)
         if not self.is_leader():
             raise LostLease("the renewal came back too late")
         self._observe(renewed)
@@ -243,10 +244,16 @@ class LeaderLease:
     def _taken(self, record: Json) -> Json:
         transitions = int((record.get("spec") or {}).get("leaseTransitions") or 0)
         changed = self.holder != self.identity
-        taken = _with_spec(record, **self._claim(), leaseTransitions=transitions + changed)
-        if owners := self._owners():
-            taken["metadata"] = {**record["metadata"], "ownerReferences": owners}
-        return taken
+        return self._owned(
+            _with_spec(record, **self._claim(), leaseTransitions=transitions + changed)
+        )
+
+    def _owned(self, record: Json) -> Json:
+        """Who knows no owner takes none away."""
+        owners = self._owners()
+        if not owners:
+            return record
+        return {**record, "metadata": {**record["metadata"], "ownerReferences": owners}}
 
     def _claim(self) -> Json:
         return {

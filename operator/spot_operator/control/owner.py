@@ -23,20 +23,17 @@ class Owner:
     client: Client
     cluster_role: str
     _references: list[Json] = field(default_factory=list)
+    _told: bool = False
 
     async def find(self) -> None:
-        """Look the owner up; whatever is in the way costs only the tidiness of the end."""
-        if not self.cluster_role:
+        """Look the owner up unless it is known; whatever is in the way costs only the tidiness of
+        the end, and passes: to be asked for again now and then."""
+        if not self.cluster_role or self._references:
             return
         try:
             role = await self.client.get(CLUSTERROLES, self.cluster_role)
         except ApiError as error:
-            log.warning(
-                "the ClusterRole %s cannot be read: the Leases and the EndpointSlice written from "
-                "now on stay behind when the release is uninstalled: %s",
-                self.cluster_role,
-                error,
-            )
+            self._tell(error)
             return
         self._references = [
             {
@@ -50,3 +47,13 @@ class Owner:
     def references(self) -> list[Json]:
         """As in `metadata.ownerReferences`; empty while there is none."""
         return [dict(one) for one in self._references]
+
+    def _tell(self, error: ApiError) -> None:
+        if not self._told:
+            log.warning(
+                "the ClusterRole %s cannot be read: until it can, the Leases and the EndpointSlice "
+                "stay behind when the release is uninstalled: %s",
+                self.cluster_role,
+                error,
+            )
+        self._told = True

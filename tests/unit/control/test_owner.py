@@ -110,3 +110,50 @@ def test_an_owner_that_cannot_be_read_stops_nothing() -> None:
         assert owner.references() == []
 
     in_fake_time(scenario)
+
+
+def test_nor_does_it_take_a_known_owner_away() -> None:
+    async def scenario(clock: FakeClock) -> None:
+        server = FakeApiServer(clock, FakeEntropy())
+        client = FakeClient(server)
+        server.create(CLUSTERROLES, {"metadata": {"name": ROLE}, "rules": []})
+        owner = Owner(client, ROLE)
+        await owner.find()
+        await make_all(client, clock, owner)
+        address = ServiceAddress("default", "reports", "10.0.0.8", 8443, "https", "spot")
+        assert await publish(client, address)
+        (only,) = server.objects(ENDPOINTSLICES)
+        assert only["metadata"]["ownerReferences"] == owner.references()
+        assert not await publish(client, address)
+
+    in_fake_time(scenario)
+
+
+def test_one_that_could_not_be_read_at_first_is_given_with_the_next_renewal() -> None:
+    """Rights that were granted just now, or an API server that has just begun."""
+
+    async def scenario(clock: FakeClock) -> None:
+        server = FakeApiServer(clock, FakeEntropy())
+        client = FakeClient(server)
+        server.create(CLUSTERROLES, {"metadata": {"name": ROLE}, "rules": []})
+        client.faults.on(calls("get", CLUSTERROLES), before=fail(Forbidden("not yet")), times=1)
+        owner = Owner(client, ROLE)
+        lease = LeaderLease(
+            client,
+            clock,
+            FakeEntropy(1),
+            namespace="default",
+            lease="spot",
+            name="pod",
+            owners=owner.references,
+        )
+        await owner.find()
+        await lease.acquire()
+        (found,) = server.objects(LEASES)
+        assert not found["metadata"].get("ownerReferences")
+        await owner.find()
+        await lease._renew()
+        (found,) = server.objects(LEASES)
+        assert found["metadata"]["ownerReferences"] == owner.references() != []
+
+    in_fake_time(scenario)

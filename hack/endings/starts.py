@@ -507,6 +507,14 @@ STARTS: Final = Chapter(
             begun=False,
         ),
         Row(
+            "the sidecar ended and not started again: the pod's sandbox is lost, and the kubelet"
+            " makes no other where restartPolicy is Never",
+            f"{KUBELET}/kuberuntime/kuberuntime_manager.go computePodActions; its issue 118321",
+            pending(waiting("PodInitializing"), terminated(137, "Error", name=SIDECAR)),
+            PLATFORM,
+            begun=False,
+        ),
+        Row(
             "the sidecar restarted and running again, the trainer's image being pulled",
             f"{KUBELET}/kubelet_pods.go",
             pending(waiting("PodInitializing"), running(SIDECAR, restarts=2)),

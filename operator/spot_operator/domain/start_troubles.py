@@ -345,9 +345,12 @@ def _sidecars(sidecar: ContainerView, now: datetime) -> Iterator[Trouble]:
         yield _sidecar_fails(
             sidecar, f"does not start: {_quoted(sidecar.message or sidecar.reason)}", now
         )
-    elif sidecar.restarts or sidecar.reason == "CrashLoopBackOff":
+    elif sidecar.restarts or sidecar.reason == "CrashLoopBackOff" or sidecar.ended:
+        # Of a pod whose sandbox is lost before its trainer begins, a kubelet starts none again.
         last = sidecar.last_message or sidecar.message or "it left no message"
-        yield _sidecar_fails(sidecar, f"ended before the trainer began: {_quoted(last)}", now)
+        stays_so = " and has not been started again" if sidecar.ended else ""
+        what = f"ended before the trainer began{stays_so}: {_quoted(last)}"
+        yield _sidecar_fails(sidecar, what, now)
 
 
 def _sidecar_image(sidecar: ContainerView, now: datetime) -> Trouble:

@@ -8,7 +8,7 @@ is blamed by default.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -46,6 +46,10 @@ _SIDECAR: Final = "the operator's own container"
 _FIRST: Final = r"initContainers(?:\[0\]|/0\b)"
 """Our sidecar is the first init container, unless a webhook has put another before it."""
 _NAMED: Final = re.compile(rf"{_OURS}|{_FIRST}|\bspot-(?:shared|private|podinfo|token|store|ca)\b")
+_LISTED: Final = re.compile(
+    r"\bspec\.(?P<list>containers|initContainers|volumes)\[(?P<index>\d{1,6})\]"
+)
+_MANY: Final = 10**6
 _MEMORY: Final = "checkpoint.staging.sizeLimit (of a new job) plus 192 MiB"
 _CLAUSE: Final = 160
 """Bytes for what stands before a refusal: which pod it is about."""
@@ -57,30 +61,52 @@ _WITHIN: Final = {
 }
 
 
-def help_with(message: str) -> tuple[Help, ...]:
-    """All that would help against this refusal, by its text; empty where nothing is known."""
+Counts = Mapping[str, int]
+"""By list of a pod's spec, how many parts are the template's or stand before those."""
+
+
+def help_with(message: str, counts: Counts | None = None) -> tuple[Help, ...]:
+    """All that would help against this refusal, by its text; empty where nothing is known.
+
+    `counts`: of the job's own pods; None: every part that is named is the template's or ours.
+    """
     for pattern, rule in _RULES:
         found = pattern.search(message)
         if found is not None:
-            return tuple(rule(found))
+            own = tuple(rule(found))
+            return (*_webhooks(message, counts or {}), *own) if rule is _invalid else own
     return ()
 
 
-def is_templates(message: str) -> bool:
+def is_templates(message: str, counts: Counts | None = None) -> bool:
     """Whether nothing but another template would help: what is not known is nobody's."""
-    found = help_with(message)
+    found = help_with(message, counts)
     return bool(found) and all(one.owner is Owner.TEMPLATE for one in found)
 
 
-def with_help(message: str) -> str:
+def with_help(message: str, counts: Counts | None = None) -> str:
     """The refusal as quoted to a person, with what helps after it; it leaves room in a condition's
     message for a clause before it."""
-    remedies = shorten("; ".join(one.remedy for one in help_with(message)), _REMEDIES)
+    remedies = shorten("; ".join(one.remedy for one in help_with(message, counts)), _REMEDIES)
     if not remedies:
         return message
     said = f"; what helps: {remedies}"
     room = CONDITION_MESSAGE - _CLAUSE - len(said.encode())
     return f"{shorten(message, room)}{said}"
+
+
+def _webhooks(message: str, counts: Counts) -> Iterator[Help]:
+    """A webhook adds containers and volumes after those that were asked for, and the API server
+    looks at the pod only then."""
+    for found in _LISTED.finditer(message):
+        if int(found["index"]) >= counts.get(found["list"], _MANY):
+            ours = "the operator or " if found["list"] == "volumes" else ""
+            yield Help(
+                Owner.CLUSTER,
+                f"{found[0]} is not in spec.template: {ours}a webhook of the cluster added it to "
+                "the pod or moved it there, ask who runs that webhook",
+            )
+            return
 
 
 def _quota_wants(found: re.Match[str]) -> Iterator[Help]:

@@ -91,6 +91,14 @@ class JobView:
         return frozenset(one["name"] for containers in lists for one in containers)
 
     @property
+    def counts(self) -> Mapping[str, int]:
+        """How many items of each list of a pod's spec are the template's or stand before those: our
+        sidecar does. What comes after is ours, or was added by a webhook."""
+        pod = self.spec.template.get("spec") or {}
+        lists = {"initContainers": 1, "containers": 0, "volumes": 0}
+        return {kind: ours + len(pod.get(kind) or ()) for kind, ours in lists.items()}
+
+    @property
     def volumes(self) -> frozenset[str]:
         """The names of all volumes of the job's template."""
         pod = self.spec.template.get("spec") or {}

@@ -125,9 +125,9 @@ def _refused(scene: Scene, ledger: Ledger) -> Stopping | None:
         return None
     if refusal.pod != scene.pod_name(ledger.attempt, _rank_of(refusal.pod)):
         return None
-    if not is_templates(refusal.message):
-        # A limit of the namespace, or a part of the pod that is ours: it may be mended, and the
-        # condition says by whom.
+    if not is_templates(refusal.message, scene.job.counts):
+        # A limit of the namespace, or a part of the pod that is ours or a webhook's: it may be
+        # mended, and the condition says by whom.
         return None
     if ledger.has_started:
         message = (

@@ -68,7 +68,7 @@ def _live(scene: Scene, ledger: Ledger) -> tuple[Reason | Ending, str]:
     if ledger.state is State.CREATING and refusal is not None:
         message = (
             f"the API server refuses pod {refusal.pod}; the operator tries again: "
-            f"{with_help(refusal.message)}"
+            f"{with_help(refusal.message, scene.job.counts)}"
         )
         return Reason.PODS_REFUSED, message
     if (refused := _refused(scene)) is not None:

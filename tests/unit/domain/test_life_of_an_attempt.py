@@ -208,6 +208,26 @@ def test_a_pod_that_can_never_be_created_is_a_failure() -> None:
     assert "spec.containers: Required value" in expect_ending(ledger, "StartFailed").message
 
 
+@pytest.mark.parametrize(
+    "added",
+    [
+        "spec.containers[1].image: Required value",
+        'spec.initContainers[1].volumeMounts[0].name: Not found: "istio-envoy"',
+        'spec.volumes[3].name: Duplicate value: "vault-token"',
+        '[spec.containers[0].env[2].name: Required value, spec.containers[4].name: Duplicate: "x"]',
+    ],
+)
+def test_what_a_webhook_adds_wrongly_is_not_the_templates_fault(added: str) -> None:
+    """The API server looks at a pod once every webhook has changed it, and names the part alone."""
+    message = f'Pod "digits-1-0" is invalid: {added}'
+    refused = persisted(created(refusal=Refusal("digits-1-0", 422, message)))
+    assert refused.ledger.state is State.CREATING
+    summary = the_condition(refused.ledger, Condition.SUCCEEDED)
+    assert summary.reason == "PodsRefused"
+    assert "a webhook of the cluster added it" in summary.message
+    assert names(refused) == ["CreatePod"]
+
+
 @pytest.mark.parametrize("code", [400, 403, 409, 413, 422, 429, 500])
 def test_what_a_webhook_refuses_is_not_the_templates_fault(code: int) -> None:
     denied = 'admission webhook "policy.example" denied the request: no'

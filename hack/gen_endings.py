@@ -28,9 +28,10 @@ evidence in this order, and the first that matches is the ending:
 
 Exit 0 completes a job of `completion: ExitCode` only if nobody asked the trainer to end, and if
 neither it nor its sidecar said anything else: a trap of SIGTERM, and a shell behind a pipe, exit
-with 0 as well. On a node that was silent just then it is judged once the node has told, by its boot
-id, whether it went down. A trainer that paused because of a SIGTERM that nothing explains is
-`Unknown`.
+with 0 as well. Nor does it beside the reason `OOMKilled`: with cgroup v1 one process of several
+dies, and the last may exit with 0. On a node that was silent just then it is judged once the node
+has told, by its boot id, whether it went down. A trainer that paused because of a SIGTERM that
+nothing explains is `Unknown`.
 
 Charges follow the owner. What the platform does is an **interruption**, of which spot capacity has
 many. What the trainer certainly did itself is a **failure**, of which a policy allows few. What

@@ -24,7 +24,7 @@ from spot_operator.api.names import (
     Ending,
     Reason,
 )
-from spot_operator.domain.evidence import NOT_BEGUN, SENT, STATE_LOST
+from spot_operator.domain.evidence import NOT_BEGUN, OOM_KILLED, SENT, STATE_LOST
 from spot_operator.domain.ledger import AttemptRecord, Fence, RankEnd, RankRecord, Stopping
 from spot_operator.domain.memory import beyond_its_own_limit, beyond_others, figures
 from spot_operator.domain.notices import covers, explains
@@ -144,11 +144,11 @@ def _undisturbed(one: Evidence) -> bool:
     """Nobody asked the trainer to end: a trap of SIGTERM exits with 0 as well.
 
     Nor did it, or its sidecar, say any other word: a shell makes 0 of every exit code behind a
-    pipe.
+    pipe, and may outlive a process that is killed for its memory.
     """
     end = one.end
     outside = end.deleted or end.disruption or end.pod_reason or end.fence or end.node_away
-    lost = end.reason in STATE_LOST
+    lost = end.reason in {*STATE_LOST, OOM_KILLED}
     return not (one.word or _was_warned(one) or one.stopped or outside or lost)
 
 
@@ -230,7 +230,7 @@ def _out_of_memory(one: Evidence) -> bool:
 
     Or by what the sidecar saw the kernel count: a runtime may come too late to know the reason.
     """
-    if one.end.reason == "OOMKilled":
+    if one.end.reason == OOM_KILLED:
         return True
     return not one.stopped and beyond_its_own_limit(one.record.memory, one.end) is not None
 
@@ -367,8 +367,10 @@ def _says_sick_device(one: Evidence) -> str:
 def _says_out_of_memory(one: Evidence) -> str:
     seen = beyond_its_own_limit(one.record.memory, one.end)
     counted = "" if seen is None else f" ({figures(seen)})"
+    goes_on = one.end.exit_code == 0
+    which = "a process of the trainer, which exited with 0, was" if goes_on else "the trainer was"
     return (
-        f"the trainer was killed because it ran out of memory{counted}: raise its memory limit, or "
+        f"{which} killed because it ran out of memory{counted}: raise its memory limit, or "
         "lower what it uses, in a new job"
     )
 

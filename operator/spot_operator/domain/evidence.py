@@ -11,6 +11,9 @@ from spot_operator.domain.text import STATUS_MESSAGE, WORD, last_lines, shorten
 STATE_LOST: Final = frozenset({"ContainerStatusUnknown", "Unknown"})
 """Reasons of a kubelet and of containerd for a container of which they know no more than that it
 ended: the exit code beside them means nothing, and the time is that of the discovery."""
+OOM_KILLED: Final = "OOMKilled"
+"""The reason of a container of which the kernel killed a process for its own limit of memory. With
+cgroup v1 the others live on, and the exit code is that of the last."""
 NOT_BEGUN: Final = frozenset({"StartError", "ContainerCannotRun", "CreateContainerError"})
 """Reasons of a terminated container whose process never came to life."""
 NAMELESS: Final = "Unnamed"
@@ -151,7 +154,7 @@ def _is_outside(blocker: ContainerView, template: frozenset[str] | None) -> bool
         return True
     code = blocker.exit_code
     killed = code is not None and (code in SENT or code < 0)
-    return killed and blocker.reason != "OOMKilled"
+    return killed and blocker.reason != OOM_KILLED
 
 
 def _wrote(pod: PodView) -> str:

@@ -398,6 +398,7 @@ EXIT_CODE = a_job(completion="ExitCode")
     [
         ({"pods": (exited(POD, 0),)}, "Completed"),
         ({"pods": (exited(POD, 1),)}, "TrainerFailed"),
+        ({"pods": (exited(POD, 0, "OOMKilled"),)}, "OutOfMemory"),
         ({"pods": (exited(POD, 0),), "reports": reporting(notice=PREEMPT)}, "Preempted"),
         (
             {

@@ -22,6 +22,8 @@ ONCE: Final[dict[str, object]] = {"events": (), "sources": {}}
 GOING_SECONDS: Final = 600.0
 """How long the last word of a pod says that its node is going: no platform needs longer. A pod that
 has ended may be kept for its logs for days, and its node come back."""
+HEARD: Final = 60.0
+"""Seconds from one report to the next of a pod that is heard of: twice the longest interval."""
 LATE: Final = 2
 """Reports of one run that may come out of order."""
 RUNS_KEPT: Final = 8
@@ -33,7 +35,8 @@ class _Entry:
     report: Report
     received: float
     moved: float
-    """When the step, the state or the announced silence was seen to change."""
+    """When the step, the state or the announced silence was seen to change, later by what nobody
+    heard since: while a node or a sidecar is away, a trainer may stand still for their sake."""
     committed: float
     """When the commit, the state or the announced silence was."""
     said: float
@@ -50,6 +53,10 @@ class _Entry:
             return True
         # An older sidecar remembers its start, and counts from 0: one report at most is on its way.
         return not report.run and report.sequence + LATE < self.report.sequence
+
+    def unheard(self, now: float) -> float:
+        """Seconds until `now` in which a report was due and none came."""
+        return max(0.0, now - self.received - HEARD)
 
     def former_runs(self, report: Report) -> tuple[str, ...]:
         """What `former` is once `report` is the newest."""
@@ -78,7 +85,9 @@ class ReportBook:
         self._entries[report.pod_uid] = _Entry(
             report.model_copy(update=ONCE),
             received=now,
-            moved=known.moved if known and _movement(known.report) == _movement(report) else now,
+            moved=known.moved + known.unheard(now)
+            if known and _movement(known.report) == _movement(report)
+            else now,
             committed=known.committed
             if known and _saving(known.report) == _saving(report)
             else now,

@@ -32,6 +32,26 @@ def test_ages_are_counted_from_receipt_and_from_the_last_change_of_the_step() ->
     in_fake_time(scenario)
 
 
+@pytest.mark.parametrize(
+    ("silence", "age"), [(15, 30), (60, 75), (61, 75), (400, 75), (86_400, 75)]
+)
+def test_a_silence_is_no_standstill_of_the_trainer(silence: float, age: float) -> None:
+    """A frozen node, a sidecar that is away for minutes: the trainer may have waited for it."""
+
+    async def scenario(clock: FakeClock) -> None:
+        book = ReportBook(clock)
+        book.put(a_report(sequence=1, trainer=step(7)))
+        await clock.sleep(15)
+        book.put(a_report(sequence=2, trainer=step(7)))
+        await clock.sleep(silence)
+        book.put(a_report(sequence=3, trainer=step(7)))
+        view = book.view("pod-1")
+        assert view is not None
+        assert (view.age, view.step_age) == (0, age)
+
+    in_fake_time(scenario)
+
+
 def test_what_is_kept_of_a_report_is_small_whatever_it_holds() -> None:
     """Any pod of any tenant fills one entry."""
     full = a_report(

@@ -64,7 +64,7 @@ def evidence(
     ended = trainer.ended
     lost = trainer.reason in STATE_LOST
     disruption = pod.condition("DisruptionTarget")
-    blocker = None if trainer.started else _failed(pod)
+    blocker = _failed(pod)
     return RankEnd(
         at=now,
         finished_at=trainer.finished_at if ended and not lost else None,
@@ -144,8 +144,16 @@ def _reason(trainer: ContainerView) -> str:
 
 def _failed(pod: PodView) -> ContainerView | None:
     """The container that ended badly before the trainer began."""
-    ended = (one for one in pod.others if one.ended and one.reason not in STATE_LOST)
-    return next((one for one in ended if one.exit_code), None)
+    return next((one for one in _ended_badly(pod) if one.reason not in STATE_LOST), None)
+
+
+def _ended_badly(pod: PodView) -> list[ContainerView]:
+    """The containers that did before the trainer began, first one that ends the pod by that: the
+    kubelet then ends those that stay, which makes any code of them."""
+    if pod.trainer.started:
+        return []
+    ended = (one for one in pod.others if one.ended and one.exit_code)
+    return sorted(ended, key=lambda one: one.stays or not one.is_init)
 
 
 def _is_outside(blocker: ContainerView, template: frozenset[str] | None) -> bool:
@@ -160,8 +168,7 @@ def _is_outside(blocker: ContainerView, template: frozenset[str] | None) -> bool
 def _wrote(pod: PodView) -> str:
     """What the trainer, or else a container that failed before it, wrote last."""
     own = pod.trainer.message if pod.trainer.ended else ""
-    failed = (one for one in pod.others if one.ended and one.exit_code)
-    return own if own.strip() else next((one.message for one in failed), "")
+    return own if own.strip() else next((one.message for one in _ended_badly(pod)), "")
 
 
 def _of_the_platform(pod: PodView) -> str:
@@ -176,7 +183,6 @@ def _message(pod: PodView) -> str:
     own = last_lines(pod.trainer.message, STATUS_MESSAGE) if pod.trainer.ended else ""
     failed = (
         f"container {one.name} exited with {one.exit_code}: {one.message or one.reason}"
-        for one in pod.others
-        if one.ended and one.exit_code
+        for one in _ended_badly(pod)
     )
     return own.strip() or next(failed, "") or pod.message

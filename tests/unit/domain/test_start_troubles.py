@@ -260,3 +260,27 @@ def test_a_failed_init_container_is_named() -> None:
     own = replace(begun(pod), job=a_job(template=with_prepare()))
     record = expect_ending(expect_write(own), "StartFailed")
     assert "container prepare exited with 3: no such bucket" in record.message
+
+
+@pytest.mark.parametrize("code", [1, 137, 143])
+@pytest.mark.parametrize("name", ["istio-proxy", "prepare-network"])
+def test_an_init_container_that_fails_is_named_before_those_that_stay(name: str, code: int) -> None:
+    """The kubelet ends a native sidecar because the init container failed, not the reverse."""
+    proxy = ContainerView(name, "terminated", "Error", exit_code=code, is_init=True, stays=True)
+    prepare = ContainerView(
+        "prepare", "terminated", "Error", "no such bucket", exit_code=3, is_init=True
+    )
+    pod = replace(bound(a_pod()), phase="Failed", others=(proxy, prepare))
+    own = replace(begun(pod), job=a_job(template=with_prepare()))
+    record = expect_ending(expect_write(own), "StartFailed")
+    assert record.charged is Charge.FAILURE
+    assert "container prepare exited with 3: no such bucket" in record.message
+    assert record.last_lines == "no such bucket"
+
+
+def test_a_proxy_that_is_ended_after_the_trainer_says_nothing_of_the_trainers_end() -> None:
+    proxy = ContainerView("istio-proxy", "terminated", "Error", "caught SIGTERM", exit_code=143)
+    pod = replace(exited(running(a_pod()), 1), others=(proxy,))
+    record = expect_ending(expect_write(begun(pod)), "TrainerFailed")
+    assert record.message == "the trainer exited with 1"
+    assert not record.last_lines

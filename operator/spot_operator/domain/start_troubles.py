@@ -172,6 +172,8 @@ SIDECAR_RESTARTS: Final = 6
 """By then the kubelet has tried for ten minutes: a sidecar that comes and goes has had its time."""
 MOUNTS_PATIENCE: Final = timedelta(minutes=30)
 """From the binding until the first container runs: the largest images take most of it."""
+BESIDE_PATIENCE: Final = 1800
+"""Of what does not hold the trainer back: as long as it may wait for its own image."""
 
 
 def trouble_of(
@@ -233,12 +235,22 @@ def _same(found: Trouble, known: Trouble) -> bool:
 def _waits(
     pod: PodView, now: datetime, *, started: bool, template: frozenset[str] | None
 ) -> Iterator[Trouble]:
-    for container in (*pod.others, pod.trainer):
+    # First those that hold the trainer back, as its own trouble does.
+    everything = sorted((*pod.others, pod.trainer), key=lambda one: _is_beside(pod, one))
+    for container in everything:
+        if container.state != "waiting":
+            continue
         added = template is not None and container.name not in {*template, pod.trainer.name}
-        if container.state == "waiting" and added:
-            yield from _added(container, now)
-        elif container.state == "waiting":
-            yield from _waiting(container, now, started=started)
+        found = _added(container, now) if added else _waiting(container, now, started=started)
+        for trouble in found:
+            own = is_jobs_own(trouble, started=started)
+            long = _is_beside(pod, container) and not own
+            yield replace(trouble, patience=BESIDE_PATIENCE) if long else trouble
+
+
+def _is_beside(pod: PodView, container: ContainerView) -> bool:
+    """Whether the trainer begins without it."""
+    return container is not pod.trainer and not container.is_init
 
 
 def _added(container: ContainerView, now: datetime) -> Iterator[Trouble]:

@@ -13,6 +13,7 @@ from kit.builders import (
     a_report,
     a_snapshot,
     at_work,
+    beside,
     bound,
     committed,
     exited,
@@ -244,3 +245,34 @@ def test_a_trainer_seen_only_after_its_end_has_started(code: int) -> None:
     over = persisted(quick)
     assert expect_ending(over.ledger, "TrainerFailed").charged is Charge.FAILURE
     assert over.ledger.has_started
+
+
+@pytest.mark.parametrize("name", ["log-shipper", "tensorboard"])
+def test_a_container_beside_the_trainer_gives_no_attempt_up_while_its_image_is_pulled(
+    name: str,
+) -> None:
+    """It does not hold the trainer back, whoever added it, and a large image takes a while."""
+    template = {
+        "spec": {"containers": [{"name": one, "image": "i"} for one in ("trainer", "tensorboard")]}
+    }
+    stuck = ContainerView(name, "waiting", "ErrImagePull", f"{name}:1: not found")
+    work = at_work(a_job(template=template))
+    elsewhere = {key: node for key, node in work.nodes.items() if key != "node-1"}
+    lost = replace(persisted(replace(work, pods=(), nodes=elsewhere)), nodes=work.nodes)
+    pulling = replace(
+        bound(a_pod(lost.ledger.attempt)),
+        others=(stuck,),
+        trainer=ContainerView("trainer", "waiting", "ContainerCreating"),
+    )
+    seen = persisted(later(replace(lost, pods=(pulling,), reports={}), 5))
+    seen = persisted(later(seen, 1500))
+    assert seen.ledger.state is State.CREATED
+    assert the_condition(seen.ledger, Condition.SUCCEEDED).reason in {
+        "NodeTrouble",
+        "RegistryTrouble",
+    }
+    trains = persisted(later(seen, 5, pods=(beside(running(pulling), stuck),)))
+    assert the_rank(trains.ledger).trouble is None
+    late = persisted(later(seen, 400))
+    assert late.ledger.stopping is not None
+    assert late.ledger.stopping.cause == "PlatformTrouble"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from kit.clock import FakeClock
-from spot_sidecar.config import Config, Pod, Settings
-from spot_sidecar.fence import Fence
-from spot_sidecar.lineage import Lineage
-from spot_sidecar.memory import Memory
-from spot_sidecar.metrics import Metrics
+from spot_sidecar.config.spot_config import Config, Pod, Settings
+from spot_sidecar.lineage.access import Lineage
+from spot_sidecar.lineage.fence import Fence
+from spot_sidecar.observability.metrics import Metrics
 from spot_sidecar.snapshots.committer import Committer
-from spot_sidecar.standing import Standing
+from spot_sidecar.state.attempt_state import AttemptState
+from spot_sidecar.state.pod_journal import PodJournal
 from spot_training.checkpoint.store import Store
 
 
@@ -23,18 +23,18 @@ def a_committer(
     ranks: int = 1,
 ) -> Committer:
     """The committer of a pod of `attempt`, which has claimed nothing yet."""
-    standing = Standing(clock, attempt, clock.now())
-    lineage = Lineage(lambda: store, standing, Metrics())
+    attempt_state = AttemptState(clock, attempt, clock.now())
+    lineage = Lineage(lambda: store, attempt_state, Metrics())
     config: Config = settings.config.model_copy(
         update={"attempt": attempt, "rank": rank, "ranks": ranks}
     )
     pod: Pod = settings.pod
     fence = Fence(
         lineage,
-        standing,
-        memory=Memory(settings.paths.memory),
+        attempt_state,
+        journal=PodJournal(settings.paths.journal),
         config=config,
         pod=pod,
         superseded=lambda _: None,
     )
-    return Committer(lineage, fence, standing, config, pod)
+    return Committer(lineage, fence, attempt_state, config, pod)

@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 from kit.operator_fake import FakeOperator, fake_operator
 from kit.ports import free_port
 from kit.stores import S3Server
-from spot_sidecar.config import Settings, read_settings
+from spot_sidecar.config.spot_config import Settings, read_settings
 from spot_training.backends.socket_http import Answer, SocketClient
 from spot_training.checkpoint import keys
 from spot_training.checkpoint.stores.directory import DirectoryStore

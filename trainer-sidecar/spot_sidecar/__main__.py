@@ -1,7 +1,7 @@
 """`python -m spot_sidecar`: one per pod, started by the kubelet before the trainer.
 
 SIGTERM means that the trainer has ended. Exit codes: 0 after that, 2 for an environment that cannot
-be used, 1 for a fault (the kubelet starts it again, and it goes on from its memory).
+be used, 1 for a fault (the kubelet starts it again, and it goes on from its journal).
 """
 
 import asyncio
@@ -12,11 +12,11 @@ import signal
 import sys
 
 from spot_sidecar.app import Sidecar
-from spot_sidecar.clock import SystemClock, timestamp
-from spot_sidecar.config import ConfigError, read_settings
-from spot_sidecar.last_word import write_last_word
-from spot_sidecar.logs import log_to_stderr
-from spot_sidecar.paths import Paths
+from spot_sidecar.base.clock import SystemClock, timestamp
+from spot_sidecar.config.paths import Paths
+from spot_sidecar.config.spot_config import ConfigError, read_settings
+from spot_sidecar.observability.logs import log_to_stderr
+from spot_sidecar.state.last_word import write_last_word
 
 __all__ = ["main"]
 
@@ -40,7 +40,7 @@ def main() -> None:
     try:
         asyncio.run(_serve(Sidecar(settings, SystemClock())))
     except Exception:
-        log.exception("the sidecar failed; started again it goes on from its memory")
+        log.exception("the sidecar failed; started again it goes on from its journal")
         code = 1
     logging.shutdown()
     # A thread may hang in a call to a silent store: it must not hold up the pod's end.

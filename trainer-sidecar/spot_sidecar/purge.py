@@ -19,11 +19,11 @@ from spot_training.checkpoint.purge import Purged, purge
 from spot_training.checkpoint.store import Store, StoreError
 from spot_training.checkpoint.stores.directory import DirectoryStore
 
-from spot_sidecar.config import ConfigError, PurgeConfig, parse_purge_config
-from spot_sidecar.last_word import write_last_word
-from spot_sidecar.logs import log_to_stderr
-from spot_sidecar.paths import Paths
-from spot_sidecar.store import store_of
+from spot_sidecar.config.paths import Paths
+from spot_sidecar.config.spot_config import ConfigError, PurgeConfig, parse_purge_config
+from spot_sidecar.lineage.connect import store_of
+from spot_sidecar.observability.logs import log_to_stderr
+from spot_sidecar.state.last_word import write_last_word
 
 __all__ = ["main", "purge_lineage"]
 

@@ -12,24 +12,26 @@ from kit.operator_fake import make_authority
 from kit.sidecar import PodFolder, a_pod
 from spot_operator.reports.book import ReportBook
 from spot_operator.reports.schema import Report
-from spot_sidecar.clock import SystemClock
-from spot_sidecar.recollection import recall, remember
-from spot_sidecar.reports.client import Reporter
-from spot_sidecar.standing import Standing
+from spot_sidecar.base.clock import SystemClock
+from spot_sidecar.operator_link.reporter import Reporter
+from spot_sidecar.state.attempt_state import AttemptState
+from spot_sidecar.state.state_persistence import persistent_state, restore_state
 
 
 @contextlib.asynccontextmanager
 async def a_reporter(
     pod: PodFolder, outdated: Callable[[int], object] = print
-) -> AsyncIterator[tuple[Reporter, Standing]]:
+) -> AsyncIterator[tuple[Reporter, AttemptState]]:
     """A reporter that trusts the pod's operator."""
     settings = pod.settings()
-    standing = Standing(SystemClock(), settings.config.attempt, SystemClock().now())
-    reporter = Reporter(standing, settings.config, settings.pod, settings.paths.token, outdated)
+    attempt_state = AttemptState(SystemClock(), settings.config.attempt, SystemClock().now())
+    reporter = Reporter(
+        attempt_state, settings.config, settings.pod, settings.paths.token, outdated
+    )
     assert pod.operator is not None
     reporter.trust(pod.operator.bundle)
     try:
-        yield reporter, standing
+        yield reporter, attempt_state
     finally:
         await reporter.close()
 
@@ -82,13 +84,13 @@ async def test_events_wait_until_they_were_heard(tmp_path: Path) -> None:
     with a_pod(tmp_path) as pod:
         assert pod.operator is not None
         pod.operator.answers += [(503, {}), (401, {}), (422, {"error": "what"})]
-        async with a_reporter(pod) as (reporter, standing):
-            standing.note("CheckpointFlushed", "step 1")
+        async with a_reporter(pod) as (reporter, attempt_state):
+            attempt_state.note("CheckpointFlushed", "step 1")
             for _ in range(3):
                 assert not await reporter.send()
-                assert len(standing.events) == 1
+                assert len(attempt_state.events) == 1
             assert await reporter.send()
-            assert len(standing.events) == 0
+            assert len(attempt_state.events) == 0
             assert await reporter.send()
         assert [len(report["events"]) for report in pod.operator.reports] == [1, 1, 1, 1, 0]
 
@@ -97,11 +99,11 @@ async def test_an_urgent_change_is_reported_at_once(tmp_path: Path) -> None:
     with a_pod(tmp_path) as pod:
         assert pod.operator is not None
         operator = pod.operator
-        async with a_reporter(pod) as (reporter, standing), running(reporter.run()):
+        async with a_reporter(pod) as (reporter, attempt_state), running(reporter.run()):
             await until(lambda: len(operator.reports) >= 1)
             await asyncio.sleep(0.3)
             quiet = len(operator.reports)
-            standing.say("Paused", "node is going")
+            attempt_state.say("Paused", "node is going")
             await until(lambda: operator.find(lambda report: report["word"]), 2)
             assert len(operator.reports) <= quiet + 2
 
@@ -110,19 +112,19 @@ async def test_a_word_is_heard_once_a_report_with_it_was_acknowledged(tmp_path: 
     with a_pod(tmp_path) as pod:
         assert pod.operator is not None
         pod.operator.answers += [(503, {})] * 2
-        async with a_reporter(pod) as (reporter, standing), running(reporter.run()):
-            standing.say("Finished", "")
-            assert standing.word is not None
-            assert await reporter.heard(standing.word, 15)
+        async with a_reporter(pod) as (reporter, attempt_state), running(reporter.run()):
+            attempt_state.say("Finished", "")
+            assert attempt_state.word is not None
+            assert await reporter.heard(attempt_state.word, 15)
             assert pod.operator.reports[-1]["word"]["word"] == "Finished"
 
 
 async def test_without_an_operator_nobody_waits_longer_than_asked(tmp_path: Path) -> None:
     with a_pod(tmp_path / "pod") as pod:
-        async with a_reporter(pod) as (reporter, standing):
-            standing.say("Finished", "")
-            assert standing.word is not None
-            assert not await reporter.heard(standing.word, 0.2)
+        async with a_reporter(pod) as (reporter, attempt_state):
+            attempt_state.say("Finished", "")
+            assert attempt_state.word is not None
+            assert not await reporter.heard(attempt_state.word, 0.2)
 
 
 async def test_the_operators_word_of_a_newer_attempt_is_passed_on(tmp_path: Path) -> None:
@@ -150,12 +152,12 @@ async def test_a_restarted_sidecar_is_heard_whatever_its_clock_says(tmp_path: Pa
     book, bodies = ReportBook(SystemClock()), []
     with a_pod(tmp_path) as pod:
         assert pod.operator is not None
-        async with a_reporter(pod) as (first, standing):
+        async with a_reporter(pod) as (first, attempt_state):
             for _ in range(5):
                 assert await first.send()
-            memory = remember(standing)
+            journal = persistent_state(attempt_state)
         async with a_reporter(pod) as (second, again):
-            recall(again, memory)
+            restore_state(again, journal)
             assert await second.send()
             again.started_at -= timedelta(days=1)
             assert await second.send()

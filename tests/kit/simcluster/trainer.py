@@ -14,7 +14,7 @@ from kit.clock import FakeClock
 from kit.simcluster.store import Checkpoint, Lineage, Model
 from spot_operator.api import names
 from spot_operator.control.clock import timestamp
-from spot_sidecar.config import Pacing as PacingSettings
+from spot_sidecar.config.spot_config import Pacing as PacingSettings
 from spot_sidecar.interval.costs import Save
 from spot_sidecar.interval.pacing import Pacing
 

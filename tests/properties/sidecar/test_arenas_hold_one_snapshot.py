@@ -8,14 +8,14 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit.clock import EPOCH, FakeClock, in_fake_time
-from spot_sidecar.arenas import Arenas
-from spot_sidecar.memory import Memory
-from spot_sidecar.metrics import Metrics
-from spot_sidecar.paths import Paths
+from spot_sidecar.config.paths import Paths
+from spot_sidecar.observability.metrics import Metrics
+from spot_sidecar.shared_memory.arenas import Arenas
 from spot_sidecar.snapshots.intake import HandOver, Intake
 from spot_sidecar.snapshots.snapshot import Snapshot, State
 from spot_sidecar.snapshots.stages import Stages
-from spot_sidecar.standing import Standing
+from spot_sidecar.state.attempt_state import AttemptState
+from spot_sidecar.state.pod_journal import PodJournal
 
 STAGING = 64 * 1024
 operations = st.lists(
@@ -31,13 +31,13 @@ class World:
         self.clock = clock
         self.arenas = Arenas(paths, STAGING)
         self.stages = Stages(clock)
-        self.standing = Standing(clock, 1, clock.now())
-        self.memory = Memory(paths.memory)
+        self.attempt_state = AttemptState(clock, 1, clock.now())
+        self.journal = PodJournal(paths.journal)
         self.intake = Intake(
             self.arenas,
             self.stages,
-            standing=self.standing,
-            memory=self.memory,
+            attempt_state=self.attempt_state,
+            journal=self.journal,
             metrics=Metrics(),
         )
         self.intake.open("0123abcd")
@@ -86,7 +86,7 @@ class World:
             stage = self.stages.get(id_)
             assert stage is not None
             assert stage.state.final == (id_ not in {one.id for one in unfinished})
-        kept = {raw["id"] for raw in self.memory.get("snapshots", ())}
+        kept = {raw["id"] for raw in self.journal.get("snapshots", ())}
         assert kept == {one.id for one in unfinished}
 
 

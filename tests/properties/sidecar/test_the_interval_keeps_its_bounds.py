@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from spot_sidecar.interval.formula import SHORTEST, Inputs, choose, optimum, settle
+from spot_sidecar.interval.formula import SHORTEST, Inputs, choose, optimum, with_hysteresis
 
 seconds = st.floats(0.0, 1e4)
 shares = st.floats(0.0, 0.99)
@@ -27,7 +27,7 @@ def test_no_more_than_tolerated_is_lost_whenever_that_is_feasible(
     one: Inputs, current: float | None
 ) -> None:
     choice = choose(one)
-    settled = choice.seconds if current is None else settle(current, choice)
+    settled = choice.seconds if current is None else with_hysteresis(current, choice)
     worst = settled + one.stall + one.latency
     if one.max_lost_work is not None:
         least = max(SHORTEST, one.step, one.latency) + one.stall + one.latency
@@ -41,7 +41,7 @@ def test_no_more_than_tolerated_is_lost_whenever_that_is_feasible(
 
 @given(inputs, st.floats(1.0, 1e5))
 def test_no_save_begins_before_the_last_is_durable(one: Inputs, current: float) -> None:
-    settled = settle(current, choose(one))
+    settled = with_hysteresis(current, choose(one))
     assert settled >= max(SHORTEST, one.step, one.latency)
 
 
@@ -82,8 +82,8 @@ def test_the_optimum_is_between_nothing_and_the_mean_time(
 def test_an_interval_once_settled_does_not_wander_with_noise(
     one: Inputs, current: float, noise: float
 ) -> None:
-    settled = settle(current, choose(one))
+    settled = with_hysteresis(current, choose(one))
     near = choose(replace(one, rate=one.rate * noise))
     assume(near.longest is None)
-    again = settle(settled, near)
+    again = with_hysteresis(settled, near)
     assert again == settled or abs(near.seconds - settled) > 0.2 * settled

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kit.clock import EPOCH
 from kit.sidecar import go_quote
-from spot_sidecar.clock import SystemClock
-from spot_sidecar.last_word import LIMIT, last_word
-from spot_sidecar.podinfo import unquote
-from spot_sidecar.seconds import Phase, Seconds, spend
-from spot_sidecar.standing import Standing
+from spot_sidecar.base.clock import SystemClock
+from spot_sidecar.operator_link.downward_api import unquote
+from spot_sidecar.state.attempt_state import AttemptState
+from spot_sidecar.state.last_word import LIMIT, last_word
+from spot_sidecar.state.time_buckets import Phase, TimeBuckets, spend
 
 stretches = st.lists(
     st.tuples(
@@ -30,7 +30,7 @@ stretches = st.lists(
 def test_the_buckets_add_up_to_the_time_and_never_shrink(
     stretches: list[tuple[float, Phase, float, int, int]], high_water: int
 ) -> None:
-    seconds, total = Seconds(), 0.0
+    seconds, total = TimeBuckets(), 0.0
     for elapsed, phase, stalled, step, made in stretches:
         before = seconds
         seconds = spend(
@@ -54,9 +54,9 @@ def test_quoted_text_is_read_back(text: str) -> None:
 
 @given(st.text(max_size=2000), st.text(max_size=2000))
 def test_the_last_word_fits_and_parses(reason: str, message: str) -> None:
-    standing = Standing(SystemClock(), 1, EPOCH)
-    standing.say("Paused", reason)
-    standing.meet("StoreUnreachable", message)
-    body = last_word(standing)
+    attempt_state = AttemptState(SystemClock(), 1, EPOCH)
+    attempt_state.say("Paused", reason)
+    attempt_state.meet("StoreUnreachable", message)
+    body = last_word(attempt_state)
     assert len(body) <= LIMIT
     assert json.loads(body)["word"] == "Paused"

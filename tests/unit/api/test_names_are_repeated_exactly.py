@@ -8,10 +8,11 @@ import pytest
 import spot_sidecar
 from spot_operator.api import names
 from spot_operator.api.events import Event, SidecarEvent, told
-from spot_sidecar import annotations, config, pod_api
-from spot_sidecar.paths import Paths
-from spot_sidecar.resume import grant
-from spot_sidecar.standing import UNFINISHED_LINEAGE
+from spot_sidecar.config import spot_config as config
+from spot_sidecar.config.paths import Paths
+from spot_sidecar.operator_link import annotations, grant
+from spot_sidecar.pod_api import routes as pod_api
+from spot_sidecar.state.attempt_state import UNFINISHED_LINEAGE
 from spot_training import exits
 
 

@@ -10,10 +10,10 @@ from spot_operator.domain.ledger import CommitRef
 from spot_operator.render.pod import render_pod
 from spot_operator.render.settings import RenderSettings
 from spot_operator.render.sidecar import sidecar_config
-from spot_sidecar import config
+from spot_sidecar.config import spot_config as config
+from spot_sidecar.config.paths import Paths
 from spot_sidecar.directory.formats import format_of
 from spot_sidecar.directory.huggingface import HuggingFace
-from spot_sidecar.paths import Paths
 
 Json = dict[str, Any]
 

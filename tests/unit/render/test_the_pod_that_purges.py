@@ -8,7 +8,7 @@ from kit.jobs import a_job, a_template
 from spot_operator.domain.snapshot import JobView
 from spot_operator.render.pod import render_pod
 from spot_operator.render.purge import render_purge
-from spot_sidecar.config import parse_purge_config
+from spot_sidecar.config.spot_config import parse_purge_config
 from unit.render.test_pods_as_rendered import FIRST, RICH_TEMPLATE, SETTINGS
 
 Json = dict[str, Any]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from spot_sidecar.trainer_api.starting import create_progress_file
+from spot_sidecar.trainer_api.start_routes import create_progress_file
 from spot_training.progress import ProgressWriter
 
 OPENERS: dict[str, Callable[[Path], object]] = {

@@ -1,6 +1,6 @@
 """The format that a job's settings name. Pure."""
 
-from spot_sidecar.config import Directory
+from spot_sidecar.config.spot_config import Directory
 from spot_sidecar.directory.dcp import DistributedCheckpoint
 from spot_sidecar.directory.huggingface import HuggingFace
 from spot_sidecar.directory.lightning import Lightning

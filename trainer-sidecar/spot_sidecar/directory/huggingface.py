@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from spot_sidecar.directory import dcp
+from spot_sidecar.directory.integrity import integrity_fault
 from spot_sidecar.directory.sets import FileSeen, FileSet, Opener, below
-from spot_sidecar.directory.whole import why_not_whole
 
 __all__ = ["HuggingFace"]
 
@@ -61,7 +61,7 @@ class HuggingFace:
         yield from _optimizer(names)
         yield from self._randomness(names)
         yield from _state(found, opened)
-        yield from filter(None, (why_not_whole(file, opened) for file in found.files))
+        yield from filter(None, (integrity_fault(file, opened) for file in found.files))
         yield from filter(None, (dcp.lacks(part, opened) for part in dcp.parts(found.files)))
 
     def _randomness(self, names: dict[str, FileSeen]) -> Iterator[str]:

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from spot_sidecar.directory.integrity import integrity_fault
 from spot_sidecar.directory.pickles import BrokenPickleError, number_behind
 from spot_sidecar.directory.sets import MAX_STEP, FileSeen, FileSet, Opener
-from spot_sidecar.directory.whole import why_not_whole
 
 __all__ = ["Lightning"]
 
@@ -41,7 +41,7 @@ class Lightning:
 
     def lacks(self, found: FileSet, opened: Opener) -> str:
         """Why the file is not whole."""
-        return why_not_whole(found.files[0], opened)
+        return integrity_fault(found.files[0], opened)
 
 
 def _step(path: str, opened: Opener) -> int | None:

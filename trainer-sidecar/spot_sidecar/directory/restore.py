@@ -20,11 +20,11 @@ from spot_training.checkpoint.records import Damaged, UnsupportedSchema
 from spot_training.checkpoint.store import Cancel, Store, Unreachable
 from spot_training.checkpoint.union import Conflict, union
 
+from spot_sidecar.base.mapped import mapped
 from spot_sidecar.directory.sets import Format
 from spot_sidecar.directory.tree import Tree
-from spot_sidecar.lineage import Lineage
-from spot_sidecar.mapped import mapped
-from spot_sidecar.metrics import Metrics
+from spot_sidecar.lineage.access import Lineage
+from spot_sidecar.observability.metrics import Metrics
 from spot_sidecar.resume.decision import RestoredFile
 
 __all__ = ["DirectoryFetch", "Place", "prepare_directory"]

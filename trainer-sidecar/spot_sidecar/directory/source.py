@@ -3,22 +3,22 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from spot_sidecar.config import Config, Directory
-from spot_sidecar.directory.beginning import DirectoryBeginning
+from spot_sidecar.config.paths import Paths
+from spot_sidecar.config.spot_config import Config, Directory
 from spot_sidecar.directory.formats import format_of
-from spot_sidecar.directory.looking import Looking
 from spot_sidecar.directory.restore import DirectoryFetch, Place, prepare_directory
-from spot_sidecar.directory.saving import DirectorySaves, Surroundings
+from spot_sidecar.directory.saves import DirectorySaves, Surroundings
+from spot_sidecar.directory.scanner import Scanner
+from spot_sidecar.directory.script_start import ScriptStart
 from spot_sidecar.directory.spool import Spool
 from spot_sidecar.directory.tree import Tree
-from spot_sidecar.lineage import Lineage
-from spot_sidecar.memory import Memory
-from spot_sidecar.metrics import Metrics
-from spot_sidecar.paths import Paths
-from spot_sidecar.resume.beginning import Beginning
-from spot_sidecar.resume.grant import GrantDesk
+from spot_sidecar.lineage.access import Lineage
+from spot_sidecar.observability.metrics import Metrics
+from spot_sidecar.operator_link.grant import GrantWatcher
+from spot_sidecar.resume.attempt_start import AttemptStart
 from spot_sidecar.snapshots.committer import Committer
-from spot_sidecar.standing import Standing
+from spot_sidecar.state.attempt_state import AttemptState
+from spot_sidecar.state.pod_journal import PodJournal
 
 __all__ = ["DirectorySource", "fetch_of", "source_of"]
 
@@ -28,13 +28,13 @@ class DirectorySource:
     """What serves a script that knows nothing of us."""
 
     fetch: DirectoryFetch
-    beginning: DirectoryBeginning
+    attempt_start: ScriptStart
     saves: DirectorySaves
     begun_at: Callable[[], int]
 
     async def run(self, nonce: str) -> None:
         """Let the script start, then save what it writes, until cancelled."""
-        if await self.beginning.begin():
+        if await self.attempt_start.begin():
             await self.saves.run(nonce, self.begun_at())
 
 
@@ -60,12 +60,12 @@ def source_of(
     *,
     config: Config,
     paths: Paths,
-    desk: GrantDesk,
-    beginning: Beginning,
+    grants: GrantWatcher,
+    attempt_start: AttemptStart,
     committer: Committer,
     lineage: Lineage,
-    memory: Memory,
-    standing: Standing,
+    journal: PodJournal,
+    attempt_state: AttemptState,
     metrics: Metrics,
     around: Surroundings,
 ) -> DirectorySource:
@@ -73,30 +73,30 @@ def source_of(
     tree, layout = Tree(paths.script_files), format_of(settings)
     return DirectorySource(
         fetch,
-        DirectoryBeginning(
-            beginning,
+        ScriptStart(
+            attempt_start,
             fetch,
-            standing,
-            promised=lambda: desk.grant is not None and desk.grant.leads_somewhere,
+            attempt_state,
+            promised=lambda: grants.grant is not None and grants.grant.leads_somewhere,
             by_arguments=settings.resume_args,
         ),
         DirectorySaves(
             tree,
-            Looking(tree, layout, settings.settle_seconds),
+            Scanner(tree, layout, settings.settle_seconds),
             Spool(paths.spool),
             committer,
             lineage,
-            standing=standing,
+            attempt_state=attempt_state,
             metrics=metrics,
             config=config,
             around=around,
         ),
-        begun_at=lambda: _begun_at(memory),
+        begun_at=lambda: _begun_at(journal),
     )
 
 
-def _begun_at(memory: Memory) -> int:
+def _begun_at(journal: PodJournal) -> int:
     """The step of the checkpoint that this attempt continues; -1: it began from zero."""
-    decided = memory.get("decided") or {}
+    decided = journal.get("decided") or {}
     origin = decided.get("from")
     return int(origin["step"]) if origin else -1

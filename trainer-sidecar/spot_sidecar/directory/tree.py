@@ -17,13 +17,13 @@ from spot_sidecar.directory.sets import FileSeen
 __all__ = ["MAX_FILES", "TooManyFilesError", "Tree", "seen"]
 
 MAX_FILES = 20_000
-"""Beyond that looking every second would be the sidecar's main work."""
+"""Beyond that scanning every second would be the sidecar's main work."""
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class TooManyFilesError(Exception):
-    """The directory holds more files than are looked through."""
+    """The directory holds more files than are scanned."""
 
 
 @dataclass(frozen=True, slots=True)

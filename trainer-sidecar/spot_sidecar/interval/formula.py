@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-__all__ = ["Choice", "Inputs", "Why", "choose", "fixed", "optimum", "settle"]
+__all__ = ["Choice", "Inputs", "Why", "choose", "fixed", "optimum", "with_hysteresis"]
 
 OVERHEAD: Final = 0.03
 """The share of the time that saving may cost: CheckFreq keeps to 3.5 %."""
@@ -121,7 +121,7 @@ def fixed(seconds: float, inputs: Inputs) -> Choice:
     return Choice(seconds, Why.FIXED, chosen.optimum, chosen.shortest, chosen.longest, feasible)
 
 
-def settle(current: float, choice: Choice) -> float:
+def with_hysteresis(current: float, choice: Choice) -> float:
     """The interval from now on: `current` unless the choice is far off or a bound is crossed."""
     near = abs(choice.seconds - current) <= HYSTERESIS * current
     above = current >= choice.shortest

@@ -3,16 +3,16 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from spot_sidecar.config import Pacing as Settings
-from spot_sidecar.config import Saves
+from spot_sidecar.base.pulse import Pulse
+from spot_sidecar.config.spot_config import Pacing as Settings
+from spot_sidecar.config.spot_config import Saves
 from spot_sidecar.interval import costs
 from spot_sidecar.interval.costs import Costs, Measured, Save
-from spot_sidecar.interval.formula import Choice, Inputs, Why, choose, fixed, settle
-from spot_sidecar.interval.holding import PROBE_EVERY, Held, held_rate
-from spot_sidecar.interval.rhythm import Rhythm
-from spot_sidecar.pulse import Pulse
+from spot_sidecar.interval.formula import Choice, Inputs, Why, choose, fixed, with_hysteresis
+from spot_sidecar.interval.slowdown import SlowdownMeter
+from spot_sidecar.interval.upload_throttle import PROBE_EVERY, Held, held_rate
 
-__all__ = ["Pacing", "recalled"]
+__all__ = ["Pacing", "measured_before", "restored"]
 
 HOUR: Final = 3600.0
 
@@ -28,8 +28,8 @@ class Pacing:
         self._trained = trained_hours
         # The first one of an attempt goes at full speed, whatever is known from before.
         self._held_since_full_speed = PROBE_EVERY
-        self.costs = Costs(settings.measured.known() if settings.measured else None)
-        self.rhythm = Rhythm(self.costs)
+        self.costs = Costs(measured_before(settings.measured) if settings.measured else None)
+        self.slowdown_meter = SlowdownMeter(self.costs)
         self.seconds = interval
         self.choice: Choice | None = None
         self.changes = Pulse()
@@ -60,7 +60,7 @@ class Pacing:
         inputs = self._inputs()
         if inputs is not None and self._settings.adaptive:
             self.choice = choose(inputs)
-            self.seconds = settle(self.seconds, self.choice)
+            self.seconds = with_hysteresis(self.seconds, self.choice)
         elif inputs is not None:
             self.choice = fixed(self.seconds, inputs)
         if (self.seconds, self.cost) != before:
@@ -78,8 +78,8 @@ class Pacing:
         )
         return held_rate(held, self.measured)
 
-    def remember(self) -> dict[str, Any]:
-        """What a restarted container goes on with; see `recalled`."""
+    def to_journal(self) -> dict[str, Any]:
+        """What a restarted container goes on with; see `restored`."""
         measured = self.measured
         known = costs.to_json(measured) if measured is not None else None
         return {"seconds": self.seconds, "measured": known}
@@ -130,13 +130,18 @@ class Pacing:
         return self._settings.incidents / hours / HOUR
 
 
-def recalled(
-    interval: float, settings: Settings, memory: Mapping[str, Any]
+def restored(
+    interval: float, settings: Settings, saved: Mapping[str, Any]
 ) -> tuple[float, Settings]:
-    """Interval and settings to begin with, given what `remember` wrote before a restart."""
-    if not memory:
+    """Interval and settings to begin with, given what was saved before a restart."""
+    if not saved:
         return interval, settings
-    known = memory["measured"]
+    known = saved["measured"]
     measured = Saves.model_validate(known) if known else settings.measured
-    began = float(memory["seconds"]) if settings.adaptive else interval
+    began = float(saved["seconds"]) if settings.adaptive else interval
     return began, settings.model_copy(update={"measured": measured})
+
+
+def measured_before(saves: Saves) -> Measured:
+    """What the attempts before measured, as the costs of this attempt begin with it."""
+    return costs.from_json(saves.model_dump(by_alias=True, exclude_none=True))

@@ -4,9 +4,9 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from spot_sidecar.base.pulse import Pulse
+from spot_sidecar.config.paths import GROUP_FILE
 from spot_sidecar.notices.notice import Kind, Notice, combine
-from spot_sidecar.paths import GROUP_FILE
-from spot_sidecar.pulse import Pulse
 
 __all__ = ["NoticeBus", "write_notice_file"]
 

@@ -10,16 +10,16 @@ given up. Never advise raising the hop limit: the operator's own notices reach s
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import aiohttp
 
-from spot_sidecar.clock import Clock, between, parse_time
+from spot_sidecar.base.clock import Clock, between, parse_time
+from spot_sidecar.notices.health import Health
 from spot_sidecar.notices.notice import Kind, Notice
 
-__all__ = ["Health", "ImdsSource", "read_instance_action", "read_rebalance"]
+__all__ = ["ImdsSource", "read_instance_action", "read_rebalance"]
 
 log = logging.getLogger(__name__)
 
@@ -38,14 +38,6 @@ NOTICE_SECONDS = 120
 INSTANCE_ACTION = "/latest/meta-data/spot/instance-action"
 REBALANCE = "/latest/meta-data/events/recommendations/rebalance"
 ACTIONS = frozenset({"stop", "hibernate", "terminate"})
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """Whether a source answers, and what it said when it did not."""
-
-    healthy: bool
-    detail: str = ""
 
 
 class ImdsSource:

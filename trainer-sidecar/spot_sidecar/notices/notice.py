@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import Any
 
-from spot_sidecar.clock import parse_time, timestamp
+from spot_sidecar.base.clock import parse_time, timestamp
 
 __all__ = ["Kind", "Notice", "combine", "read_notice"]
 

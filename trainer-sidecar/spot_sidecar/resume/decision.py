@@ -8,14 +8,22 @@ from typing import Any, Protocol
 from spot_training.checkpoint import records
 from spot_training.checkpoint.manifest import Manifest
 
-from spot_sidecar.lineage import Lineage
-from spot_sidecar.standing import Origin
+from spot_sidecar.lineage.access import Lineage
+from spot_sidecar.state.attempt_state import Origin
 
-__all__ = ["Begin", "Bringing", "Decision", "Finish", "FromCheckpoint", "Halt", "RestoredFile"]
+__all__ = [
+    "AlreadyCompleted",
+    "Bringing",
+    "Decision",
+    "Fresh",
+    "FromCheckpoint",
+    "RestoredFile",
+    "Stop",
+]
 
 
 @dataclass(frozen=True, slots=True)
-class Begin:
+class Fresh:
     """From zero."""
 
     name = "fresh"
@@ -75,7 +83,7 @@ class FromCheckpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Finish:
+class AlreadyCompleted:
     """Not at all: `attempt` has completed the job."""
 
     attempt: int
@@ -86,7 +94,7 @@ class Finish:
 
 
 @dataclass(frozen=True, slots=True)
-class Halt:
+class Stop:
     """Not at all: `word` is the ending's name, `reason` says what to change."""
 
     word: str
@@ -97,4 +105,4 @@ class Halt:
         return {"decision": self.name, "word": self.word, "reason": self.reason}
 
 
-Decision = Begin | FromCheckpoint | Finish | Halt
+Decision = Fresh | FromCheckpoint | AlreadyCompleted | Stop

@@ -20,12 +20,12 @@ from spot_training.checkpoint.manifest import FILE, Manifest, StoredObject
 from spot_training.checkpoint.records import UnsupportedSchema
 from spot_training.checkpoint.store import Store
 
-from spot_sidecar.arenas import Arenas, StagingTooSmallError
-from spot_sidecar.lineage import Lineage
-from spot_sidecar.mapped import mapped
-from spot_sidecar.metrics import Metrics
-from spot_sidecar.paths import GROUP_FILE, Paths
+from spot_sidecar.base.mapped import mapped
+from spot_sidecar.config.paths import GROUP_FILE, Paths
+from spot_sidecar.lineage.access import Lineage
+from spot_sidecar.observability.metrics import Metrics
 from spot_sidecar.resume.decision import RestoredFile
+from spot_sidecar.shared_memory.arenas import Arenas, StagingTooSmallError
 
 __all__ = ["Fetch"]
 

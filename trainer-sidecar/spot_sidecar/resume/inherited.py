@@ -7,7 +7,7 @@ from spot_training.checkpoint import selection, verify
 from spot_training.checkpoint.selection import Facts
 from spot_training.checkpoint.store import Store
 
-from spot_sidecar.lineage import Lineage
+from spot_sidecar.lineage.access import Lineage
 
 __all__ = ["Inherited"]
 

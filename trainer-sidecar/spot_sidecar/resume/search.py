@@ -21,27 +21,27 @@ from spot_training.checkpoint.manifest import Choice, Tombstone
 from spot_training.checkpoint.selection import Evidence, Facts, Kind
 from spot_training.checkpoint.store import Corrupt, NotFound, Store, StoreError
 
-from spot_sidecar.clock import between, timestamp
-from spot_sidecar.lineage import Lineage
-from spot_sidecar.resume.ballot import Ballot, Votes
+from spot_sidecar.base.clock import between, timestamp
+from spot_sidecar.lineage.access import Lineage
+from spot_sidecar.operator_link.grant import Grant
 from spot_sidecar.resume.decision import (
-    Begin,
+    AlreadyCompleted,
     Bringing,
     Decision,
-    Finish,
+    Fresh,
     FromCheckpoint,
-    Halt,
+    Stop,
 )
-from spot_sidecar.resume.grant import Grant
 from spot_sidecar.resume.inherited import Inherited
-from spot_sidecar.standing import Standing
+from spot_sidecar.resume.restore_agreement import RestoreAgreement, Votes
+from spot_sidecar.state.attempt_state import AttemptState
 
 __all__ = ["Search"]
 
 log = logging.getLogger(__name__)
 
 LOOK_AGAIN_SECONDS = (2.0, 5.0)
-"""Between two looks at a candidate that could not be seen, or at what other ranks posted."""
+"""Between two readings of a candidate that could not be seen, or at what other ranks voted."""
 SILENCE_SECONDS = 600.0
 """A rank that neither posts nor progresses for so long ends the attempt."""
 
@@ -52,9 +52,9 @@ class Search:
     def __init__(
         self,
         lineage: Lineage,
-        standing: Standing,
+        attempt_state: AttemptState,
         fetch: Bringing,
-        ballot: Ballot,
+        agreement: RestoreAgreement,
         *,
         ranks: int,
         inherited: Inherited | None = None,
@@ -62,9 +62,9 @@ class Search:
     ) -> None:
         """`begun` is called, by rank 0, when the job's lineage was just begun."""
         self._lineage = lineage
-        self._standing = standing
+        self._attempt_state = attempt_state
         self._fetch = fetch
-        self._ballot = ballot
+        self._agreement = agreement
         self._ranks = ranks
         self._inherited = inherited
         self._begun = begun
@@ -72,7 +72,7 @@ class Search:
         self._passed: tuple[Evidence, ...] = ()
         self._found_bad = False
 
-    async def open(self, grant: Grant) -> Halt | None:
+    async def open(self, grant: Grant) -> Stop | None:
         """Open the lineage, beginning it if the job never committed.
 
         A lineage that is empty although the job's status records a commit is not begun anew: it may
@@ -80,11 +80,11 @@ class Search:
         """
         begin = grant.newest is None or grant.start_fresh
         halt, is_new = await self._lineage.patiently(partial(_open, begin=begin, now=self._now()))
-        if is_new and self._begun and self._ballot.rank == 0:
+        if is_new and self._begun and self._agreement.rank == 0:
             await self._begun()
         if halt and grant.newest:
-            return Halt("NoValidCheckpoint", f"status records {grant.newest.id}, but {halt}")
-        return Halt("NoValidCheckpoint", halt) if halt else None
+            return Stop("NoValidCheckpoint", f"status records {grant.newest.id}, but {halt}")
+        return Stop("NoValidCheckpoint", halt) if halt else None
 
     async def decide(self, grant: Grant) -> Decision:
         """What to resume from.
@@ -94,7 +94,7 @@ class Search:
             records.FormatError: a document of this attempt is damaged or of a newer version.
         """
         facts = Facts(
-            node=self._ballot.node if self._ballot.rank == 0 else "",
+            node=self._agreement.node if self._agreement.rank == 0 else "",
             commits=(),
             suspects=grant.suspects,
             recorded=grant.newest.id if grant.newest else None,
@@ -102,8 +102,8 @@ class Search:
         )
         completed = await self._lineage.patiently(partial(verify.look, facts=facts))
         if completed.markers:
-            return Finish(max(completed.markers))
-        newest = await self._lineage.patiently(self._ballot.newest)
+            return AlreadyCompleted(max(completed.markers))
+        newest = await self._lineage.patiently(self._agreement.newest)
         return await self._walk(facts, newest)
 
     async def _walk(self, facts: Facts, newest: Choice | None) -> Decision:
@@ -115,26 +115,26 @@ class Search:
             if not isinstance(choice, Choice):
                 return choice
             if choice.id is None:
-                return Begin()
+                return Fresh()
             outcome = await self._try(choice, facts)
             if outcome is not None:
                 return outcome
-        return Halt(
+        return Stop(
             "NoValidCheckpoint", f"{selection.MAX_CHOICES} checkpoints failed to verify in a row"
         )
 
     async def _next_choice(self, k: int, facts: Facts) -> Choice | Decision:
-        if self._ballot.rank != 0:
+        if self._agreement.rank != 0:
             return await self._await_choice(k, facts)
         decision = await self._select(k, facts)
         if isinstance(decision, selection.Completed):
-            return Finish(decision.attempt)
+            return AlreadyCompleted(decision.attempt)
         if isinstance(decision, selection.Stop):
             return await self._stopped(decision, facts)
         chosen = decision.id if isinstance(decision, selection.Resume) else None
         why = decision.why if isinstance(decision, selection.FromZero) else ""
         lineage = self._selected_from.name if chosen and self._selected_from else None
-        choose = partial(self._ballot.choose, k=k, checkpoint=chosen, why=why, lineage=lineage)
+        choose = partial(self._agreement.choose, k=k, checkpoint=chosen, why=why, lineage=lineage)
         return await self._lineage.patiently(choose)
 
     async def _select(
@@ -150,64 +150,66 @@ class Search:
             decision = await self._decided(k, facts)
             pause = between(*LOOK_AGAIN_SECONDS)
             if isinstance(decision, selection.Wait):
-                self._standing.meet("StoreUnreachable", decision.why)
+                self._attempt_state.meet("StoreUnreachable", decision.why)
             elif not _is_anothers(decision, facts) or waited >= SILENCE_SECONDS:
                 break
             else:
                 waited += pause
-            await self._standing.clock.sleep(pause)
+            await self._attempt_state.clock.sleep(pause)
         if not isinstance(decision, selection.Completed):
             self._passed = decision.passed
         return decision
 
     async def _decided(self, k: int, facts: Facts) -> selection.Decision:
         """By the job's own lineage; as long as it never had a commit, by the inherited one."""
-        ballot = self._ballot
-        decide = partial(_decide, facts=facts, ballot=ballot, k=k, now=self._now())
+        agreement = self._agreement
+        decide = partial(_decide, facts=facts, agreement=agreement, k=k, now=self._now())
         decision = await self._lineage.patiently(decide)
         self._selected_from = None
         source = self._inherited
         if source is None or not source.is_wanted(decision):
             return decision
         self._selected_from = source
-        select = partial(_select, facts=source.facts(facts), ballot=ballot, k=k, look=source.look)
+        select = partial(
+            _select, facts=source.facts(facts), agreement=agreement, k=k, look=source.look
+        )
         return await source.lineage.patiently(select)
 
-    async def _stopped(self, stop: selection.Stop, facts: Facts) -> Halt:
+    async def _stopped(self, stop: selection.Stop, facts: Facts) -> Stop:
         if _is_anothers(stop, facts):
             limit = f"its rank did not end the attempt within {SILENCE_SECONDS:.0f} s"
-            return Halt("StartFailed", f"{stop.reason}; {limit}")
+            return Stop("StartFailed", f"{stop.reason}; {limit}")
         if stop.word == "BadNode":
-            return Halt("BadNode", stop.reason)
+            return Stop("BadNode", stop.reason)
         if stop.word == "UnsupportedCheckpoint":
             # Nothing is wrong with it: nothing is quarantined, and nothing older is taken.
-            return Halt("NoValidCheckpoint", stop.reason)
+            return Stop("NoValidCheckpoint", stop.reason)
         await self._quarantine(facts, self._selected_from)
-        return Halt("NoValidCheckpoint", stop.reason)
+        return Stop("NoValidCheckpoint", stop.reason)
 
-    async def _await_choice(self, k: int, facts: Facts) -> Choice | Halt:
+    async def _await_choice(self, k: int, facts: Facts) -> Choice | Stop:
         waited = 0.0
         while waited < SILENCE_SECONDS:
-            newest = await self._lineage.patiently(self._ballot.newest)
+            newest = await self._lineage.patiently(self._agreement.newest)
             if newest and newest.k >= k:
                 return newest
             if self._found_bad and (halt := await self._own_node_is_bad(k, facts)):
                 return halt
             pause = between(*LOOK_AGAIN_SECONDS)
-            await self._standing.clock.sleep(pause)
+            await self._attempt_state.clock.sleep(pause)
             waited += pause
-        return Halt("StartFailed", f"rank 0 made no choice {k} for {SILENCE_SECONDS:.0f} s")
+        return Stop("StartFailed", f"rank 0 made no choice {k} for {SILENCE_SECONDS:.0f} s")
 
-    async def _own_node_is_bad(self, k: int, facts: Facts) -> Halt | None:
+    async def _own_node_is_bad(self, k: int, facts: Facts) -> Stop | None:
         """By the rules by which rank 0 makes no further choice then."""
         decision = await self._decided(k, facts)
-        if isinstance(decision, selection.Stop) and decision.node == self._ballot.node:
-            return Halt(decision.word, decision.reason)
+        if isinstance(decision, selection.Stop) and decision.node == self._agreement.node:
+            return Stop(decision.word, decision.reason)
         return None
 
-    async def _try(self, choice: Choice, facts: Facts) -> FromCheckpoint | Halt | None:
+    async def _try(self, choice: Choice, facts: Facts) -> FromCheckpoint | Stop | None:
         """Fetch the chosen checkpoint and vote; None: some rank found it bad."""
-        before = await self._lineage.patiently(partial(self._ballot.posted, choice=choice))
+        before = await self._lineage.patiently(partial(self._agreement.posted, choice=choice))
         if before and before.verdict != "verified":
             self._found_bad = True
             return None
@@ -217,9 +219,9 @@ class Search:
         if evidence:
             self._fetch.discard()
             if before:
-                return Halt("StartFailed", f"verified before, not any more: {evidence.detail}")
+                return Stop("StartFailed", f"verified before, not any more: {evidence.detail}")
             log.warning("checkpoint is bad", extra={"id": choice.id, "why": evidence.detail})
-        post = partial(self._ballot.post, choice=choice, evidence=evidence)
+        post = partial(self._agreement.post, choice=choice, evidence=evidence)
         await self._where(source).patiently(post)
         if isinstance(outcome, Evidence):
             self._found_bad = True
@@ -228,11 +230,11 @@ class Search:
 
     async def _agreed(
         self, choice: Choice, mine: FromCheckpoint, facts: Facts
-    ) -> FromCheckpoint | Halt | None:
+    ) -> FromCheckpoint | Stop | None:
         """Wait until every rank has verified the choice; None: one found it bad."""
         waited = 0.0
         while waited < SILENCE_SECONDS:
-            votes: Votes = await self._lineage.patiently(partial(self._ballot.votes, k=choice.k))
+            votes: Votes = await self._lineage.patiently(partial(self._agreement.votes, k=choice.k))
             if votes.bad:
                 self._fetch.discard()
                 return None
@@ -241,10 +243,10 @@ class Search:
                 await self._quarantine(facts, source, votes.nodes, str(choice.id))
                 return mine
             pause = between(*LOOK_AGAIN_SECONDS)
-            await self._standing.clock.sleep(pause)
+            await self._attempt_state.clock.sleep(pause)
             waited += pause
         missing = sorted(set(range(self._ranks)) - votes.verified)
-        return Halt("StartFailed", f"ranks {missing} did not verify within {SILENCE_SECONDS:.0f} s")
+        return Stop("StartFailed", f"ranks {missing} did not verify within {SILENCE_SECONDS:.0f} s")
 
     async def _fetched(
         self, checkpoint: str, source: Inherited | None
@@ -254,14 +256,14 @@ class Search:
             try:
                 read = partial(verify.read_manifest, checkpoint=checkpoint)
                 manifest = await lineage.patiently(read)
-                files = await self._fetch.fetch(manifest, self._ballot.rank, lineage)
+                files = await self._fetch.fetch(manifest, self._agreement.rank, lineage)
                 return FromCheckpoint(manifest, files, source.name if source else None)
             except (Corrupt, records.Damaged) as error:
                 return self._evidence(checkpoint, Kind.CONTENT, error)
             except NotFound as error:
                 if await self._sees_format(lineage):
                     return self._evidence(checkpoint, Kind.MISSING, error)
-            await self._standing.clock.sleep(between(*LOOK_AGAIN_SECONDS))
+            await self._attempt_state.clock.sleep(between(*LOOK_AGAIN_SECONDS))
 
     def _where(self, source: Inherited | None) -> Lineage:
         return source.lineage if source else self._lineage
@@ -270,7 +272,7 @@ class Search:
         try:
             await lineage.patiently(verify.read_format)
         except (StoreError, records.FormatError) as error:
-            self._standing.meet("StoreUnreachable", f"the lineage cannot be seen: {error}")
+            self._attempt_state.meet("StoreUnreachable", f"the lineage cannot be seen: {error}")
             return False
         return True
 
@@ -282,7 +284,7 @@ class Search:
         verified: str | None = None,
     ) -> None:
         """Write the tombstones that the evidence allows by now; always into this job's lineage."""
-        if self._ballot.rank != 0:
+        if self._agreement.rank != 0:
             return
         bury = partial(
             _bury,
@@ -290,18 +292,18 @@ class Search:
                 source.facts(facts) if source else facts, verified_on=verified_on, verified=verified
             ),
             passed=self._passed,
-            attempt=self._ballot.attempt,
+            attempt=self._agreement.attempt,
             now=self._now(),
         )
         whose = f"of {source.name}, where nothing is changed: " if source else ""
         for tombstone in await self._where(source).patiently(bury):
-            self._standing.quarantine(tombstone.id, whose + "; ".join(tombstone.evidence))
+            self._attempt_state.quarantine(tombstone.id, whose + "; ".join(tombstone.evidence))
 
     def _evidence(self, checkpoint: str, kind: Kind, error: Exception) -> Evidence:
-        return Evidence(checkpoint, kind, self._ballot.node, str(error)[:1024])
+        return Evidence(checkpoint, kind, self._agreement.node, str(error)[:1024])
 
     def _now(self) -> Callable[[], str]:
-        return lambda: timestamp(self._standing.clock.now())
+        return lambda: timestamp(self._attempt_state.clock.now())
 
 
 def _open(store: Store, *, begin: bool, now: Callable[[], str]) -> tuple[str, bool]:
@@ -324,18 +326,23 @@ def _is_anothers(decision: selection.Decision, facts: Facts) -> bool:
 
 
 def _decide(
-    store: Store, *, facts: Facts, ballot: Ballot, k: int, now: Callable[[], str]
+    store: Store, *, facts: Facts, agreement: RestoreAgreement, k: int, now: Callable[[], str]
 ) -> selection.Decision:
     """Roll forward what was left between receipt and commit, look, and select."""
     commit.roll_forward(store, committed_at=now())
-    return _select(store, facts=facts, ballot=ballot, k=k, look=verify.look)
+    return _select(store, facts=facts, agreement=agreement, k=k, look=verify.look)
 
 
 def _select(
-    store: Store, *, facts: Facts, ballot: Ballot, k: int, look: Callable[[Store, Facts], Facts]
+    store: Store,
+    *,
+    facts: Facts,
+    agreement: RestoreAgreement,
+    k: int,
+    look: Callable[[Store, Facts], Facts],
 ) -> selection.Decision:
     """Decide on the k-th choice by what `look` finds in the store."""
-    tried = ballot.before(store, k)
+    tried = agreement.before(store, k)
     evidence = verify.read_evidence(store)
     known = dataclasses.replace(facts, evidence=evidence, tried=tried.ids, gang=tried.nodes)
     return selection.select(

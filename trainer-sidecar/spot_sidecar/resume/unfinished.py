@@ -12,9 +12,9 @@ from spot_training.checkpoint import keys, records
 from spot_training.checkpoint.manifest import Manifest
 from spot_training.checkpoint.store import NotFound, Store, StoreError
 
-from spot_sidecar.config import JobName
-from spot_sidecar.lineage import PROBLEMS, Lineage
-from spot_sidecar.standing import UNFINISHED_LINEAGE, Standing
+from spot_sidecar.config.spot_config import JobName
+from spot_sidecar.lineage.access import PROBLEMS, Lineage
+from spot_sidecar.state.attempt_state import UNFINISHED_LINEAGE, AttemptState
 
 __all__ = ["Unfinished", "find_unfinished", "warn_of_unfinished"]
 
@@ -36,7 +36,7 @@ class Unfinished:
 
 
 async def warn_of_unfinished(
-    lineage: Lineage, connect: Callable[[], Store], job: JobName, standing: Standing
+    lineage: Lineage, connect: Callable[[], Store], job: JobName, attempt_state: AttemptState
 ) -> None:
     """Tell the operator, if there is one; `connect` leads to all lineages of the job's name.
 
@@ -46,12 +46,12 @@ async def warn_of_unfinished(
         found = await lineage.once(lambda _own: find_unfinished(connect(), job.uid))
     except StoreError as error:
         log.info("lineages of former jobs cannot be looked at: %s", error)
-        standing.solved(*PROBLEMS)
+        attempt_state.solved(*PROBLEMS)
         return
     if found is not None:
         said = warning(found, job)
-        standing.meet(UNFINISHED_LINEAGE, said)
-        standing.note(UNFINISHED_LINEAGE, said, warning=True)
+        attempt_state.meet(UNFINISHED_LINEAGE, said)
+        attempt_state.note(UNFINISHED_LINEAGE, said, warning=True)
 
 
 def find_unfinished(store: Store, own: str) -> Unfinished | None:

@@ -13,12 +13,12 @@ from spot_training.checkpoint import commit, keys, records, selection, verify
 from spot_training.checkpoint.manifest import Manifest, Receipt
 from spot_training.checkpoint.store import NotFound, Store, StoreError
 
-from spot_sidecar.clock import between, timestamp
-from spot_sidecar.config import Config, Pod
-from spot_sidecar.fence import Fence
-from spot_sidecar.lineage import TROUBLE, Lineage
-from spot_sidecar.pulse import Pulse
-from spot_sidecar.standing import Standing
+from spot_sidecar.base.clock import between, timestamp
+from spot_sidecar.base.pulse import Pulse
+from spot_sidecar.config.spot_config import Config, Pod
+from spot_sidecar.lineage.access import TROUBLE, Lineage
+from spot_sidecar.lineage.fence import Fence
+from spot_sidecar.state.attempt_state import AttemptState
 
 __all__ = ["Committer", "NotCommittedError", "SupersededError"]
 
@@ -45,7 +45,7 @@ class Committer:
 
     lineage: Lineage
     fence: Fence
-    standing: Standing
+    attempt_state: AttemptState
     config: Config
     pod: Pod
     proofs: Pulse = field(default_factory=Pulse)
@@ -81,7 +81,7 @@ class Committer:
             except TROUBLE:
                 log.info("commit waits for the store", extra={"id": receipt.id})
             pause = between(*RETRY_SECONDS)
-            await self.standing.clock.sleep(pause)
+            await self.attempt_state.clock.sleep(pause)
             waited += pause
 
     async def verify(self, manifest: Manifest) -> None:
@@ -91,8 +91,8 @@ class Committer:
                 partial(verify.prove, checkpoint=manifest.id, node=self.pod.node, at=self._now())
             )
             if isinstance(verdict, selection.Bad):
-                self.standing.meet("CheckpointCorrupt", verdict.evidence.detail)
-                self.standing.note("CheckpointCorrupt", verdict.evidence.detail, warning=True)
+                self.attempt_state.meet("CheckpointCorrupt", verdict.evidence.detail)
+                self.attempt_state.note("CheckpointCorrupt", verdict.evidence.detail, warning=True)
             elif isinstance(verdict, selection.Good):
                 self.proofs.ring()
         except StoreError as error:
@@ -100,15 +100,15 @@ class Committer:
 
     async def _step_in(self, checkpoint: str) -> None:
         """Leave the ranks below their time, but not after one of them has committed."""
-        end = self.standing.clock.monotonic() + STEP_IN_SECONDS * self.config.rank
-        while self.standing.clock.monotonic() < end:
+        end = self.attempt_state.clock.monotonic() + STEP_IN_SECONDS * self.config.rank
+        while self.attempt_state.clock.monotonic() < end:
             found = await self.lineage.patiently(lambda store: store.list(keys.commit(checkpoint)))
             if found:
                 return
-            await self.standing.clock.sleep(between(*RETRY_SECONDS))
+            await self.attempt_state.clock.sleep(between(*RETRY_SECONDS))
 
     async def _expect_not_superseded(self) -> None:
-        higher = await self.fence.look()
+        higher = await self.fence.check()
         if higher is not None:
             raise SupersededError(
                 f"attempt {higher} has begun: attempt {self.config.attempt} is over"
@@ -123,7 +123,7 @@ class Committer:
         return write
 
     def _now(self) -> str:
-        return timestamp(self.standing.clock.now())
+        return timestamp(self.attempt_state.clock.now())
 
 
 def _read_receipt(store: Store, *, key: str) -> Receipt | None:

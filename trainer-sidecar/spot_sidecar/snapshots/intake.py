@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 from spot_training.checkpoint.keys import checkpoint_id
 
-from spot_sidecar.arenas import Arenas
-from spot_sidecar.memory import Memory
-from spot_sidecar.metrics import Metrics
-from spot_sidecar.pulse import Pulse
-from spot_sidecar.snapshots.line import Line
+from spot_sidecar.base.pulse import Pulse
+from spot_sidecar.observability.metrics import Metrics
+from spot_sidecar.shared_memory.arenas import Arenas
+from spot_sidecar.snapshots.save_queue import SaveQueue
 from spot_sidecar.snapshots.snapshot import Snapshot, State
 from spot_sidecar.snapshots.stages import Stages
-from spot_sidecar.standing import Standing
+from spot_sidecar.state.attempt_state import AttemptState
+from spot_sidecar.state.pod_journal import PodJournal
 
 __all__ = ["HandOver", "Intake", "RefusedError"]
 
@@ -50,21 +50,21 @@ class Intake:
         arenas: Arenas,
         stages: Stages,
         *,
-        standing: Standing,
-        memory: Memory,
+        attempt_state: AttemptState,
+        journal: PodJournal,
         metrics: Metrics,
     ) -> None:
         self._arenas = arenas
         self._stages = stages
-        self._standing = standing
-        self._memory = memory
+        self._attempt_state = attempt_state
+        self._journal = journal
         self._metrics = metrics
-        self._lines: dict[int, Line] = {}
+        self._lines: dict[int, SaveQueue] = {}
         self._unfinished: dict[str, Snapshot] = {}
         self._newest: dict[int, Snapshot] = {}
         self._nonce: str | None = None
         self._closed = ""
-        self._ended: dict[str, tuple[str, str]] = dict(memory.get("ended", {}))
+        self._ended: dict[str, tuple[str, str]] = dict(journal.get("ended", {}))
         for id_, (state, why) in self._ended.items():
             stages.set(id_, State(state), why)
         self.arrivals = Pulse()
@@ -84,7 +84,7 @@ class Intake:
         if self._nonce is not None:
             return
         self._nonce = nonce
-        for raw in self._memory.get("snapshots", ()):
+        for raw in self._journal.get("snapshots", ()):
             snapshot = Snapshot.from_json(raw)
             self._accept(snapshot)
             self.line(snapshot.process).advance()
@@ -98,15 +98,15 @@ class Intake:
         """The id of the checkpoint that this snapshot is a share of."""
         if self._nonce is None:
             raise RefusedError("this attempt is not claimed yet")
-        return checkpoint_id(self._standing.attempt, snapshot.step, self._nonce)
+        return checkpoint_id(self._attempt_state.attempt, snapshot.step, self._nonce)
 
     def has_spare_arena(self, process: int) -> bool:
         """Whether a snapshot can be written while another is uploaded."""
         return self._arenas.spare(process)
 
-    def line(self, process: int) -> Line:
+    def line(self, process: int) -> SaveQueue:
         """The line of this process."""
-        return self._lines.setdefault(process, Line())
+        return self._lines.setdefault(process, SaveQueue())
 
     def processes(self) -> tuple[int, ...]:
         """The processes that have ever handed something in."""
@@ -119,7 +119,7 @@ class Intake:
         """
         if reason == "periodic":
             return self._acquire_or_skip(process)
-        clock = self._standing.clock
+        clock = self._attempt_state.clock
         end = clock.monotonic() + seconds
         while True:
             beat, index = self._arenas.changes.beat, self._lend(process, yielding=True)
@@ -176,9 +176,9 @@ class Intake:
     def _acquire_or_skip(self, process: int) -> int | None:
         index = self._lend(process, yielding=False)
         if index is None:
-            self._standing.skipped_snapshots += 1
+            self._attempt_state.skipped_snapshots += 1
             self._metrics.skipped.inc()
-            self._standing.changed(urgent=False)
+            self._attempt_state.changed(urgent=False)
         return index
 
     def _lend(self, process: int, *, yielding: bool) -> int | None:
@@ -202,6 +202,6 @@ class Intake:
         return newest if stage and stage.state not in LOST else None
 
     def _keep_in_memory(self) -> None:
-        self._memory.put(
+        self._journal.put(
             snapshots=[one.to_json() for one in self._unfinished.values()], ended=self._ended
         )

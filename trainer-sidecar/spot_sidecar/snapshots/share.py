@@ -11,10 +11,10 @@ import spot_training
 from spot_training.checkpoint.commit import least_exact
 from spot_training.checkpoint.manifest import Receipt, StoredObject
 
-from spot_sidecar.clock import timestamp
-from spot_sidecar.config import Config
+from spot_sidecar.base.clock import timestamp
+from spot_sidecar.config.spot_config import Config
 from spot_sidecar.snapshots.snapshot import Snapshot
-from spot_sidecar.standing import Origin
+from spot_sidecar.state.attempt_state import Origin
 
 __all__ = ["Share", "Taken", "build_receipt", "receipt_of"]
 

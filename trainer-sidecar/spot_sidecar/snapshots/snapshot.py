@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from spot_sidecar.clock import parse_time, timestamp
+from spot_sidecar.base.clock import parse_time, timestamp
 
 __all__ = ["Snapshot", "State"]
 

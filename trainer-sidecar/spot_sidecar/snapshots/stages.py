@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from spot_sidecar.clock import Clock
-from spot_sidecar.pulse import Pulse
+from spot_sidecar.base.clock import Clock
+from spot_sidecar.base.pulse import Pulse
 from spot_sidecar.snapshots.snapshot import State
 
 __all__ = ["Stage", "Stages"]

@@ -19,23 +19,23 @@ from spot_training.checkpoint.records import FormatError
 from spot_training.checkpoint.store import Cancelled, StoreError
 from spot_training.progress import Progress
 
-from spot_sidecar.clock import between, timestamp
-from spot_sidecar.config import Config
+from spot_sidecar.base.clock import between, timestamp
+from spot_sidecar.config.paths import Paths
+from spot_sidecar.config.spot_config import Config
 from spot_sidecar.interval.costs import Save
 from spot_sidecar.interval.pacing import Pacing
-from spot_sidecar.lineage import TROUBLE, Lineage
-from spot_sidecar.metrics import Metrics
-from spot_sidecar.paths import Paths
+from spot_sidecar.lineage.access import TROUBLE, Lineage
+from spot_sidecar.observability.metrics import Metrics
 from spot_sidecar.snapshots.committer import Committer, NotCommittedError, SupersededError
-from spot_sidecar.snapshots.flight import Flight
 from spot_sidecar.snapshots.intake import Intake
-from spot_sidecar.snapshots.lastsave import LastSave
+from spot_sidecar.snapshots.last_save import LastSave
 from spot_sidecar.snapshots.ratelimit import RateLimit
 from spot_sidecar.snapshots.share import Share, build_receipt
 from spot_sidecar.snapshots.snapshot import Snapshot, State
+from spot_sidecar.snapshots.snapshot_upload import upload_snapshot
 from spot_sidecar.snapshots.stages import Stages
-from spot_sidecar.snapshots.upload import upload_snapshot
-from spot_sidecar.standing import CommitSeen, Origin, Standing
+from spot_sidecar.snapshots.transfer import Transfer
+from spot_sidecar.state.attempt_state import AttemptState, CommitSeen, Origin
 
 __all__ = ["Surroundings", "Uploads"]
 
@@ -69,24 +69,24 @@ class Uploads:
         lineage: Lineage,
         pacing: Pacing,
         *,
-        standing: Standing,
+        attempt_state: AttemptState,
         metrics: Metrics,
         config: Config,
         paths: Paths,
         parent: Callable[[], Origin | None],
         expected: Callable[[], Collection[int]],
         surroundings: Surroundings,
-        remember: Callable[[dict[str, Any]], object],
+        save_costs: Callable[[dict[str, Any]], object],
     ) -> None:
         """`parent`: the checkpoint this attempt continues; `expected`: the processes that save.
 
-        `remember` keeps what saves cost for a restart of this container.
+        `save_costs` keeps what saves cost for a restart of this container.
         """
         self._intake = intake
         self._stages = stages
         self._committer = committer
         self._lineage = lineage
-        self._standing = standing
+        self._attempt_state = attempt_state
         self._metrics = metrics
         self._config = config
         self._paths = paths
@@ -94,10 +94,12 @@ class Uploads:
         self._expected = expected
         self._pacing = pacing
         self._around = surroundings
-        self._remember = remember
-        self._flights: dict[int, Flight] = {}
+        self._save_costs = save_costs
+        self._transfers: dict[int, Transfer] = {}
         self._stopped = False
-        self.last_save = LastSave(pacing, standing, self._flights.get, intake.has_spare_arena)
+        self.last_save = LastSave(
+            pacing, attempt_state, self._transfers.get, intake.has_spare_arena
+        )
         self._shares: dict[str, Share] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._unverified: list[Manifest] = []
@@ -117,7 +119,7 @@ class Uploads:
                     group.create_task(self._verify(manifest))
                 await self._intake.arrivals.beyond(beat)
 
-    async def settled(self, seconds: float) -> bool:
+    async def wait_until_idle(self, seconds: float) -> bool:
         """Wait up to `seconds` until every snapshot has come to its end; say whether all have."""
         return await self._until(lambda: self._intake.idle, seconds)
 
@@ -136,16 +138,16 @@ class Uploads:
     def stop(self) -> None:
         """The process ends: let no thread go on with an upload."""
         self._stopped = True
-        for flight in self._flights.values():
-            flight.cancel.set()
+        for transfer in self._transfers.values():
+            transfer.cancel.set()
 
     def hurry(self) -> None:
         """Something presses: nothing under way is held back any longer."""
-        for flight in self._flights.values():
-            flight.limit.lift()
+        for transfer in self._transfers.values():
+            transfer.limit.lift()
 
     async def _until(self, done: Callable[[], bool], seconds: float) -> bool:
-        clock = self._standing.clock
+        clock = self._attempt_state.clock
         end = clock.monotonic() + seconds
         while not done() and (left := end - clock.monotonic()) > 0:
             await self._intake.arrivals.beyond(self._intake.arrivals.beat, left)
@@ -163,72 +165,72 @@ class Uploads:
 
     def _reconsider(self, process: int) -> None:
         """What came in may press on, or push aside, what is under way."""
-        waiting, flight = self._intake.line(process).waiting, self._flights.get(process)
-        if waiting is None or flight is None or waiting.periodic:
+        waiting, transfer = self._intake.line(process).waiting, self._transfers.get(process)
+        if waiting is None or transfer is None or waiting.periodic:
             return
-        flight.limit.lift()
+        transfer.limit.lift()
         left = self._around.seconds_left()
         if waiting.reason == "notice" and self.last_save.gives_way(waiting, left):
-            log.info("paused", extra={"step": flight.snapshot.step, "for": waiting.step})
-            flight.pause()
+            log.info("paused", extra={"step": transfer.snapshot.step, "for": waiting.step})
+            transfer.pause()
 
     async def _work_off(self, process: int) -> None:
         line = self._intake.line(process)
         while (snapshot := line.advance()) is not None:
-            flight = self._launch(snapshot)
-            if await self._fly(snapshot, flight):
-                self._release(flight)
+            transfer = self._launch(snapshot)
+            if await self._finish(snapshot, transfer):
+                self._release(transfer)
                 line.done()
             else:
                 line.hold()
 
-    def _launch(self, snapshot: Snapshot) -> Flight:
-        clock = self._standing.clock
+    def _launch(self, snapshot: Snapshot) -> Transfer:
+        clock = self._attempt_state.clock
         hurried = self._around.hurried()
         rate = self._pacing.held_rate(size=snapshot.bytes, reason=snapshot.reason, hurried=hurried)
-        flight = Flight(snapshot, RateLimit(rate, clock.monotonic), clock.monotonic())
-        self._flights[snapshot.process] = flight
-        self._metrics.held_back.inc(flight.limit.held_back)
-        self._pacing.rhythm.upload_begins(self._around.progress())
+        transfer = Transfer(snapshot, RateLimit(rate, clock.monotonic), clock.monotonic())
+        self._transfers[snapshot.process] = transfer
+        self._metrics.held_back.inc(transfer.limit.held_back)
+        self._pacing.slowdown_meter.upload_begins(self._around.progress())
         if self._stopped:
-            flight.cancel.set()
-        return flight
+            transfer.cancel.set()
+        return transfer
 
-    async def _fly(self, snapshot: Snapshot, flight: Flight) -> bool:
+    async def _finish(self, snapshot: Snapshot, transfer: Transfer) -> bool:
         """Bring it to its end; False if it was paused instead."""
         try:
-            await self._save(snapshot, flight)
+            await self._save(snapshot, transfer)
         except SupersededError as error:
             self._intake.end(snapshot, State.ABANDONED, str(error))
         except Cancelled:
-            if flight.paused and not self._stopped:
+            if transfer.paused and not self._stopped:
                 return False
             self._intake.end(snapshot, State.ABANDONED, "the upload was given up")
         except LOST as error:
             self._fail(snapshot, error)
         finally:
-            del self._flights[snapshot.process]
-            if not flight.uploaded:
-                self._pacing.rhythm.disturbed()
+            del self._transfers[snapshot.process]
+            if not transfer.uploaded:
+                self._pacing.slowdown_meter.disturbed()
         return True
 
-    def _release(self, flight: Flight) -> None:
-        if not flight.released:
-            flight.released = True
-            self._intake.release(flight.snapshot)
+    def _release(self, transfer: Transfer) -> None:
+        if not transfer.released:
+            transfer.released = True
+            self._intake.release(transfer.snapshot)
 
-    async def _save(self, snapshot: Snapshot, flight: Flight) -> None:
+    async def _save(self, snapshot: Snapshot, transfer: Transfer) -> None:
         checkpoint = self._intake.checkpoint_of(snapshot)
         self._stages.set(snapshot.id, State.UPLOADING)
         receipt = await self._committer.standing_receipt(checkpoint)
         if receipt is None:
-            receipt = await self._upload(snapshot, checkpoint, flight)
-        flight.sending = False
-        self._release(flight)
+            receipt = await self._upload(snapshot, checkpoint, transfer)
+        transfer.sending = False
+        self._release(transfer)
         if receipt is None:
             return  # another process of this pod completes the share, and ends this one as well
         manifest = await self._commit(receipt, checkpoint, snapshot)
-        self._learn(snapshot, flight)
+        self._learn(snapshot, transfer)
         self._seen(manifest, snapshot)
         if held := self._intake.line(snapshot.process).drop_held():
             self._intake.supersede(held, snapshot.step)
@@ -236,15 +238,17 @@ class Uploads:
         for one in share.snapshots.values() if share else (snapshot,):
             self._intake.end(one, State.COMMITTED)
 
-    async def _upload(self, snapshot: Snapshot, checkpoint: str, flight: Flight) -> Receipt | None:
+    async def _upload(
+        self, snapshot: Snapshot, checkpoint: str, transfer: Transfer
+    ) -> Receipt | None:
         """Make the snapshot durable; the receipt, if this completes the pod's share."""
-        clock = self._standing.clock
-        item = await self._stored(snapshot, checkpoint, flight)
-        flight.durable(clock.monotonic())
-        full_speed = not flight.limit.held_back
-        self._pacing.rhythm.upload_ends(self._around.progress(), counts=full_speed)
+        clock = self._attempt_state.clock
+        item = await self._stored(snapshot, checkpoint, transfer)
+        transfer.durable(clock.monotonic())
+        full_speed = not transfer.limit.held_back
+        self._pacing.slowdown_meter.upload_ends(self._around.progress(), counts=full_speed)
         share = self._shares.setdefault(checkpoint, Share(checkpoint))
-        share.add(snapshot, item, flight.uploaded)
+        share.add(snapshot, item, transfer.uploaded)
         self._metrics.uploaded.inc(snapshot.bytes)
         if not share.complete({*self._expected(), snapshot.process}):
             return None
@@ -252,15 +256,17 @@ class Uploads:
         receipt = build_receipt(share, self._config, parent=self._parent(), now=now)
         return await self._committer.write_receipt(receipt)
 
-    async def _stored(self, snapshot: Snapshot, checkpoint: str, flight: Flight) -> StoredObject:
+    async def _stored(
+        self, snapshot: Snapshot, checkpoint: str, transfer: Transfer
+    ) -> StoredObject:
         """Upload until the store has it, unless a newer snapshot waits behind trouble."""
         work = partial(
             upload_snapshot,
             snapshot=snapshot,
             path=self._paths.arena(snapshot.process, snapshot.arena),
             key=keys.data(checkpoint, self._config.rank, snapshot.process),
-            throttle=flight.limit,
-            cancel=flight.cancel,
+            throttle=transfer.limit,
+            cancel=transfer.cancel,
         )
         while True:
             try:
@@ -268,7 +274,7 @@ class Uploads:
             except TROUBLE:
                 if self._intake.line(snapshot.process).waiting is not None:
                     raise
-            await self._standing.clock.sleep(between(*RETRY_SECONDS))
+            await self._attempt_state.clock.sleep(between(*RETRY_SECONDS))
 
     async def _commit(self, receipt: Receipt, checkpoint: str, snapshot: Snapshot) -> Manifest:
         share = self._shares.get(checkpoint)
@@ -276,26 +282,26 @@ class Uploads:
             self._stages.set(one.id, State.DURABLE)
         return await self._committer.commit(receipt)
 
-    def _learn(self, snapshot: Snapshot, flight: Flight) -> None:
+    def _learn(self, snapshot: Snapshot, transfer: Transfer) -> None:
         """What this save cost decides how often the next ones come."""
-        if not flight.uploaded:
+        if not transfer.uploaded:
             return  # its receipt stood before: an earlier run of this container sent it
         self._pacing.saw_save(
             Save(
                 stall=snapshot.stall_seconds,
-                latency=self._standing.clock.monotonic() - flight.begun,
-                upload=flight.uploaded,
+                latency=self._attempt_state.clock.monotonic() - transfer.begun,
+                upload=transfer.uploaded,
                 bytes=snapshot.bytes,
-                throttled=flight.limit.held_back,
+                throttled=transfer.limit.held_back,
             )
         )
-        self._standing.interval = self._pacing.to_json()
-        self._remember(self._pacing.remember())
-        self._metrics.saw_interval(self._standing.interval)
+        self._attempt_state.interval = self._pacing.to_json()
+        self._save_costs(self._pacing.to_journal())
+        self._metrics.saw_interval(self._attempt_state.interval)
 
     def _seen(self, manifest: Manifest, snapshot: Snapshot) -> None:
         commit = CommitSeen.of(manifest, snapshot.taken_at)
-        self._standing.committed(commit)
+        self._attempt_state.committed(commit)
         self._metrics.saw_commit(commit)
         log.info("committed", extra=commit.to_json())
         self._unverified.append(manifest)
@@ -304,4 +310,4 @@ class Uploads:
         why = f"{type(error).__name__}: {error}"
         log.warning("snapshot lost", extra={"step": snapshot.step, "why": why})
         self._intake.end(snapshot, State.FAILED, why)
-        self._standing.note("SnapshotLost", f"step {snapshot.step}: {why}", warning=True)
+        self._attempt_state.note("SnapshotLost", f"step {snapshot.step}: {why}", warning=True)

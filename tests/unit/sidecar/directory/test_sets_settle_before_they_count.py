@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 from kit.filesets import as_seen, hugging_face, within, write
-from spot_sidecar.directory.beginning import FRESH, RESUME, misfit
 from spot_sidecar.directory.huggingface import HuggingFace
-from spot_sidecar.directory.looking import Looking, Settling
 from spot_sidecar.directory.plain import Plain
+from spot_sidecar.directory.scanner import Scanner, Settling
+from spot_sidecar.directory.script_start import FRESH, RESUME, misfit
 from spot_sidecar.directory.sets import FileSet, Format
 from spot_sidecar.directory.tree import Tree
-from spot_sidecar.resume.decision import Begin, Decision, FromCheckpoint, Halt
+from spot_sidecar.resume.decision import Decision, Fresh, FromCheckpoint, Stop
 
 FILES = as_seen({"s-1/a": b"1", "s-1/b": b"2"})
 SET = FileSet("s-1", 1, FILES)
@@ -53,14 +53,14 @@ def test_the_newest_goes_first() -> None:
     assert Settling(0.0).settled([SET, newer], 0.0) == [newer, SET]
 
 
-def looking(folder: Path, layout: Format, settle: float = 5.0) -> Looking:
-    return Looking(Tree(folder), layout, settle)
+def scanner(folder: Path, layout: Format, settle: float = 5.0) -> Scanner:
+    return Scanner(Tree(folder), layout, settle)
 
 
 def test_an_older_complete_set_is_taken_while_the_newer_is_not(tmp_path: Path) -> None:
     write(tmp_path, within("checkpoint-10", hugging_face(10)))
     write(tmp_path, within("checkpoint-20", {"config.json": b"{}"}))
-    look = looking(tmp_path, HuggingFace(), settle=0.0)
+    look = scanner(tmp_path, HuggingFace(), settle=0.0)
     found = look.newest(-1, 0.0)
     assert found is not None
     assert found.step == 10
@@ -83,8 +83,8 @@ def test_at_the_end_only_what_shows_that_it_is_complete(
     tmp_path: Path, layout: Format, files: dict[str, bytes], taken: bool
 ) -> None:
     write(tmp_path, files)
-    assert looking(tmp_path, layout).newest(-1, 0.0) is None
-    assert (looking(tmp_path, layout).newest(-1, 0.0, ended=True) is not None) == taken
+    assert scanner(tmp_path, layout).newest(-1, 0.0) is None
+    assert (scanner(tmp_path, layout).newest(-1, 0.0, ended=True) is not None) == taken
 
 
 FOUND: Decision = FromCheckpoint(manifest=None, files=())  # type: ignore[arg-type]
@@ -93,13 +93,13 @@ FOUND: Decision = FromCheckpoint(manifest=None, files=())  # type: ignore[arg-ty
 @pytest.mark.parametrize(
     ("decision", "promised", "by_arguments", "word"),
     [
-        (Begin(), False, True, ""),
-        (Begin(), True, True, FRESH),
-        (Begin(), True, False, ""),
+        (Fresh(), False, True, ""),
+        (Fresh(), True, True, FRESH),
+        (Fresh(), True, False, ""),
         (FOUND, True, True, ""),
         (FOUND, False, True, RESUME),
         (FOUND, False, False, ""),
-        (Halt("NoValidCheckpoint", "none"), True, True, ""),
+        (Stop("NoValidCheckpoint", "none"), True, True, ""),
         (None, True, True, ""),
     ],
 )

@@ -1,0 +1,1 @@
+"""Time, waiting for changes, and the plain tools that every part uses."""

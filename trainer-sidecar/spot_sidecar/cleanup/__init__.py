@@ -1,0 +1,1 @@
+"""What leaves the store: old checkpoints and uploads that nobody finished."""

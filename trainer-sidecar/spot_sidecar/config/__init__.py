@@ -1,0 +1,1 @@
+"""What the operator tells the sidecar when it creates the pod, and where files lie."""

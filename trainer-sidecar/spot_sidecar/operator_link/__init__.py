@@ -1,0 +1,1 @@
+"""What crosses between the operator and this pod: annotations, the grant, reports."""

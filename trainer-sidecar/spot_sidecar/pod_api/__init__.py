@@ -1,0 +1,1 @@
+"""The TCP port of the pod: drain hook, health, metrics."""

@@ -1,1 +1,0 @@
-"""What the sidecar tells the operator, and how."""

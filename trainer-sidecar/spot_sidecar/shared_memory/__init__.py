@@ -1,0 +1,1 @@
+"""The memory that the trainer and the sidecar share."""

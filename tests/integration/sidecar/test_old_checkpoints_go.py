@@ -100,6 +100,11 @@ def expect_left(place: Place, *steps: int) -> None:
     assert place.steps() == list(steps)
 
 
+def expect_metric(sidecar: SidecarProcess, line: str) -> None:
+    """Metrics follow the pass over the store, which is seen before it ends."""
+    eventually(line, lambda: line in sidecar.get("/metrics")[1])
+
+
 def test_old_ones_are_given_up_and_deleted_an_hour_later(folder: Path, place: Place) -> None:
     with place.pod(folder) as pod, pod.sidecar() as sidecar:
         begin(sidecar)
@@ -110,9 +115,8 @@ def test_old_ones_are_given_up_and_deleted_an_hour_later(folder: Path, place: Pl
         save_all(sidecar, 6)
         expect_left(place, 3, 4, 5, 6)
         expect_given_up(place, 3)
-        _, metrics = sidecar.get("/metrics")
-        assert "spot_checkpoints_deleted_total 2.0" in metrics
-        assert 'spot_checkpoints_kept{reason="verified"} 2.0' in metrics
+        expect_metric(sidecar, "spot_checkpoints_deleted_total 2.0")
+        expect_metric(sidecar, 'spot_checkpoints_kept{reason="verified"} 2.0')
         assert sidecar.terminate() == 0
 
 

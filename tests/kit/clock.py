@@ -123,6 +123,10 @@ class FakeClock:
         # whoever waits for a rest of rounding would ask again for ever.
         await asyncio.sleep(max(1e-6, seconds / self.rate) if seconds > 0 else 0.0)
 
+    def block(self, seconds: float) -> None:
+        """No thread may wait for a time that only the loop moves."""
+        raise NotImplementedError
+
 
 class HandClock:
     """A clock without a loop: moved by `step`, and by `sleep`, which returns at once."""
@@ -141,6 +145,9 @@ class HandClock:
         return self._seconds
 
     async def sleep(self, seconds: float) -> None:
+        self.step(max(0.0, seconds))
+
+    def block(self, seconds: float) -> None:
         self.step(max(0.0, seconds))
 
 

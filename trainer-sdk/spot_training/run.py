@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from typing import Any, TypeVar
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from spot_training import randomness, steplog
 from spot_training.backends.backend import Backend, Ticket
+from spot_training.clock import Clock
 from spot_training.data import Cursor
 from spot_training.exits import Paused, leave, tell
 from spot_training.notices import Notice
@@ -19,7 +19,7 @@ from spot_training.progress import Progress
 from spot_training.snapshots import SnapshotFacts, Writer
 from spot_training.sources import Order
 from spot_training.state import TrainingState
-from spot_training.times import rfc3339, utc_now
+from spot_training.times import rfc3339
 
 Batch = TypeVar("Batch")
 _FINAL_TRIES = 3
@@ -36,9 +36,11 @@ class Run:
         *,
         rng: np.random.Generator,
         seed: int | None,
+        clock: Clock,
         on_notice: NoticeCallback | None = None,
     ) -> None:
         self.rng = rng
+        self._clock = clock
         self.metrics: dict[str, float] = {}
         self._backend = backend
         self._state = state
@@ -109,7 +111,7 @@ class Run:
         self._publish()
         self._note(steplog.STEP)
         self.heed()
-        if time.monotonic() >= self._due():
+        if self._clock.monotonic() >= self._due():
             self._save_periodically()
 
     def heed(self) -> None:
@@ -209,7 +211,7 @@ class Run:
 
     def begin(self, *, fresh: bool) -> None:
         """The state is ready: time counts from here."""
-        now = self._waits_from = self._durable_at = time.monotonic()
+        now = self._waits_from = self._durable_at = self._clock.monotonic()
         self._early = first_due(now, self._backend.interval) if fresh else None
         self._publish()
         self._note(steplog.BEGIN)
@@ -224,21 +226,21 @@ class Run:
         in_flight = self._ticket is not None and not self._ticket.settled
         if not in_flight:
             self._save("periodic", seconds=0.0)
-            self._waits_from, self._early = time.monotonic(), None
+            self._waits_from, self._early = self._clock.monotonic(), None
 
     def _save(self, reason: str, *, seconds: float | None) -> Ticket | None:
         """A snapshot of this step, or the one of this step that was taken before."""
         self._learn()
         if self._ticket is not None and self._ticket.step == self._step and not self._failed():
             return self._ticket
-        began = time.monotonic()
+        began = self._clock.monotonic()
         prepared = self._writer.prepare(*self._capture())
         lent = self._backend.lend(prepared.bytes, reason, seconds)
         if lent is None:
             return None
         prepared.write(lent.arena.begin(step=self._step, payload_bytes=prepared.bytes))
         control = lent.arena.finish()
-        stall = time.monotonic() - began
+        stall = self._clock.monotonic() - began
         self._stall += stall
         self._ticket = self._backend.submit(lent, control, self._facts(reason, stall))
         self._publish()
@@ -261,7 +263,7 @@ class Run:
             epoch=self._cursor.epoch,
             reason=reason,
             stall_seconds=stall,
-            taken_at=rfc3339(utc_now()),
+            taken_at=rfc3339(self._clock.now()),
             dataset=self._cursor.exactness,
         )
 
@@ -282,7 +284,7 @@ class Run:
         self._heard = notice
         if not notice.certain:
             self._learn()
-            now = time.monotonic()
+            now = self._clock.monotonic()
             if worth_saving(notice.kind, now - self._durable_at, self._backend.cost):
                 self._early = now
         if self._on_notice is None:
@@ -295,8 +297,8 @@ class Run:
     def _pause(self, notice: Notice) -> None:
         """Save, wait until it is committed or the time is up, say so, leave."""
         self._learn()
-        now = time.monotonic()
-        left = notice.seconds_left()
+        now = self._clock.monotonic()
+        left = notice.seconds_left(self._clock.now())
         until = flush_end(now, left)
         flush = plan_flush(now, left, self._estimate(now))
         fits = self._backend.fits(None if until is None else until - now)
@@ -304,7 +306,9 @@ class Run:
             self._save("notice", seconds=None if flush.until is None else flush.until - now)
         ticket = self._ticket
         if ticket is not None:
-            ticket.wait(None if flush.until is None else max(0.0, flush.until - time.monotonic()))
+            ticket.wait(
+                None if flush.until is None else max(0.0, flush.until - self._clock.monotonic())
+            )
         reason = f"{notice.kind} from {notice.source}: {self._outcome(ticket)}"
         self._backend.say("Paused", reason)
         self._close()
@@ -339,7 +343,13 @@ class Run:
 
     def _publish(self) -> None:
         self._backend.publish(
-            Progress(self._step, self._cursor.samples, self._cursor.epoch, time.time(), self._stall)
+            Progress(
+                self._step,
+                self._cursor.samples,
+                self._cursor.epoch,
+                self._clock.now().timestamp(),
+                self._stall,
+            )
         )
 
     def _note(self, kind: str) -> None:
@@ -348,8 +358,8 @@ class Run:
             return
         self._log.write(
             steplog.Line(
-                kind, self.attempt, self._step, steplog.now(), self.samples, self._stall,
-                self.metrics,
+                kind, self.attempt, self._step, self._clock.now().timestamp(), self.samples,
+                self._stall, self.metrics,
             )
         )  # fmt: skip
 

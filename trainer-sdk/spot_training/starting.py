@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from spot_training import randomness, snapshots
 from spot_training.backends.backend import Backend, Done, Halt, Restore
 from spot_training.checkpoint.codec import Array
 from spot_training.checkpoint.records import UnsupportedSchema
+from spot_training.clock import Clock, SystemClock
 from spot_training.exits import AlreadyCompleted, Refused, StateDiffers, Stopped, leave, tell
 from spot_training.run import NoticeCallback, Run
 from spot_training.state import TrainingState, WrongState
@@ -66,7 +66,7 @@ def start(
     on_notice: NoticeCallback | None = None,
 ) -> Run:
     """`resume` on a given backend."""
-    opened = open_attempt(backend)
+    opened = open_attempt(backend, SystemClock())
     run = take_up(opened, state, seed=seed, on_notice=on_notice)
     if opened.restore is None and seed is not None:
         randomness.seed_globals(seed, backend.rank)
@@ -79,6 +79,7 @@ class Opened:
     `stored` are views of its bytes, `plain` is its typed state."""
 
     backend: Backend
+    clock: Clock
     began: float
     restore: Restore | None = None
     stored: dict[str, Array] = field(default_factory=dict)
@@ -90,9 +91,9 @@ class Opened:
         refuse(reason)
 
 
-def open_attempt(backend: Backend) -> Opened:
+def open_attempt(backend: Backend, clock: Clock) -> Opened:
     """Waits for the grant and for the checkpoint; whoever may not train is turned away here."""
-    opened = Opened(backend, time.monotonic())
+    opened = Opened(backend, clock, clock.monotonic())
     beginning = backend.begin()
     if isinstance(beginning, Done | Halt):
         _turn_away(backend, beginning)
@@ -118,7 +119,7 @@ def take_up(
     """
     backend = opened.backend
     rng = randomness.generator(seed, backend.rank)
-    run = Run(backend, state, rng=rng, seed=seed, on_notice=on_notice)
+    run = Run(backend, state, rng=rng, seed=seed, clock=opened.clock, on_notice=on_notice)
     if opened.restore is not None:
         _restore(run, opened, opened.restore, state)
     run.begin(fresh=opened.restore is None)
@@ -177,7 +178,7 @@ def _restore(run: Run, opened: Opened, found: Restore, state: TrainingState) -> 
     differs = state.differences(plain, found.tensors, found.algorithm)
     if not differs:
         run.restore(plain)
-    step, seconds = found.manifest.step, time.monotonic() - opened.began
+    step, seconds = found.manifest.step, opened.clock.monotonic() - opened.began
     backend.resumed(step=step, differs=differs, seconds=seconds)
     backend.release(found.payload)
     if differs:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,11 +53,6 @@ def from_environment() -> StepLog | None:
     """The log that was asked for; only a job's first process writes one."""
     path = os.environ.get(VARIABLE)
     return StepLog(path) if path and os.environ.get("RANK", "0") == "0" else None
-
-
-def now() -> float:
-    """The time of a line; read here, so that steps without a log read no clock."""
-    return time.time()
 
 
 def parse(lines: Iterable[str]) -> Iterator[Line]:

@@ -13,6 +13,7 @@ import sys
 
 from spot_sidecar.app import Sidecar
 from spot_sidecar.base.clock import SystemClock, timestamp
+from spot_sidecar.base.entropy import SystemEntropy
 from spot_sidecar.config.paths import Paths
 from spot_sidecar.config.spot_config import ConfigError, read_settings
 from spot_sidecar.observability.logs import log_to_stderr
@@ -38,7 +39,7 @@ def main() -> None:
         sys.exit(2)
     code = 0
     try:
-        asyncio.run(_serve(Sidecar(settings, SystemClock())))
+        asyncio.run(_serve(Sidecar(settings, SystemClock(), SystemEntropy())))
     except Exception:
         log.exception("the sidecar failed; started again it goes on from its journal")
         code = 1

@@ -12,6 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from spot_sidecar.base.clock import Clock, timestamp
+from spot_sidecar.base.entropy import Entropy
 from spot_sidecar.cleanup.abandoned_uploads import clear_leftovers
 from spot_sidecar.cleanup.retention import Retention
 from spot_sidecar.config.spot_config import Settings
@@ -76,14 +77,15 @@ VERIFY_SECONDS = 5.0
 class Sidecar:
     """One pod's sidecar."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: Settings, clock: Clock, entropy: Entropy) -> None:
         config, pod, paths = settings.config, settings.pod, settings.paths
         prepare_volumes(paths)
         self.settings = settings
         self.clock = clock
+        self.entropy = entropy
         self.metrics = Metrics()
         self.journal = PodJournal(paths.journal)
-        self.attempt_state = AttemptState(clock, config.attempt, clock.now())
+        self.attempt_state = AttemptState(clock, config.attempt, clock.now(), entropy)
         restore_state(self.attempt_state, self.journal.get("state", {}))
         self.pacing = self._make_pacing()
         self.attempt_state.interval = self.pacing.to_json()
@@ -200,7 +202,9 @@ class Sidecar:
             "parting": self._part(),
         }
         if imds.enabled:
-            source = ImdsSource(imds.endpoint, self.clock, self.bus.tell, self._health_of_imds)
+            source = ImdsSource(
+                imds.endpoint, self.clock, self.bus.tell, self._health_of_imds, self.entropy
+            )
             works["imds"] = source.run()
         return works
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Protocol
 
+from spot_training.clock import SystemClock
 from spot_training.run import NoticeCallback
 from spot_training.starting import Opened, connect, open_attempt
 from spot_training.state import CARRIED
@@ -55,7 +56,7 @@ def resume_path(
         )
     (integration,) = _made
     _made.clear()
-    opened = open_attempt(connect(directory=directory, interval=interval))
+    opened = open_attempt(connect(directory=directory, interval=interval), SystemClock())
     if opened.restore is not None:
         _expect_framework(opened, integration.framework)
     return integration.accept(opened, on_notice)

@@ -1,15 +1,11 @@
-"""Time, injected: waits and dates go by a `Clock`, but for the thread of `oom_watch`.
-
-Also how times are written, and how the length of a pause is drawn.
-"""
+"""Time, injected: every wait and every date comes from a `Clock`. Also how times are written."""
 
 import asyncio
-import random
 import time
 from datetime import UTC, datetime
 from typing import Protocol
 
-__all__ = ["Clock", "SystemClock", "between", "parse_time", "timestamp"]
+__all__ = ["Clock", "SystemClock", "parse_time", "timestamp"]
 
 
 class Clock(Protocol):
@@ -27,6 +23,10 @@ class Clock(Protocol):
         """Return after `seconds` of monotonic time."""
         ...
 
+    def block(self, seconds: float) -> None:
+        """Return after `seconds`; blocks the calling thread, which is never the event loop's."""
+        ...
+
 
 class SystemClock:
     """The machine's clocks."""
@@ -40,10 +40,8 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(max(0.0, seconds))
 
-
-def between(low: float, high: float) -> float:
-    """A number in [low, high]: spreads the load of many sidecars, protects nothing."""
-    return random.uniform(low, high)  # noqa: S311
+    def block(self, seconds: float) -> None:
+        time.sleep(max(0.0, seconds))
 
 
 def timestamp(moment: datetime) -> str:

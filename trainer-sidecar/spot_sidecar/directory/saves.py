@@ -19,7 +19,7 @@ from spot_training.checkpoint.manifest import Receipt, StoredObject
 from spot_training.checkpoint.records import FormatError
 from spot_training.checkpoint.store import Cancelled, Store, StoreError
 
-from spot_sidecar.base.clock import between, timestamp
+from spot_sidecar.base.clock import timestamp
 from spot_sidecar.base.pulse import Pulse
 from spot_sidecar.config.spot_config import Config
 from spot_sidecar.directory.scanner import Scanner
@@ -239,7 +239,9 @@ class DirectorySaves:
             except TROUBLE:
                 if self._found is not None and self._found.step > found.step:
                     raise
-            await self._attempt_state.clock.sleep(between(*RETRY_SECONDS))
+            await self._attempt_state.clock.sleep(
+                self._attempt_state.entropy.uniform(*RETRY_SECONDS)
+            )
 
     def _warn(self, reason: str, message: str) -> None:
         if message != self._trouble:

@@ -15,7 +15,6 @@ from typing import TypeVar
 
 from spot_training.checkpoint.store import Denied, Misconfigured, Store, StoreError, Unreachable
 
-from spot_sidecar.base.clock import between
 from spot_sidecar.observability.metrics import Metrics
 from spot_sidecar.state.attempt_state import AttemptState
 
@@ -88,7 +87,9 @@ class Lineage:
                 return await self.once(action)
             except TROUBLE:
                 wait = WAITS[min(failures, len(WAITS) - 1)]
-                await self._attempt_state.clock.sleep(between(wait / 2, wait))
+                await self._attempt_state.clock.sleep(
+                    self._attempt_state.entropy.uniform(wait / 2, wait)
+                )
                 failures += 1
 
     def close(self) -> None:

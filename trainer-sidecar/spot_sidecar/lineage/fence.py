@@ -6,7 +6,6 @@ its trainer: Superseded. The check is advisory; safety comes from the attempt in
 """
 
 import logging
-import secrets
 from collections.abc import Callable
 from functools import partial
 
@@ -128,6 +127,6 @@ class Fence:
     def _own_nonce(self) -> str:
         nonce = self._journal.get("nonce")
         if nonce is None:
-            nonce = secrets.token_hex(4)
+            nonce = self._attempt_state.entropy.token(4)
             self._journal.put(nonce=nonce)
         return str(nonce)

@@ -15,7 +15,8 @@ from typing import Any
 
 import aiohttp
 
-from spot_sidecar.base.clock import Clock, between, parse_time
+from spot_sidecar.base.clock import Clock, parse_time
+from spot_sidecar.base.entropy import Entropy
 from spot_sidecar.notices.health import Health
 from spot_sidecar.notices.notice import Kind, Notice
 
@@ -53,9 +54,11 @@ class ImdsSource:
         clock: Clock,
         tell: Callable[[Notice], object],
         report: Callable[[Health], object],
+        entropy: Entropy,
     ) -> None:
         self._endpoint = endpoint.rstrip("/")
         self._clock = clock
+        self._entropy = entropy
         self._tell = tell
         self._report = report
         self._token: str | None = None
@@ -125,9 +128,9 @@ class ImdsSource:
         self._report(health)
 
     def _pause(self) -> float:
-        pause = between(*POLL_SECONDS)
+        pause = self._entropy.uniform(*POLL_SECONDS)
         if self._failures:
-            limit = between(0.8 * BACK_OFF_LIMIT, BACK_OFF_LIMIT)
+            limit = self._entropy.uniform(0.8 * BACK_OFF_LIMIT, BACK_OFF_LIMIT)
             pause = min(limit, pause * float(2 ** min(self._failures - 1, 8)))
         return pause
 

@@ -6,7 +6,6 @@ again. Events wait until a report that carried them was acknowledged.
 
 import json
 import logging
-import secrets
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -54,7 +53,7 @@ class Reporter:
         self._session: aiohttp.ClientSession | None = None
         self._bundle: str | None = None
         self._stale = False
-        self._turn = Turn(secrets.token_hex(8), 0)
+        self._turn = Turn(attempt_state.entropy.token(8), 0)
         self._failures = 0
         self._outcome = ""
         self._heard: Word | None = None

@@ -21,7 +21,7 @@ from spot_training.checkpoint.manifest import Choice, Tombstone
 from spot_training.checkpoint.selection import Evidence, Facts, Kind
 from spot_training.checkpoint.store import Corrupt, NotFound, Store, StoreError
 
-from spot_sidecar.base.clock import between, timestamp
+from spot_sidecar.base.clock import timestamp
 from spot_sidecar.lineage.access import Lineage
 from spot_sidecar.operator_link.grant import Grant
 from spot_sidecar.resume.decision import (
@@ -148,7 +148,7 @@ class Search:
         waited = 0.0
         while True:
             decision = await self._decided(k, facts)
-            pause = between(*LOOK_AGAIN_SECONDS)
+            pause = self._attempt_state.entropy.uniform(*LOOK_AGAIN_SECONDS)
             if isinstance(decision, selection.Wait):
                 self._attempt_state.meet("StoreUnreachable", decision.why)
             elif not _is_anothers(decision, facts) or waited >= SILENCE_SECONDS:
@@ -195,7 +195,7 @@ class Search:
                 return newest
             if self._found_bad and (halt := await self._own_node_is_bad(k, facts)):
                 return halt
-            pause = between(*LOOK_AGAIN_SECONDS)
+            pause = self._attempt_state.entropy.uniform(*LOOK_AGAIN_SECONDS)
             await self._attempt_state.clock.sleep(pause)
             waited += pause
         return Stop("StartFailed", f"rank 0 made no choice {k} for {SILENCE_SECONDS:.0f} s")
@@ -242,7 +242,7 @@ class Search:
                 source = self._inherited if choice.lineage else None
                 await self._quarantine(facts, source, votes.nodes, str(choice.id))
                 return mine
-            pause = between(*LOOK_AGAIN_SECONDS)
+            pause = self._attempt_state.entropy.uniform(*LOOK_AGAIN_SECONDS)
             await self._attempt_state.clock.sleep(pause)
             waited += pause
         missing = sorted(set(range(self._ranks)) - votes.verified)
@@ -263,7 +263,9 @@ class Search:
             except NotFound as error:
                 if await self._sees_format(lineage):
                     return self._evidence(checkpoint, Kind.MISSING, error)
-            await self._attempt_state.clock.sleep(between(*LOOK_AGAIN_SECONDS))
+            await self._attempt_state.clock.sleep(
+                self._attempt_state.entropy.uniform(*LOOK_AGAIN_SECONDS)
+            )
 
     def _where(self, source: Inherited | None) -> Lineage:
         return source.lineage if source else self._lineage

@@ -13,7 +13,7 @@ from spot_training.checkpoint import commit, keys, records, selection, verify
 from spot_training.checkpoint.manifest import Manifest, Receipt
 from spot_training.checkpoint.store import NotFound, Store, StoreError
 
-from spot_sidecar.base.clock import between, timestamp
+from spot_sidecar.base.clock import timestamp
 from spot_sidecar.base.pulse import Pulse
 from spot_sidecar.config.spot_config import Config, Pod
 from spot_sidecar.lineage.access import TROUBLE, Lineage
@@ -80,7 +80,7 @@ class Committer:
                 raise NotCommittedError(str(error)) from None
             except TROUBLE:
                 log.info("commit waits for the store", extra={"id": receipt.id})
-            pause = between(*RETRY_SECONDS)
+            pause = self.attempt_state.entropy.uniform(*RETRY_SECONDS)
             await self.attempt_state.clock.sleep(pause)
             waited += pause
 
@@ -105,7 +105,7 @@ class Committer:
             found = await self.lineage.patiently(lambda store: store.list(keys.commit(checkpoint)))
             if found:
                 return
-            await self.attempt_state.clock.sleep(between(*RETRY_SECONDS))
+            await self.attempt_state.clock.sleep(self.attempt_state.entropy.uniform(*RETRY_SECONDS))
 
     async def _expect_not_superseded(self) -> None:
         higher = await self.fence.check()

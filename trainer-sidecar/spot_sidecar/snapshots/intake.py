@@ -5,7 +5,6 @@ for an arena, and one that merely waits for its upload yields. A second snapshot
 the first: the state after a step is the same.
 """
 
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -142,7 +141,9 @@ class Intake:
         if self._closed or self._nonce is None:
             self._arenas.give_back(handed.process, handed.arena)
             raise RefusedError(self._closed or "this attempt has not been granted and claimed yet")
-        snapshot = handed.snapshot(f"{handed.process}-{handed.step}-{secrets.token_hex(4)}")
+        snapshot = handed.snapshot(
+            f"{handed.process}-{handed.step}-{self._attempt_state.entropy.token(4)}"
+        )
         self._accept(snapshot)
         self._keep_in_memory()
         self.arrivals.ring()

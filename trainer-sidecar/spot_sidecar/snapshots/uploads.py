@@ -19,7 +19,7 @@ from spot_training.checkpoint.records import FormatError
 from spot_training.checkpoint.store import Cancelled, StoreError
 from spot_training.progress import Progress
 
-from spot_sidecar.base.clock import between, timestamp
+from spot_sidecar.base.clock import timestamp
 from spot_sidecar.config.paths import Paths
 from spot_sidecar.config.spot_config import Config
 from spot_sidecar.interval.costs import Save
@@ -274,7 +274,9 @@ class Uploads:
             except TROUBLE:
                 if self._intake.line(snapshot.process).waiting is not None:
                     raise
-            await self._attempt_state.clock.sleep(between(*RETRY_SECONDS))
+            await self._attempt_state.clock.sleep(
+                self._attempt_state.entropy.uniform(*RETRY_SECONDS)
+            )
 
     async def _commit(self, receipt: Receipt, checkpoint: str, snapshot: Snapshot) -> Manifest:
         share = self._shares.get(checkpoint)

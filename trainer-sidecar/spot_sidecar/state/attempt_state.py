@@ -13,6 +13,7 @@ from spot_training.checkpoint.manifest import Manifest
 from spot_training.times import parse_rfc3339
 
 from spot_sidecar.base.clock import Clock, timestamp
+from spot_sidecar.base.entropy import Entropy, SystemEntropy
 from spot_sidecar.base.pulse import Pulse
 from spot_sidecar.notices.health import Health
 from spot_sidecar.notices.notice import Notice
@@ -193,6 +194,7 @@ class AttemptState:
     clock: Clock
     attempt: int
     started_at: datetime
+    entropy: Entropy = field(default_factory=SystemEntropy)
     state: str = "Waiting"
     trainer: Trainer = field(default_factory=Trainer)
     seconds: TimeBuckets = field(default_factory=TimeBuckets)

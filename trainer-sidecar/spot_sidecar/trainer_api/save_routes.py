@@ -64,7 +64,7 @@ class SaveRoutes:
         asked = await read_body(request, Allocate)
         try:
             # Not to be cut short by a client that goes: the memory would be half allocated.
-            slots = await asyncio.shield(_provide(self.arenas, asked))
+            slots = await asyncio.shield(self._provide(asked))
         except StagingTooSmallError as error:
             self.attempt_state.meet("StagingTooSmall", str(error))
             body = {"error": str(error), "needBytes": error.need, "haveBytes": error.have}
@@ -124,22 +124,22 @@ class SaveRoutes:
             return web.json_response({"state": "completing"}, status=202)
         return web.json_response(completed.to_json())
 
+    async def _provide(self, asked: Allocate) -> tuple[ArenaSlot, ...]:
+        """Arenas of that size; larger ones wait a while for the smaller ones to be free."""
+        clock = self.attempt_state.clock
+        end = clock.monotonic() + LARGER_SECONDS
+        while True:
+            beat, left = self.arenas.changes.beat, end - clock.monotonic()
+            try:
+                return await self.arenas.provide(asked.process, asked.bytes)
+            except ArenasInUseError:
+                if left <= 0:
+                    raise
+            await self.arenas.changes.beyond(beat, left)
+
 
 def _unknown() -> web.Response:
     return web.json_response({"error": "no such snapshot: submit it again"}, status=404)
-
-
-async def _provide(arenas: Arenas, asked: Allocate) -> tuple[ArenaSlot, ...]:
-    """Arenas of that size; larger ones wait a while for the smaller ones to be free."""
-    end = asyncio.get_running_loop().time() + LARGER_SECONDS
-    while True:
-        beat, left = arenas.changes.beat, end - asyncio.get_running_loop().time()
-        try:
-            return await arenas.provide(asked.process, asked.bytes)
-        except ArenasInUseError:
-            if left <= 0:
-                raise
-        await arenas.changes.beyond(beat, left)
 
 
 def _hand_over(handed: Submit) -> HandOver:

@@ -14,12 +14,12 @@ import select
 import socket
 import stat
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from spot_sidecar.base.clock import Clock
 from spot_sidecar.config.paths import GROUP_FILE
 from spot_sidecar.state.oom_kills import Counters, read_counters, read_limit
 
@@ -79,13 +79,13 @@ class OomWatch:
         self,
         path: Path,
         saw: Saw,
-        monotonic: Callable[[], float] = time.monotonic,
+        clock: Clock,
         *,
         look_seconds: float = LOOK_SECONDS,
     ) -> None:
         self._path = path
         self._saw = saw
-        self._monotonic = monotonic
+        self._clock = clock
         self._look_seconds = look_seconds
         self._files: _Files | None = None
         self._busy = 0
@@ -169,10 +169,10 @@ class OomWatch:
             return
         self._busy += 1
         if found.oom > files.seen.oom and found.oom_kill == files.seen.oom_kill:
-            found = _with_the_kill(files.events, found)
+            found = _with_the_kill(files.events, found, self._clock)
         more, files.seen, files.content = found.since(files.seen), found, content
         if more:
-            self._saw(more, files.limit(), self._monotonic())
+            self._saw(more, files.limit(), self._clock.monotonic())
 
     def _drop(self, waiting: select.epoll) -> None:
         if self._files is None:
@@ -228,10 +228,10 @@ def _tell_of(number: int, waiting: select.epoll) -> None:
         waiting.register(number, select.EPOLLPRI)
 
 
-def _with_the_kill(events: int, found: Counters) -> Counters:
-    end = time.monotonic() + KILL_SECONDS
-    while time.monotonic() < end:
-        time.sleep(RETRY_SECONDS)
+def _with_the_kill(events: int, found: Counters, clock: Clock) -> Counters:
+    end = clock.monotonic() + KILL_SECONDS
+    while clock.monotonic() < end:
+        clock.block(RETRY_SECONDS)
         content = _content(events)
         later = None if content is None else read_counters(content)
         if later is None:

@@ -20,7 +20,7 @@ class OomWitness:
     def __init__(self, attempt_state: AttemptState, socket: Path) -> None:
         self._attempt_state = attempt_state
         self._kills = KillLog(attempt_state.kills)
-        self._watch = OomWatch(socket, self._saw, attempt_state.clock.monotonic)
+        self._watch = OomWatch(socket, self._saw, attempt_state.clock)
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self) -> None:

@@ -13,6 +13,7 @@ import pytest
 from aiohttp import web
 from kit.clock import FakeClock, in_fake_time
 from spot_sidecar.base.clock import SystemClock
+from spot_sidecar.base.entropy import SystemEntropy
 from spot_sidecar.notices.health import Health
 from spot_sidecar.notices.imds import ImdsSource, read_instance_action, read_rebalance
 from spot_sidecar.notices.notice import Kind, Notice
@@ -94,7 +95,11 @@ async def polled(
     notices: list[Notice] = []
     health: list[Health] = []
     source = ImdsSource(
-        f"http://127.0.0.1:{runner.addresses[0][1]}", SystemClock(), notices.append, health.append
+        f"http://127.0.0.1:{runner.addresses[0][1]}",
+        SystemClock(),
+        notices.append,
+        health.append,
+        SystemEntropy(),
     )
     async with aiohttp.ClientSession() as session:
         await source.poll(session)
@@ -160,7 +165,9 @@ def test_a_silent_service_is_asked_ever_more_rarely_but_for_ever(
             asked.append(clock.monotonic())
             raise TimeoutError
 
-        source = ImdsSource("http://127.0.0.1:1", clock, lambda _: None, lambda _: None)
+        source = ImdsSource(
+            "http://127.0.0.1:1", clock, lambda _: None, lambda _: None, SystemEntropy()
+        )
         monkeypatch.setattr(source, "_new_token", silent)
         run: Awaitable[None] = source.run()
         try:

@@ -62,7 +62,7 @@ class Watched:
     def __init__(self, folder: Path) -> None:
         self.path = folder / "counters.sock"
         self.told: list[tuple[Counters, int | None]] = []
-        self.watch = OomWatch(self.path, self._saw, look_seconds=0.02)
+        self.watch = OomWatch(self.path, self._saw, SystemClock(), look_seconds=0.02)
 
     def _saw(self, more: Counters, limit: int | None, at: float) -> None:
         assert abs(at - time.monotonic()) < 5
@@ -301,7 +301,7 @@ def test_one_that_says_nothing_does_not_keep_the_next_one_waiting_for_long(
 def test_the_socket_is_the_groups_and_a_restart_takes_its_place(tmp_path: Path) -> None:
     path = tmp_path / "counters.sock"
     path.write_text("left by an earlier run")
-    first = OomWatch(path, lambda *_: None, look_seconds=0.02)
+    first = OomWatch(path, lambda *_: None, SystemClock(), look_seconds=0.02)
     first.start()
     assert stat.S_IMODE(path.stat().st_mode) == 0o660
     first.stop()
@@ -312,7 +312,7 @@ def test_the_socket_is_the_groups_and_a_restart_takes_its_place(tmp_path: Path) 
 
 
 def test_without_a_place_to_listen_nothing_else_is_missing(tmp_path: Path) -> None:
-    watch = OomWatch(tmp_path / "missing" / "counters.sock", lambda *_: None)
+    watch = OomWatch(tmp_path / "missing" / "counters.sock", lambda *_: None, SystemClock())
     watch.start()
     watch.stop()
 

@@ -31,6 +31,21 @@ TROUBLE = (Unreachable, Denied, Misconfigured)
 PROBLEMS = ("StoreUnreachable", "StoreDenied")
 
 
+class _Connection:
+    """The store, made once, at its first use that succeeds. For threads."""
+
+    def __init__(self, make: Callable[[], Store]) -> None:
+        self.make = make
+        self._store: Store | None = None
+        self._making = threading.Lock()
+
+    def act(self, action: Callable[[Store], T]) -> T:
+        with self._making:
+            if self._store is None:
+                self._store = self.make()
+        return action(self._store)
+
+
 class Lineage:
     """One job's objects, by calls in threads."""
 
@@ -43,12 +58,16 @@ class Lineage:
     ) -> None:
         """`connect` makes the store, in a thread, at the first use that succeeds, if not
         before."""
-        self._connect = connect
-        self._store: Store | None = None
-        self._connecting = threading.Lock()
+        self._connection = _Connection(connect)
         self._attempt_state = attempt_state
         self._metrics = metrics
         self._threads = threads or ThreadPoolExecutor(THREADS, thread_name_prefix="store")
+
+    def for_attempt(self, attempt_state: AttemptState) -> "Lineage":
+        """The same lineage by the same connection; trouble is told to that attempt."""
+        other = Lineage(self._connection.make, attempt_state, self._metrics, self._threads)
+        other._connection = self._connection
+        return other
 
     def beside(self, connect: Callable[[], Store]) -> "Lineage":
         """Another lineage, reached by the same threads; both are closed together."""
@@ -58,7 +77,7 @@ class Lineage:
         """Make the store ahead of its first use, which meets, and tells, what trouble there is."""
         with contextlib.suppress(StoreError):
             loop = asyncio.get_running_loop()
-            await loop.run_in_executor(self._threads, self._act, lambda _: None)
+            await loop.run_in_executor(self._threads, self._connection.act, _nothing)
 
     async def once(self, action: Callable[[Store], T]) -> T:
         """Run `action` with the store in a thread.
@@ -68,7 +87,7 @@ class Lineage:
         """
         loop = asyncio.get_running_loop()
         try:
-            result = await loop.run_in_executor(self._threads, self._act, action)
+            result = await loop.run_in_executor(self._threads, self._connection.act, action)
         except StoreError as error:
             self._tell(error)
             raise
@@ -96,15 +115,13 @@ class Lineage:
         """Take no more work; a call that is running is not waited for."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _act(self, action: Callable[[Store], T]) -> T:
-        with self._connecting:
-            if self._store is None:
-                self._store = self._connect()
-        return action(self._store)
-
     def _tell(self, error: StoreError) -> None:
         self._metrics.store_errors.labels(type(error).__name__).inc()
         if isinstance(error, TROUBLE):
             kind = "StoreDenied" if isinstance(error, Denied) else "StoreUnreachable"
             log.warning("store: %s: %s", type(error).__name__, error)
             self._attempt_state.meet(kind, str(error))
+
+
+def _nothing(_: Store) -> None:
+    """To connect is all that is wanted."""

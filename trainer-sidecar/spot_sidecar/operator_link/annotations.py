@@ -47,9 +47,16 @@ class AnnotationReader:
         self._tell = tell
         self._trust = trust
         self._ended = ended
+        self._annotations: Mapping[str, str] = {}
+
+    def follow(self, grants: grant.GrantWatcher) -> None:
+        """Look for the grant of another attempt from now on."""
+        self._grants = grants
+        grants.read(self._annotations)
 
     def read(self, annotations: Mapping[str, str]) -> None:
         """Take the pod's annotations as they are now."""
+        self._annotations = annotations
         self._trust(annotations.get(BUNDLE))
         self._grants.read(annotations)
         if ENDED in annotations:

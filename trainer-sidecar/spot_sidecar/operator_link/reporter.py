@@ -59,6 +59,12 @@ class Reporter:
         self._heard: Word | None = None
         self._acknowledgements = Pulse()
 
+    def follow(self, attempt_state: AttemptState, config: Config) -> None:
+        """Report another attempt of this pod from now on."""
+        before, self._attempt_state = self._attempt_state, attempt_state
+        self._config = config
+        before.urgencies.ring()
+
     def trust(self, bundle: str | None) -> None:
         """Use this certificate bundle from the next report on."""
         if bundle != self._bundle:

@@ -73,6 +73,10 @@ class Intake:
         """Whether every snapshot that was handed in has come to its end."""
         return not self._unfinished
 
+    def is_idle(self) -> bool:
+        """`idle`, as a function."""
+        return self.idle
+
     @property
     def unfinished(self) -> tuple[Snapshot, ...]:
         """What is not yet committed, failed or abandoned."""

@@ -222,6 +222,10 @@ class AttemptState:
     changes: Pulse = field(default_factory=Pulse)
     urgencies: Pulse = field(default_factory=Pulse)
 
+    def trained_hours(self) -> float:
+        """Hours in which this attempt made steps."""
+        return self.seconds.trained / 3600
+
     def changed(self, *, urgent: bool = True) -> None:
         """Wake everything that shows the state; `urgent`: the operator should hear at once."""
         self.changes.ring()

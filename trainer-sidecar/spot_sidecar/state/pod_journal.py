@@ -12,6 +12,10 @@ from typing import Any
 
 __all__ = ["PodJournal"]
 
+ATTEMPT = "attempt"
+OF_POD = frozenset({"noticeMoved"})
+"""The values that belong to the pod, not to the attempt that runs in it."""
+
 
 class PodJournal:
     """Named JSON values in one file."""
@@ -25,6 +29,12 @@ class PodJournal:
     def get(self, name: str, default: Any = None) -> Any:
         """The value of `name`."""
         return self._values.get(name, default)
+
+    def begin_attempt(self, number: int) -> None:
+        """Forget the values of any other attempt; those of the pod stay."""
+        if self._values.get(ATTEMPT, number) != number:
+            self._values = {name: self._values[name] for name in OF_POD if name in self._values}
+        self._values[ATTEMPT] = number  # written with the next value
 
     def put(self, **values: Any) -> None:
         """Set values and write the document; nothing is written if nothing changed.

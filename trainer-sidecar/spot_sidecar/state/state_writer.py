@@ -28,6 +28,11 @@ class StateWriter:
         self._written = b""
         self._failed = False
 
+    def follow(self, attempt_state: AttemptState) -> None:
+        """Write the state of another attempt from now on."""
+        before, self._attempt_state = self._attempt_state, attempt_state
+        before.changes.ring()
+
     async def run(self) -> None:
         """Write until cancelled."""
         while True:

@@ -23,6 +23,11 @@ class OomWitness:
         self._watch = OomWatch(socket, self._saw, attempt_state.clock)
         self._loop: asyncio.AbstractEventLoop | None = None
 
+    def follow(self, attempt_state: AttemptState) -> None:
+        """Record for another attempt from now on."""
+        self._attempt_state = attempt_state
+        self._kills = KillLog(attempt_state.kills)
+
     def start(self) -> None:
         """Watch from now on; what is seen is told in the running loop."""
         self._loop = asyncio.get_running_loop()

@@ -16,7 +16,7 @@ UPDATE_SECONDS = 1.0
 
 
 class ProgressWatch:
-    """One update after the other; `phase` and `processes` are called at each."""
+    """One update after the other; `processes` is called at each."""
 
     def __init__(
         self,
@@ -24,22 +24,25 @@ class ProgressWatch:
         paths: Paths,
         *,
         high_water: int,
-        phase: Callable[[], Phase],
         processes: Callable[[], Iterable[int]],
-        works: Callable[[int], object],
     ) -> None:
-        """`works` is called with each process that shows progress, at every update."""
+        """`connect` follows, once there is something to connect to."""
         self._attempt_state = attempt_state
         self._paths = paths
         self._high_water = high_water
-        self._phase = phase
+        self._phase: Callable[[], Phase] = _starting
         self._processes = processes
-        self._works = works
+        self._works: Callable[[int], object] = _nothing
         self._updated_at = attempt_state.clock.monotonic()
         self._stalled = 0.0
         self._step: int | None = None
         self._begun_at: int | None = None
         self._stepping_since: float | None = None
+
+    def connect(self, *, phase: Callable[[], Phase], works: Callable[[int], object]) -> None:
+        """`phase` is called at each update, `works` with each process that shows progress."""
+        self._phase = phase
+        self._works = works
 
     async def run(self) -> None:
         """Update until cancelled."""
@@ -107,6 +110,14 @@ class ProgressWatch:
         if progress:
             self._works(process)
         return progress
+
+
+def _starting() -> Phase:
+    return Phase.STARTING
+
+
+def _nothing(_: int) -> None:
+    """Nobody wants to know yet."""
 
 
 def slowest(seen: Iterable[Progress | None]) -> Progress | None:

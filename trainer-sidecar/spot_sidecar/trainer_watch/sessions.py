@@ -29,6 +29,10 @@ class Sessions:
         """Every process that was connected in this attempt, ascending."""
         return tuple(sorted(self._ever))
 
+    def connected_ever(self) -> tuple[int, ...]:
+        """`ever`, as a function."""
+        return self.ever
+
     @contextmanager
     def joined(self, process: int) -> Iterator[None]:
         """Count the process as alive inside the block."""

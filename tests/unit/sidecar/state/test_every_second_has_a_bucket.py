@@ -84,10 +84,9 @@ def test_looks_account_for_all_the_time_between_them(tmp_path: Path) -> None:
             attempt_state,
             paths,
             high_water=6,
-            phase=lambda: phase[0],
             processes=lambda: (0,),
-            works=works.append,
         )
+        watch.connect(phase=lambda: phase[0], works=works.append)
         await clock.sleep(3)
         watch.update()
         phase[0] = Phase.TRAINING
@@ -128,10 +127,9 @@ def test_own_steps_are_counted_from_the_first_beyond_the_checkpoint(
             attempt_state,
             paths,
             high_water=0,
-            phase=lambda: Phase.TRAINING,
             processes=lambda: (0,),
-            works=lambda _: None,
         )
+        watch.connect(phase=lambda: Phase.TRAINING, works=lambda _: None)
         watch.begins_at(begun_at)
         writer = ProgressWriter(paths.progress(0))
         for step in steps:

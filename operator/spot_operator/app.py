@@ -33,8 +33,8 @@ from spot_operator.control.server_clock import ServerClock
 from spot_operator.control.watch_claim import Claim, WatchClaim
 from spot_operator.control.workqueue import WorkQueue
 from spot_operator.domain.actions import Note
-from spot_operator.domain.snapshot import JobKey, JobView
-from spot_operator.domain.text import CONDITION_MESSAGE, shorten
+from spot_operator.domain.formats.text import CONDITION_MESSAGE, shorten
+from spot_operator.domain.observed.snapshot import JobKey, JobView
 from spot_operator.observability.counted_client import CountedClient
 from spot_operator.observability.health import Facts
 from spot_operator.observability.metrics import Metrics

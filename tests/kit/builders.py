@@ -13,19 +13,8 @@ from kit.jobs import a_job as a_job_view
 from spot_operator.api.names import Condition
 from spot_operator.api.policy import PolicySpec
 from spot_operator.domain.actions import Action, Plan
-from spot_operator.domain.ledger import (
-    AttemptRecord,
-    CommitRef,
-    ConditionRecord,
-    Ledger,
-    NodeIdentity,
-    Notice,
-    RankRecord,
-    Word,
-)
-from spot_operator.domain.plan import plan
-from spot_operator.domain.scene import Scene, look
-from spot_operator.domain.snapshot import (
+from spot_operator.domain.observed.context import Scene, look
+from spot_operator.domain.observed.snapshot import (
     CommitReport,
     ConditionView,
     ContainerView,
@@ -38,6 +27,17 @@ from spot_operator.domain.snapshot import (
     ResumeReport,
     Sight,
     Snapshot,
+)
+from spot_operator.domain.plan import plan
+from spot_operator.domain.state.ledger import (
+    AttemptRecord,
+    CommitRef,
+    ConditionRecord,
+    Ledger,
+    NodeIdentity,
+    Notice,
+    RankRecord,
+    Word,
 )
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

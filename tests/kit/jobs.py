@@ -5,7 +5,7 @@ from typing import Any
 
 from spot_operator.api import names
 from spot_operator.api.job import JobSpec
-from spot_operator.domain.snapshot import JobView
+from spot_operator.domain.observed.snapshot import JobView
 
 Json = dict[str, Any]
 

@@ -33,16 +33,7 @@ from kit.builders import (
 )
 from kit.jobs import a_spec
 from spot_operator.api.names import FINALIZER
-from spot_operator.domain.ledger import (
-    AttemptRecord,
-    Charge,
-    Interval,
-    IntervalBounds,
-    IntervalInputs,
-    Purge,
-)
-from spot_operator.domain.plan import plan
-from spot_operator.domain.snapshot import (
+from spot_operator.domain.observed.snapshot import (
     JobView,
     NodeView,
     PodView,
@@ -50,6 +41,15 @@ from spot_operator.domain.snapshot import (
     Refusal,
     ReportView,
     Snapshot,
+)
+from spot_operator.domain.plan import plan
+from spot_operator.domain.state.ledger import (
+    AttemptRecord,
+    Charge,
+    Interval,
+    IntervalBounds,
+    IntervalInputs,
+    Purge,
 )
 
 Row = tuple[str, str, str]

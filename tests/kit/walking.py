@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from kit.builders import later, persisted
+from spot_operator.domain.observed.snapshot import Snapshot
 from spot_operator.domain.plan import plan
-from spot_operator.domain.snapshot import Snapshot
 
 __all__ = ["walked"]
 

@@ -11,7 +11,7 @@ from kit.simcluster.crashes import crashing
 from kit.simcluster.world import World
 from spot_operator.api.names import FINALIZER
 from spot_operator.control.resource import NAMESPACES
-from spot_operator.domain.purging import TRIES
+from spot_operator.domain.checkpoint_deletion import TRIES
 
 Json = dict[str, Any]
 Story = Callable[[World], Awaitable[None]]

@@ -11,7 +11,7 @@ from kit.simcluster.invariants import expect_invariants, outcome
 from kit.simcluster.stories import PROXY, inject, settle_down
 from kit.simcluster.world import World
 from spot_operator.api import names
-from spot_operator.domain.parting import LINGERS
+from spot_operator.domain.attempt.pod_ending import LINGERS
 
 Json = dict[str, Any]
 Change = Callable[[Json], None]

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
-from spot_operator.domain.hazard import NO_HISTORY, Hazard
-from spot_operator.domain.ledger import CommitRef, Interval, Ledger
+from spot_operator.domain.accounts.hazard import NO_HISTORY, Hazard
+from spot_operator.domain.state.ledger import CommitRef, Interval, Ledger
 
 
 @dataclass(frozen=True, slots=True)

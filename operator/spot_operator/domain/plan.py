@@ -9,27 +9,27 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from spot_operator.domain.acting import actions
+from spot_operator.domain.accounts.time_buckets import keep_time
 from spot_operator.domain.actions import DeletePod, Plan
-from spot_operator.domain.cleanup import bury, orphans
-from spot_operator.domain.conditions import explain
-from spot_operator.domain.exclusions import prune
-from spot_operator.domain.ledger import Ledger
-from spot_operator.domain.mending import mend, own
-from spot_operator.domain.notes import notes
-from spot_operator.domain.progress import note_progress, note_running, note_started
-from spot_operator.domain.purging import due_hold, farewell, note_farewell
-from spot_operator.domain.ranks import note_ranks
-from spot_operator.domain.scene import Scene, look
-from spot_operator.domain.settling import record_ending
-from spot_operator.domain.silence import note_silence
-from spot_operator.domain.snapshot import JobView, Snapshot
-from spot_operator.domain.starting import seal_creation, start_attempt
-from spot_operator.domain.stopping import begin_stop
-from spot_operator.domain.storable import storable, unkept, until_upgraded
-from spot_operator.domain.timekeeping import keep_time
-from spot_operator.domain.timers import BLIND, wake_after
-from spot_operator.domain.urgency import figures_due, is_refused, is_transition
+from spot_operator.domain.attempt.concluding import record_ending
+from spot_operator.domain.attempt.pod_cleanup import bury, orphans
+from spot_operator.domain.attempt.progress import note_progress, note_running, note_started
+from spot_operator.domain.attempt.ranks import note_ranks
+from spot_operator.domain.attempt.silence import note_silence
+from spot_operator.domain.attempt.starting import seal_creation, start_attempt
+from spot_operator.domain.attempt.stopping import begin_stop
+from spot_operator.domain.checkpoint_deletion import due_hold, farewell, note_farewell
+from spot_operator.domain.crd_support import storable, unkept, until_upgraded
+from spot_operator.domain.due_actions import actions
+from spot_operator.domain.nodes.exclusions import prune
+from spot_operator.domain.observed.context import Scene, look
+from spot_operator.domain.observed.snapshot import JobView, Snapshot
+from spot_operator.domain.repair import mend, own
+from spot_operator.domain.shown.conditions import explain
+from spot_operator.domain.shown.events import notes
+from spot_operator.domain.state.ledger import Ledger
+from spot_operator.domain.wake_times import BLIND, wake_after
+from spot_operator.domain.write_urgency import figures_due, is_refused, is_transition
 
 __all__ = ["Plan", "plan"]
 

@@ -7,8 +7,8 @@ else: the figures that matter stand in the ledger.
 from typing import Final
 
 from spot_operator.api.names import Condition, Ending, Reason, State
-from spot_operator.domain.budgets import FAILURES
-from spot_operator.domain.ledger import AttemptRecord, Ledger
+from spot_operator.domain.accounts.budgets import FAILURES
+from spot_operator.domain.state.ledger import AttemptRecord, Ledger
 from spot_operator.observability.metrics import Metrics
 
 __all__ = ["count"]

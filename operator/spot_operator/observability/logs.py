@@ -9,7 +9,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
-from spot_operator.domain.text import printable
+from spot_operator.domain.formats.text import printable
 
 __all__ = ["Format", "configure"]
 

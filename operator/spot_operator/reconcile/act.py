@@ -35,8 +35,8 @@ from spot_operator.domain.actions import (
     LabelPod,
     Note,
 )
-from spot_operator.domain.snapshot import JobKey, JobView, Refusal
-from spot_operator.domain.text import CONDITION_MESSAGE, shorten
+from spot_operator.domain.formats.text import CONDITION_MESSAGE, shorten
+from spot_operator.domain.observed.snapshot import JobKey, JobView, Refusal
 from spot_operator.reconcile.caches import Caches
 from spot_operator.reconcile.expecting import Expecting
 from spot_operator.reconcile.findings import Findings

@@ -16,7 +16,7 @@ from spot_operator.control.clock import Clock, Entropy
 from spot_operator.control.informer import SILENCE_SECONDS, Informer
 from spot_operator.control.informers import Informers
 from spot_operator.control.resource import LEASES, NODES, PODS
-from spot_operator.domain.snapshot import JobKey
+from spot_operator.domain.observed.snapshot import JobKey
 from spot_operator.reconcile.kinds import JOBS, POLICIES
 from spot_operator.reconcile.pod_view import owner_of
 from spot_operator.reconcile.tombstones import job_of

@@ -13,7 +13,7 @@ from spot_operator.control.errors import ApiError, Unavailable
 from spot_operator.control.expectations import Expectations
 from spot_operator.control.informers import Cache
 from spot_operator.control.store import Change
-from spot_operator.domain.snapshot import JobKey
+from spot_operator.domain.observed.snapshot import JobKey
 from spot_operator.reconcile.caches import Caches, key_of_job, key_of_pod
 
 __all__ = ["Expecting"]

@@ -13,7 +13,7 @@ from typing import Final
 
 from spot_operator.control.clock import Clock
 from spot_operator.control.errors import ApiError
-from spot_operator.domain.snapshot import JobKey, Refusal
+from spot_operator.domain.observed.snapshot import JobKey, Refusal
 
 __all__ = ["NAMESPACE_BELIEVED", "PASSING", "TRIES", "Finding", "Findings"]
 

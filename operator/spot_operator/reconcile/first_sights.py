@@ -7,7 +7,7 @@ forgotten, so that it begins anew when it comes again.
 from collections.abc import Iterable, Mapping
 
 from spot_operator.control.clock import Clock
-from spot_operator.domain.snapshot import JobKey, Sign
+from spot_operator.domain.observed.snapshot import JobKey, Sign
 
 __all__ = ["FirstSights"]
 

@@ -15,8 +15,8 @@ from spot_operator.control.client import Client
 from spot_operator.control.errors import NotFound
 from spot_operator.control.resource import PODS
 from spot_operator.domain.actions import LabelPod
-from spot_operator.domain.ledger import RankRecord
-from spot_operator.domain.snapshot import JobKey, PodView, Snapshot
+from spot_operator.domain.observed.snapshot import JobKey, PodView, Snapshot
+from spot_operator.domain.state.ledger import RankRecord
 
 __all__ = ["LOOK_SECONDS", "Hidden"]
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from spot_operator.api.job import JobSpec
 from spot_operator.api.policy import PolicySpec
 from spot_operator.api.validation import Problem, refusal, unreadable
-from spot_operator.domain.text import shorten
+from spot_operator.domain.formats.text import shorten
 
 __all__ = ["read_claims", "read_spec", "unread"]
 

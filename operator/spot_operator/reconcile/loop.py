@@ -27,12 +27,12 @@ from spot_operator.control.errors import (
 from spot_operator.control.rate import RateBudget, RateBudgets
 from spot_operator.control.workqueue import WorkQueue
 from spot_operator.domain.actions import Action, Note, Plan
-from spot_operator.domain.ledger import Ledger
+from spot_operator.domain.crd_support import REMEDY, not_kept, told
+from spot_operator.domain.formats.text import CONDITION_MESSAGE, shorten
+from spot_operator.domain.observed.snapshot import STATUS_WRITE, JobKey, JobView, Snapshot
 from spot_operator.domain.plan import plan
-from spot_operator.domain.snapshot import STATUS_WRITE, JobKey, JobView, Snapshot
-from spot_operator.domain.status import status_of
-from spot_operator.domain.storable import REMEDY, not_kept, told
-from spot_operator.domain.text import CONDITION_MESSAGE, shorten
+from spot_operator.domain.state.ledger import Ledger
+from spot_operator.domain.state.status import status_of
 from spot_operator.observability.ledger_metrics import count
 from spot_operator.observability.metrics import Metrics
 from spot_operator.reconcile.act import Actor, told_of

@@ -9,10 +9,9 @@ from pydantic import ValidationError
 from spot_operator.api import names
 from spot_operator.control.clock import Clock, Entropy
 from spot_operator.control.informer import Informer
-from spot_operator.domain.elapsed import demoted, signs
-from spot_operator.domain.ledger import Ledger
-from spot_operator.domain.policy_choice import choose_policy, demoted_from
-from spot_operator.domain.snapshot import (
+from spot_operator.domain.observed.elapsed import demoted, signs
+from spot_operator.domain.observed.policy_choice import choose_policy, demoted_from
+from spot_operator.domain.observed.snapshot import (
     JobKey,
     JobView,
     NodeView,
@@ -23,7 +22,8 @@ from spot_operator.domain.snapshot import (
     Sign,
     Snapshot,
 )
-from spot_operator.domain.status import ledger_of
+from spot_operator.domain.state.ledger import Ledger
+from spot_operator.domain.state.status import ledger_of
 from spot_operator.reconcile.caches import Caches
 from spot_operator.reconcile.findings import Findings
 from spot_operator.reconcile.first_sights import FirstSights

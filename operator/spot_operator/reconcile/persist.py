@@ -7,11 +7,11 @@ gets Conflict and writes nothing.
 from typing import Any
 
 from spot_operator.control.client import Client
-from spot_operator.domain.ledger import Ledger
-from spot_operator.domain.sample import filled
-from spot_operator.domain.snapshot import JobView
-from spot_operator.domain.status import status_of
-from spot_operator.domain.storable import not_kept
+from spot_operator.domain.crd_support import not_kept
+from spot_operator.domain.observed.snapshot import JobView
+from spot_operator.domain.state.ledger import Ledger
+from spot_operator.domain.state.sample import filled
+from spot_operator.domain.state.status import status_of
 from spot_operator.reconcile.kinds import JOBS
 
 __all__ = ["persist", "probe"]

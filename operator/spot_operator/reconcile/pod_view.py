@@ -9,16 +9,16 @@ from typing import Any, Final, get_args
 
 from spot_operator.api import names
 from spot_operator.api.template_rules import MAX_GRACE_SECONDS
-from spot_operator.domain.foreign_json import read_object
-from spot_operator.domain.ledger import NodeIdentity, Notice
-from spot_operator.domain.snapshot import (
+from spot_operator.domain.formats.foreign_json import read_object
+from spot_operator.domain.formats.timestamps import clipped
+from spot_operator.domain.observed.snapshot import (
     GATED,
     ConditionView,
     ContainerView,
     PodView,
     trainer_of,
 )
-from spot_operator.domain.timestamps import clipped
+from spot_operator.domain.state.ledger import NodeIdentity, Notice
 
 __all__ = ["condition_views", "moment", "owner_of", "pod_view"]
 

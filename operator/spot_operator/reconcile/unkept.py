@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from spot_operator.control.clock import Clock
-from spot_operator.domain.storable import REMEDY, told
+from spot_operator.domain.crd_support import REMEDY, told
 
 __all__ = ["ASK_AGAIN", "Unkept"]
 

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from spot_operator.api.names import FINALIZER
 from spot_operator.api.policy import PolicySpec
 from spot_operator.api.validation import problems, refusal, unreadable
-from spot_operator.domain.snapshot import JobView, NodeView, PolicyView, TaintView
+from spot_operator.domain.observed.snapshot import JobView, NodeView, PolicyView, TaintView
 from spot_operator.reconcile.lenient import read_claims, read_spec, unread
 from spot_operator.reconcile.pod_view import condition_views, moment
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from spot_operator.control.store import Change
 from spot_operator.control.workqueue import Priority, WorkQueue
-from spot_operator.domain.snapshot import JobKey
+from spot_operator.domain.observed.snapshot import JobKey
 from spot_operator.reconcile.caches import BY_NODE, Caches, key_of_job, key_of_pod
 from spot_operator.reports.schema import Report
 

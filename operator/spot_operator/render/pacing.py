@@ -8,7 +8,7 @@ from pydantic.alias_generators import to_camel
 
 from spot_operator.api.job import CheckpointSpec
 from spot_operator.domain.actions import CreatePod
-from spot_operator.domain.ledger import IntervalInputs
+from spot_operator.domain.state.ledger import IntervalInputs
 
 __all__ = ["pacing", "start_interval"]
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from spot_operator.api import names
 from spot_operator.domain.actions import CreatePod
-from spot_operator.domain.snapshot import JobView
+from spot_operator.domain.observed.snapshot import JobView
 from spot_operator.render.grant import grant_annotation
 from spot_operator.render.placement import node_affinity, there_is_room_for, tolerations
 from spot_operator.render.settings import RenderSettings

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from spot_operator.api import names
-from spot_operator.domain.purging import LIMIT
-from spot_operator.domain.snapshot import JobView
+from spot_operator.domain.checkpoint_deletion import LIMIT
+from spot_operator.domain.observed.snapshot import JobView
 from spot_operator.render.placement import tolerations
 from spot_operator.render.pod import in_our_group, owner
 from spot_operator.render.settings import RenderSettings

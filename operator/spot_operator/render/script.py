@@ -6,7 +6,7 @@ from typing import Any, Final
 from spot_operator.api import names
 from spot_operator.api.job import DirectoryFormat, DirectorySource
 from spot_operator.domain.actions import CreatePod
-from spot_operator.domain.snapshot import JobView
+from spot_operator.domain.observed.snapshot import JobView
 
 __all__ = ["directory_config", "resume_args", "sidecar_user"]
 

@@ -8,7 +8,7 @@ from spot_operator.api import names
 from spot_operator.api.keep import Keep
 from spot_operator.api.store import Addressing, S3Store, Store
 from spot_operator.domain.actions import CreatePod
-from spot_operator.domain.snapshot import JobView
+from spot_operator.domain.observed.snapshot import JobView
 from spot_operator.render.pacing import pacing, start_interval
 from spot_operator.render.script import directory_config, sidecar_user
 from spot_operator.render.settings import RenderSettings

@@ -5,7 +5,7 @@ from typing import Any
 
 from spot_operator.api import names
 from spot_operator.domain.actions import CreatePod
-from spot_operator.domain.snapshot import JobView
+from spot_operator.domain.observed.snapshot import JobView
 from spot_operator.render.script import resume_args
 from spot_operator.render.volumes import trainer_mounts
 

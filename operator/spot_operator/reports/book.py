@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from spot_operator.control.clock import Clock
-from spot_operator.domain.snapshot import ReportView
+from spot_operator.domain.observed.snapshot import ReportView
 from spot_operator.reports.schema import Report
 from spot_operator.reports.view import view_of
 

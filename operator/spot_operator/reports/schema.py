@@ -11,7 +11,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from spot_operator.domain.timestamps import clipped
+from spot_operator.domain.formats.timestamps import clipped
 
 __all__ = ["MAX_REPORT_BYTES", "VERSION", "Report", "ReportedEvent", "ReportedNotice"]
 

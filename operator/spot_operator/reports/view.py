@@ -1,6 +1,7 @@
 """A report as decisions see it."""
 
-from spot_operator.domain.ledger import (
+from spot_operator.domain.observed.snapshot import CommitReport, Problem, ReportView, ResumeReport
+from spot_operator.domain.state.ledger import (
     CommitRef,
     Interval,
     IntervalBounds,
@@ -9,7 +10,6 @@ from spot_operator.domain.ledger import (
     Notice,
     Word,
 )
-from spot_operator.domain.snapshot import CommitReport, Problem, ReportView, ResumeReport
 from spot_operator.reports.schema import (
     Commit,
     Report,

@@ -11,10 +11,10 @@ from integration.crds.world import JOBS, Api
 from kit.manifests.good import NAMESPACE, a_full_job
 from spot_operator.control.client import Json
 from spot_operator.control.resource import Resource
-from spot_operator.domain.ledger import Ledger
-from spot_operator.domain.sample import filled
-from spot_operator.domain.status import status_of
-from spot_operator.domain.storable import not_kept
+from spot_operator.domain.state.ledger import Ledger
+from spot_operator.domain.state.sample import filled
+from spot_operator.domain.state.status import status_of
+from spot_operator.domain.crd_support import not_kept
 from spot_operator.reconcile.persist import persist, probe
 from spot_operator.reconcile.views import job_view
 

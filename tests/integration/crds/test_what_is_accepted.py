@@ -13,8 +13,8 @@ from kit.manifests.paths import ABSENT, changed, value_at
 from spot_operator.api.job import JobSpec
 from spot_operator.api.policy import PolicySpec
 from spot_operator.control.client import Json
-from spot_operator.domain.ledger import Ledger
-from spot_operator.domain.status import status_of
+from spot_operator.domain.state.ledger import Ledger
+from spot_operator.domain.state.status import status_of
 
 pytestmark = pytest.mark.apiserver
 

@@ -13,7 +13,7 @@ from integration.operator.process import wait_until
 from integration.operator.test_the_process_on_a_real_api_server import wait_for_leader
 from kit.jobs import a_job, a_job_manifest, a_script_job, a_template
 from spot_operator.domain.actions import CreatePod, Grant
-from spot_operator.domain.refusals import Owner, help_with
+from spot_operator.domain.attempt.pod_refusals import Owner, help_with
 from spot_operator.render.pod import render_pod
 from spot_operator.render.purge import render_purge
 from spot_operator.render.settings import RenderSettings

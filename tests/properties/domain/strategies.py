@@ -4,11 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
 from spot_operator.api.names import Bucket, Condition, Ending, Reason, State
-from spot_operator.domain import ledger as own
-from spot_operator.domain.exclusions import KEPT
-from spot_operator.domain.starting import ATTEMPTS_KEPT
-from spot_operator.domain.text import CONDITION_MESSAGE, STATUS_MESSAGE, WORD, shorten
-from spot_operator.domain.timeledger import REPORTED
+from spot_operator.domain.attempt.starting import ATTEMPTS_KEPT
+from spot_operator.domain.formats.text import CONDITION_MESSAGE, STATUS_MESSAGE, WORD, shorten
+from spot_operator.domain.nodes.exclusions import KEPT
+from spot_operator.domain.state import ledger as own
+from spot_operator.domain.state.ledger import REPORTED
 
 times = st.datetimes(
     min_value=datetime(2020, 1, 1),  # noqa: DTZ001 - the zone is given beside it

@@ -24,9 +24,9 @@ from spot_operator.api.job import Completion
 from spot_operator.api.names import Condition, State
 from spot_operator.api.policy import PolicySpec
 from spot_operator.domain.actions import CreatePod, DeletePod, Plan
-from spot_operator.domain.ledger import Charge, Fence, Ledger, Word
-from spot_operator.domain.notices import graver
+from spot_operator.domain.attempt.notices import graver
 from spot_operator.domain.plan import plan
+from spot_operator.domain.state.ledger import Charge, Fence, Ledger, Word
 
 POLICY = a_default_policy(
     interruptions={"max": 4}, failures={"max": 2}, maxAttemptsWithoutProgress=3

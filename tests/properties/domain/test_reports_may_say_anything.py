@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit.builders import a_job, a_pod, at_work, exited, later, persisted, running
 from kit.reports import a_report_body
+from spot_operator.domain.observed.snapshot import Snapshot
 from spot_operator.domain.plan import plan
-from spot_operator.domain.snapshot import Snapshot
-from spot_operator.domain.status import ledger_of, status_of
+from spot_operator.domain.state.status import ledger_of, status_of
 from spot_operator.reports.schema import Report
 from spot_operator.reports.view import view_of
 

@@ -9,13 +9,19 @@ from hypothesis import strategies as st
 from kit.builders import NOW
 from properties.domain.strategies import ledgers, lines
 from spot_operator.api.names import Condition
-from spot_operator.domain import ledger as own
-from spot_operator.domain.exclusions import KEPT
-from spot_operator.domain.failed import LOOKED_AT
-from spot_operator.domain.ledger import Ledger
-from spot_operator.domain.starting import ATTEMPTS_KEPT
-from spot_operator.domain.status import ledger_of, status_of
-from spot_operator.domain.text import CONDITION_MESSAGE, STATUS_MESSAGE, WORD, last_lines, shorten
+from spot_operator.domain.attempt.failed_attempts import LOOKED_AT
+from spot_operator.domain.attempt.starting import ATTEMPTS_KEPT
+from spot_operator.domain.formats.text import (
+    CONDITION_MESSAGE,
+    STATUS_MESSAGE,
+    WORD,
+    last_lines,
+    shorten,
+)
+from spot_operator.domain.nodes.exclusions import KEPT
+from spot_operator.domain.state import ledger as own
+from spot_operator.domain.state.ledger import Ledger
+from spot_operator.domain.state.status import ledger_of, status_of
 
 LIMIT = 64 * 1024
 

@@ -27,11 +27,11 @@ from kit.builders import (
 )
 from spot_operator.api.names import FINALIZER, State
 from spot_operator.domain.actions import CreatePod, CreatePurge, DeletePod, Hold, Plan
-from spot_operator.domain.fencing import is_forced
-from spot_operator.domain.ledger import Purge
+from spot_operator.domain.checkpoint_deletion import TRIES
+from spot_operator.domain.nodes.fencing import is_forced
+from spot_operator.domain.observed.snapshot import JobView, PodView, Sight, Snapshot
 from spot_operator.domain.plan import plan
-from spot_operator.domain.purging import TRIES
-from spot_operator.domain.snapshot import JobView, PodView, Sight, Snapshot
+from spot_operator.domain.state.ledger import Purge
 
 POD = running(a_pod())
 PODS: dict[str, tuple[PodView, ...]] = {

@@ -17,9 +17,9 @@ from kit.builders import (
     terminating,
     waiting,
 )
-from spot_operator.domain.ledger import AttemptRecord, Charge
-from spot_operator.domain.snapshot import PodView, Snapshot
-from spot_operator.domain.start_troubles import ORDINARY, TABLE
+from spot_operator.domain.attempt.start_problems import ORDINARY, TABLE
+from spot_operator.domain.observed.snapshot import PodView, Snapshot
+from spot_operator.domain.state.ledger import AttemptRecord, Charge
 
 WORK = at_work()
 FIRST = persisted(a_snapshot())

@@ -12,10 +12,8 @@ from typing import Any
 from kit.builders import NOW, a_job
 from spot_operator.api.names import ANNOTATION_ENDED, ANNOTATION_NODE, ANNOTATION_NOTICE, State
 from spot_operator.domain.actions import Action, AnnotatePod, CreatePod, DeleteJob, DeletePod, Plan
-from spot_operator.domain.elapsed import absent
-from spot_operator.domain.ledger import CommitRef, Ledger, NodeIdentity, Notice, Word
-from spot_operator.domain.plan import plan
-from spot_operator.domain.snapshot import (
+from spot_operator.domain.observed.elapsed import absent
+from spot_operator.domain.observed.snapshot import (
     CommitReport,
     ConditionView,
     ContainerView,
@@ -31,7 +29,9 @@ from spot_operator.domain.snapshot import (
     Snapshot,
     TaintView,
 )
-from spot_operator.domain.status import ledger_of, status_of
+from spot_operator.domain.plan import plan
+from spot_operator.domain.state.ledger import CommitRef, Ledger, NodeIdentity, Notice, Word
+from spot_operator.domain.state.status import ledger_of, status_of
 
 OUT_OF_SERVICE = TaintView("node.kubernetes.io/out-of-service", effect="NoExecute")
 

@@ -8,8 +8,8 @@ from kit.filled import filled
 from spot_operator.api import status
 from spot_operator.api.crd import field_schema
 from spot_operator.api.names import Bucket
-from spot_operator.domain.ledger import Ledger
-from spot_operator.domain.status import ledger_of, status_of
+from spot_operator.domain.state.ledger import Ledger
+from spot_operator.domain.state.status import ledger_of, status_of
 
 Json = dict[str, Any]
 

@@ -22,9 +22,9 @@ from kit.builders import (
     persisted,
     running,
 )
-from spot_operator.domain.elapsed import lost, placed
+from spot_operator.domain.observed.elapsed import lost, placed
+from spot_operator.domain.observed.snapshot import Sight, Snapshot
 from spot_operator.domain.plan import plan
-from spot_operator.domain.snapshot import Sight, Snapshot
 
 POD = running(a_pod())
 ENDED = 600.0

@@ -11,9 +11,9 @@ from datetime import timedelta
 import pytest
 from kit.scenes import SCENES
 from spot_operator.domain.actions import Plan
-from spot_operator.domain.elapsed import signs
+from spot_operator.domain.observed.elapsed import signs
+from spot_operator.domain.observed.snapshot import Snapshot
 from spot_operator.domain.plan import plan
-from spot_operator.domain.snapshot import Snapshot
 
 Silence = Callable[[Snapshot, float], Snapshot]
 

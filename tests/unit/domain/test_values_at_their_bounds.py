@@ -25,12 +25,12 @@ from kit.builders import (
 from kit.jobs import a_job_manifest
 from kit.manifests.paths import changed
 from spot_operator.api.names import FINALIZER
-from spot_operator.domain.ledger import Ledger, Notice, Purge, Stopping, Trouble
+from spot_operator.domain.formats.timestamps import clipped
+from spot_operator.domain.observed.snapshot import JobView, PolicyView, Snapshot
 from spot_operator.domain.plan import plan
-from spot_operator.domain.sample import filled
-from spot_operator.domain.snapshot import JobView, PolicyView, Snapshot
-from spot_operator.domain.status import ledger_of, status_of
-from spot_operator.domain.timestamps import clipped
+from spot_operator.domain.state.ledger import Ledger, Notice, Purge, Stopping, Trouble
+from spot_operator.domain.state.sample import filled
+from spot_operator.domain.state.status import ledger_of, status_of
 from spot_operator.reconcile.pod_view import pod_view
 from spot_operator.reconcile.views import job_view, policy_view
 

@@ -32,11 +32,11 @@ from kit.filled import filled
 from spot_operator.api.crd import field_schema
 from spot_operator.api.names import Condition
 from spot_operator.domain.actions import CreatePod, CreatePurge
-from spot_operator.domain.ledger import Ledger, RankEnd, RankRecord, Standstill
+from spot_operator.domain.crd_support import FIGURES, not_kept, storable, unkept
+from spot_operator.domain.observed.snapshot import Snapshot
 from spot_operator.domain.plan import plan
-from spot_operator.domain.snapshot import Snapshot
-from spot_operator.domain.status import status_of
-from spot_operator.domain.storable import FIGURES, not_kept, storable, unkept
+from spot_operator.domain.state.ledger import Ledger, RankEnd, RankRecord, Standstill
+from spot_operator.domain.state.status import status_of
 
 Json = dict[str, Any]
 

@@ -11,7 +11,7 @@ from kit.fakeapi import FakeApiServer, FakeClient, calls, fail
 from spot_operator.api.names import Condition, Ending, Reason, State
 from spot_operator.control.errors import Conflict, Forbidden
 from spot_operator.control.resource import CONFIGMAPS, PODS
-from spot_operator.domain.ledger import (
+from spot_operator.domain.state.ledger import (
     AttemptRecord,
     Charge,
     Checkpoints,

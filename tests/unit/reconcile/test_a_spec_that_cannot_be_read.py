@@ -18,10 +18,10 @@ from kit.builders import (
 from kit.jobs import a_job_manifest
 from spot_operator.api.names import FINALIZER, Condition, State
 from spot_operator.domain.actions import Hold
-from spot_operator.domain.ledger import Budgets
+from spot_operator.domain.checkpoint_deletion import hold
+from spot_operator.domain.observed.snapshot import JobView, Snapshot
 from spot_operator.domain.plan import plan
-from spot_operator.domain.purging import hold
-from spot_operator.domain.snapshot import JobView, Snapshot
+from spot_operator.domain.state.ledger import Budgets
 from spot_operator.reconcile.views import job_view, policy_view
 
 STORE = {"s3": {"bucket": "checkpoints"}}

@@ -31,7 +31,7 @@ from spot_operator.domain.actions import (
     Hold,
     Note,
 )
-from spot_operator.domain.snapshot import JobKey, JobView
+from spot_operator.domain.observed.snapshot import JobKey, JobView
 from spot_operator.reconcile.act import Actor
 from spot_operator.reconcile.caches import Caches
 from spot_operator.reconcile.expecting import TIMEOUT_SECONDS, Expecting

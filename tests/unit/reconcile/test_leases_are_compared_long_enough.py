@@ -7,8 +7,8 @@ from kit.builders import a_node
 from kit.clock import HandClock
 from spot_operator.api.policy import MAX_UNREACHABLE, MIN_UNREACHABLE
 from spot_operator.control.store import Change
-from spot_operator.domain.sight import node_lost
-from spot_operator.domain.snapshot import Sight
+from spot_operator.domain.nodes.node_loss import node_lost
+from spot_operator.domain.observed.snapshot import Sight
 from spot_operator.reconcile.lease_ages import LeaseAges
 from spot_operator.reconcile.observe import WITNESSED
 

@@ -9,8 +9,8 @@ from kit.clock import FakeClock, in_fake_time
 from kit.jobs import a_job_manifest
 from spot_operator.api import names
 from spot_operator.control.store import Change
-from spot_operator.domain.ledger import NodeIdentity, Notice
-from spot_operator.domain.snapshot import ContainerView
+from spot_operator.domain.observed.snapshot import ContainerView
+from spot_operator.domain.state.ledger import NodeIdentity, Notice
 from spot_operator.reconcile.lease_ages import LeaseAges
 from spot_operator.reconcile.pod_view import pod_view
 from spot_operator.reconcile.trim import trim_lease, trim_node, trim_pod

@@ -14,8 +14,8 @@ from spot_operator.app import Operator
 from spot_operator.control.errors import Forbidden, Unavailable
 from spot_operator.control.rate import RateBudget
 from spot_operator.control.resource import EVENTS, NODES, PODS
+from spot_operator.domain.observed.snapshot import JobKey, Snapshot
 from spot_operator.domain.plan import plan
-from spot_operator.domain.snapshot import JobKey, Snapshot
 from spot_operator.observability.health import alive
 from spot_operator.reconcile import loop
 from spot_operator.reconcile.findings import Finding

@@ -6,7 +6,7 @@ import pytest
 from kit.jobs import a_job, a_script_job, a_template
 from spot_operator.api import names
 from spot_operator.domain.actions import CreatePod, Grant
-from spot_operator.domain.ledger import CommitRef
+from spot_operator.domain.state.ledger import CommitRef
 from spot_operator.render.pod import render_pod
 from spot_operator.render.settings import RenderSettings
 from spot_operator.render.sidecar import sidecar_config

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from kit.jobs import a_job, a_template
-from spot_operator.domain.snapshot import JobView
+from spot_operator.domain.observed.snapshot import JobView
 from spot_operator.render.pod import render_pod
 from spot_operator.render.purge import render_purge
 from spot_sidecar.config.spot_config import parse_purge_config

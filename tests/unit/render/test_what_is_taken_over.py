@@ -10,7 +10,7 @@ from podtemplate.published import SOURCE
 from spot_operator.api.crd import field_schema
 from spot_operator.api.template_rules import TEMPLATE
 from spot_operator.domain.actions import CreatePod, Grant
-from spot_operator.domain.purging import TRIES
+from spot_operator.domain.checkpoint_deletion import TRIES
 from spot_operator.render.pod import render_pod
 from spot_operator.render.purge import CHOOSY, render_purge
 from spot_operator.render.settings import RenderSettings

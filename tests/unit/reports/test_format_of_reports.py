@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from kit.reports import a_notice, a_report, a_report_body
 from pydantic import ValidationError
-from spot_operator.domain.ledger import CommitRef, Notice, Word
-from spot_operator.domain.snapshot import CommitReport, Problem, ReportView, ResumeReport
+from spot_operator.domain.observed.snapshot import CommitReport, Problem, ReportView, ResumeReport
+from spot_operator.domain.state.ledger import CommitRef, Notice, Word
 from spot_operator.reports.schema import Report
 from spot_operator.reports.view import view_of
 

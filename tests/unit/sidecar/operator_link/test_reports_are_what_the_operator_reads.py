@@ -9,10 +9,10 @@ import pytest
 from kit.clock import EPOCH
 from kit.sidecar import a_pod
 from spot_operator.api.job import CheckpointSpec
+from spot_operator.domain.accounts.hazard import Hazard
 from spot_operator.domain.actions import CreatePod, Grant
-from spot_operator.domain.hazard import Hazard
-from spot_operator.domain.ledger import Checkpoints, Ledger
-from spot_operator.domain.status import ledger_of, status_of
+from spot_operator.domain.state.ledger import Checkpoints, Ledger
+from spot_operator.domain.state.status import ledger_of, status_of
 from spot_operator.render.pacing import pacing as rendered
 from spot_operator.render.pacing import start_interval
 from spot_operator.reports.schema import MAX_REPORT_BYTES, Report

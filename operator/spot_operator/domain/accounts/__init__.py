@@ -1,0 +1,1 @@
+"""What is counted: budgets, back-off, wall time, how often a job is interrupted."""

@@ -1,0 +1,352 @@
+"""Who can help where the API server refuses a pod of ours, and how.
+
+A refusal names containers and fields of the pod as it was posted: some are the template's, some are
+the operator's own, which no change of the template would mend. The texts are those of Kubernetes
+1.37 (`plugin/pkg/admission`, `pkg/quota`, `pod-security-admission`), of OpenShift's admission, and
+of the forms in which webhooks and policies answer. What is not recognised is quoted alone: nobody
+is blamed by default.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from spot_operator.api import names
+from spot_operator.domain.formats.text import CONDITION_MESSAGE, shorten
+
+__all__ = ["Help", "Owner", "help_with", "is_templates", "with_help"]
+
+
+class Owner(StrEnum):
+    """Who can mend it."""
+
+    RELEASE = "Release"
+    """Whoever installed the operator: by values of the chart."""
+    TEMPLATE = "Template"
+    """The job's author, in a new job."""
+    NAMESPACE = "Namespace"
+    """Whoever sets quotas and limits for the namespace."""
+    CLUSTER = "Cluster"
+    """Whoever runs the cluster's policies and classes."""
+
+
+class Help(NamedTuple):
+    """One thing that would help."""
+
+    owner: Owner
+    remedy: str
+    """What to do, as a clause."""
+
+
+Rule = Callable[[re.Match[str]], Iterator[Help]]
+
+_OURS: Final = rf"{names.RESERVED_PREFIX}(?:sidecar|purge)"
+_SIDECAR: Final = "the operator's own container"
+_FIRST: Final = r"initContainers(?:\[0\]|/0\b)"
+"""Our sidecar is the first init container, unless a webhook has put another before it."""
+_NAMED: Final = re.compile(rf"{_OURS}|{_FIRST}|\bspot-(?:shared|private|podinfo|token|store|ca)\b")
+_LISTED: Final = re.compile(
+    r"\bspec\.(?P<list>containers|initContainers|volumes)\[(?P<index>\d{1,6})\]"
+)
+_MANY: Final = 10**6
+_MEMORY: Final = "checkpoint.staging.sizeLimit (of a new job) plus 192 MiB"
+_CLAUSE: Final = 160
+"""Bytes for what stands before a refusal: which pod it is about."""
+_REMEDIES: Final = 620
+"""Bytes: what cannot be said in them is cut, the operator's own part comes first."""
+_WITHIN: Final = {
+    "cpu": "set the chart's values sidecar.cpuRequest and sidecar.cpuLimit so that they fit it",
+    "memory": f"the sidecar has {_MEMORY} as request and limit: choose a size that fits it",
+}
+
+
+Counts = Mapping[str, int]
+"""By list of a pod's spec, how many parts are the template's or stand before those."""
+
+
+def help_with(message: str, counts: Counts | None = None) -> tuple[Help, ...]:
+    """All that would help against this refusal, by its text; empty where nothing is known.
+
+    `counts`: of the job's own pods; None: every part that is named is the template's or ours.
+    """
+    for pattern, rule in _RULES:
+        found = pattern.search(message)
+        if found is not None:
+            own = tuple(rule(found))
+            return (*_webhooks(message, counts or {}), *own) if rule is _invalid else own
+    return ()
+
+
+def is_templates(message: str, counts: Counts | None = None) -> bool:
+    """Whether nothing but another template would help: what is not known is nobody's."""
+    found = help_with(message, counts)
+    return bool(found) and all(one.owner is Owner.TEMPLATE for one in found)
+
+
+def with_help(message: str, counts: Counts | None = None) -> str:
+    """The refusal as quoted to a person, with what helps after it; it leaves room in a condition's
+    message for a clause before it."""
+    remedies = shorten("; ".join(one.remedy for one in help_with(message, counts)), _REMEDIES)
+    if not remedies:
+        return message
+    said = f"; what helps: {remedies}"
+    room = CONDITION_MESSAGE - _CLAUSE - len(said.encode())
+    return f"{shorten(message, room)}{said}"
+
+
+def _webhooks(message: str, counts: Counts) -> Iterator[Help]:
+    """A webhook adds containers and volumes after those that were asked for, and the API server
+    looks at the pod only then."""
+    for found in _LISTED.finditer(message):
+        if int(found["index"]) >= counts.get(found["list"], _MANY):
+            ours = "the operator or " if found["list"] == "volumes" else ""
+            yield Help(
+                Owner.CLUSTER,
+                f"{found[0]} is not in spec.template: {ours}a webhook of the cluster added it to "
+                "the pod or moved it there, ask who runs that webhook",
+            )
+            return
+
+
+def _quota_wants(found: re.Match[str]) -> Iterator[Help]:
+    """`must specify limits.cpu for: spot-sidecar,trainer; limits.memory for: trainer`."""
+    theirs: list[str] = []
+    for part in found["what"].split("; "):
+        resource, _, listed = part.partition(" for: ")
+        containers = [one.strip() for one in listed.split(",")]
+        if any(re.fullmatch(_OURS, one) for one in containers):
+            yield Help(Owner.RELEASE, _own_resource(resource))
+        others = [one for one in containers if one and not re.fullmatch(_OURS, one)]
+        if others:
+            theirs.append(f"{resource} of {', '.join(others)}")
+    if theirs:
+        yield Help(Owner.TEMPLATE, f"set {'; '.join(theirs)} in spec.template of a new job")
+        yield Help(Owner.NAMESPACE, "or let a LimitRange of the namespace give a default")
+
+
+def _own_resource(resource: str) -> str:
+    value = {
+        "limits.cpu": "sidecar.cpuLimit",
+        "cpu": "sidecar.cpuRequest",
+        "requests.cpu": "sidecar.cpuRequest",
+    }
+    if resource in value:
+        return (
+            f"{_SIDECAR} has no {resource}: set the chart's value {value[resource]}, as "
+            f'"500m", by helm upgrade'
+        )
+    return f"{_SIDECAR} has no {resource}: let a LimitRange of the namespace give a default"
+
+
+def _quota_used_up(found: re.Match[str]) -> Iterator[Help]:
+    yield Help(
+        Owner.NAMESPACE,
+        f"quota {found['name']} of the namespace has no room: it is tried again until other pods "
+        "end or the quota is raised; the sidecar's part are the chart's sidecar.cpuRequest and "
+        f"sidecar.cpuLimit, and of memory {_MEMORY}",
+    )
+
+
+def _quota_not_counted(found: re.Match[str]) -> Iterator[Help]:
+    yield Help(
+        Owner.CLUSTER,
+        f"quota {found['name']} was not counted yet: it is tried again; if this lasts, the "
+        "cluster's controllers do not run",
+    )
+
+
+def _no_quota(_: re.Match[str]) -> Iterator[Help]:
+    yield Help(
+        Owner.NAMESPACE,
+        "the cluster admits this only where a ResourceQuota of the namespace allows it: ask for "
+        "one, or name another priority class in a new job",
+    )
+
+
+def _outside_limits(found: re.Match[str]) -> Iterator[Help]:
+    """A LimitRange names no container."""
+    resource = found["resource"]
+    within = _WITHIN.get(resource, f"let it give a default for {resource}")
+    yield Help(
+        Owner.NAMESPACE,
+        f"a LimitRange of the namespace admits this to no {found['kind'].lower()}. Where it is "
+        f"{names.SIDECAR_CONTAINER}, {_SIDECAR}: {within}",
+    )
+    yield Help(Owner.TEMPLATE, "where it is one of the template's: correct it in a new job")
+
+
+def _ratio(found: re.Match[str]) -> Iterator[Help]:
+    yield Help(
+        Owner.NAMESPACE,
+        f"a LimitRange of the namespace bounds limits to {found['ratio']} times the request. Where "
+        f"it is {names.SIDECAR_CONTAINER}, {_SIDECAR}: set the chart's values sidecar.cpuRequest "
+        "and sidecar.cpuLimit closer together",
+    )
+    yield Help(Owner.TEMPLATE, "where it is one of the template's: correct it in a new job")
+
+
+def _above_default(found: re.Match[str]) -> Iterator[Help]:
+    yield Help(
+        Owner.RELEASE,
+        f"{_SIDECAR} {names.SIDECAR_CONTAINER} asks for more {found['resource']} than the limit "
+        f"{found['limit']} that a LimitRange of the namespace gives by default: set the chart's "
+        "value sidecar.cpuLimit, or lower sidecar.cpuRequest"
+        if found["resource"] == "cpu"
+        else f"{_SIDECAR} {names.SIDECAR_CONTAINER} asks for more {found['resource']} than the "
+        f"limit {found['limit']} that the namespace gives by default: ask for a higher limit",
+    )
+
+
+def _pod_level(_: re.Match[str]) -> Iterator[Help]:
+    yield Help(
+        Owner.TEMPLATE,
+        "spec.template.spec.resources holds for the whole pod: add the sidecar's part in a new "
+        f"job, which is the chart's sidecar.cpuRequest and, of memory, {_MEMORY}",
+    )
+
+
+def _invalid(found: re.Match[str]) -> Iterator[Help]:
+    message = found.string
+    if re.search(rf"spec\.{_FIRST}", message):
+        yield Help(
+            Owner.RELEASE,
+            f"spec.initContainers[0] is {names.SIDECAR_CONTAINER}, {_SIDECAR}, unless a webhook "
+            "put another before it: see the chart's values of sidecar",
+        )
+    rest = re.sub(rf"spec\.{_FIRST}", "", message)
+    if re.search(r"\b(?:spec|metadata)\.", rest):
+        yield Help(Owner.TEMPLATE, "correct what it names in spec.template of a new job")
+
+
+def _pod_security(found: re.Match[str]) -> Iterator[Help]:
+    quoted = set(re.findall(r'"([a-z0-9-]+)"', found["what"]))
+    if any(re.fullmatch(_OURS, one) for one in quoted):
+        yield Help(
+            Owner.TEMPLATE,
+            "for the operator's sidecar set securityContext.runAsUser (not 0) in the template of "
+            "a new job: where a script writes the checkpoints it runs as the trainer's user, and "
+            "without one as root",
+        )
+    if not quoted or any(not re.fullmatch(_OURS, one) for one in quoted):
+        yield Help(
+            Owner.TEMPLATE,
+            "set what it asks of the template's pod and containers in a new job, or have the "
+            f"namespace's level changed from {found['level']}",
+        )
+
+
+def _openshift(found: re.Match[str]) -> Iterator[Help]:
+    if _NAMED.search(found.string):
+        yield Help(
+            Owner.CLUSTER,
+            f"the sidecar runs as user {names.SIDECAR_UID}: grant the job's service account a "
+            "constraint that admits it, as nonroot-v2",
+        )
+    else:
+        yield Help(Owner.TEMPLATE, "correct the securityContext of spec.template in a new job")
+
+
+def _missing(kind: str, owner: Owner = Owner.NAMESPACE) -> Rule:
+    def rule(found: re.Match[str]) -> Iterator[Help]:
+        yield Help(owner, f"create {kind} {found['name']}, or name another in a new job")
+
+    return rule
+
+
+def _secret_not_listed(found: re.Match[str]) -> Iterator[Help]:
+    yield Help(
+        Owner.NAMESPACE, f"add that secret to ServiceAccount {found['name']}, which bounds them"
+    )
+
+
+def _no_right(_: re.Match[str]) -> Iterator[Help]:
+    yield Help(
+        Owner.RELEASE,
+        "the operator lacks a right: upgrade the release with rbac.create, or add the chart's "
+        "current rules to its roles",
+    )
+
+
+def _tolerations(_: re.Match[str]) -> Iterator[Help]:
+    yield Help(
+        Owner.NAMESPACE,
+        "the operator adds tolerations for spot taints: add them to the whitelist, annotation "
+        "scheduler.alpha.kubernetes.io/tolerationsWhitelist of the namespace",
+    )
+
+
+def _node_selector(_: re.Match[str]) -> Iterator[Help]:
+    yield Help(Owner.TEMPLATE, "choose a nodeSelector within the namespace's in a new job")
+
+
+def _policy(found: re.Match[str]) -> Iterator[Help]:
+    name, message = found["name"], found.string[found.end() :]
+    if _NAMED.search(message):
+        yield Help(
+            Owner.CLUSTER,
+            f"{name} objects to a part of the pod that is the operator's own: have "
+            f"{names.SIDECAR_CONTAINER} and the volumes spot-* exempted there",
+        )
+        yield Help(
+            Owner.RELEASE,
+            "or set what it asks for by the chart's values (sidecar.cpuRequest, sidecar.cpuLimit, "
+            "sidecar.image)",
+        )
+    else:
+        yield Help(
+            Owner.CLUSTER, f"correct in a new job what {name} names, or ask who runs that policy"
+        )
+
+
+def _silent_webhook(found: re.Match[str]) -> Iterator[Help]:
+    yield Help(
+        Owner.CLUSTER,
+        f"webhook {found['name']} must pass every pod and does not answer: fix or remove it",
+    )
+
+
+_RULES: Final[tuple[tuple[re.Pattern[str], Rule], ...]] = tuple(
+    (re.compile(pattern, re.DOTALL), rule)
+    for pattern, rule in (
+        # A webhook may quote any of the other texts: its own form comes first.
+        (r'failed calling webhook "(?P<name>[^"]+)"', _silent_webhook),
+        (r"unable to validate against any security context constraint", _openshift),
+        (r'admission webhook "(?P<name>[^"]+)" denied the request', _policy),
+        (r"[Pp]olicy ['\"](?P<name>[^'\"]+)['\"](?: with binding \S+)? denied request", _policy),
+        (r"(?P<name>image policy webhook) backend denied one or more images", _policy),
+        (r"must specify (?P<what>\S+ for: .+)", _quota_wants),
+        (r"exceeded quota: (?P<name>[^,\s]+)", _quota_used_up),
+        (r"status unknown for quota: (?P<name>[^,\s]+)", _quota_not_counted),
+        (r"insufficient quota to (?:consume|match these scopes)", _no_quota),
+        (
+            r"(?:minimum|maximum) (?P<resource>\S+) usage per (?P<kind>Container|Pod) is",
+            _outside_limits,
+        ),
+        (r"max limit to request ratio per (?:Container|Pod) is (?P<ratio>[^,]+)", _ratio),
+        (r'violates PodSecurity "(?P<level>[^"]+)": (?P<what>.*)', _pod_security),
+        (r"error looking up service account [^/\s]+/(?P<name>[^:\s]+)", _missing("ServiceAccount")),
+        (r"because service account (?P<name>\S+) does not reference that", _secret_not_listed),
+        (
+            r"no PriorityClass with name (?P<name>\S+) was found",
+            _missing("PriorityClass", Owner.CLUSTER),
+        ),
+        (
+            r'RuntimeClass "(?P<name>[^"]+)" not found',
+            _missing("RuntimeClass", Owner.CLUSTER),
+        ),
+        (r"cannot set (?:blockOwnerDeletion|an ownerRef)", _no_right),
+        (r"is forbidden: User \"[^\"]+\" cannot", _no_right),
+        (r"pod tolerations .*conflict with its", _tolerations),
+        (r"node label selector", _node_selector),
+        (
+            (
+                rf"spec\.{_FIRST}\.resources\.requests: Invalid value: \S+ must be less than "
+                r"or equal to (?P<resource>\S+) limit of (?P<limit>[^\s,\]]+)"
+            ),
+            _above_default,
+        ),
+        (r"\bspec\.resources\b", _pod_level),
+        (r"is invalid: |\bspec\.\w", _invalid),
+    )
+)

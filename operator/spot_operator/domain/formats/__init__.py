@@ -1,0 +1,1 @@
+"""Texts, times and JSON as the API carries them."""

@@ -1,0 +1,1 @@
+"""What a job that is over leaves to its user."""

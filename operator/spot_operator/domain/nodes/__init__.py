@@ -1,0 +1,1 @@
+"""What is known of nodes: signals of their end, silence, fencing, which ones to avoid."""

@@ -1,0 +1,1 @@
+"""What is seen of the world, classified once: pods, nodes, ages, the policy in force."""

@@ -1,0 +1,1 @@
+"""What people read: conditions, the line of text beside them, events."""

@@ -1,0 +1,1 @@
+"""What the operator remembers of a job, and its form as `status`."""

@@ -39,16 +39,16 @@ from spot_operator.observability.counted_client import CountedClient
 from spot_operator.observability.health import Facts
 from spot_operator.observability.metrics import Metrics
 from spot_operator.reconcile.act import Actor
+from spot_operator.reconcile.api_feedback import ApiFeedback
 from spot_operator.reconcile.caches import Caches
 from spot_operator.reconcile.expecting import Expecting
-from spot_operator.reconcile.findings import Findings
 from spot_operator.reconcile.kinds import JOBS
-from spot_operator.reconcile.known import KnownWorld
 from spot_operator.reconcile.lease_ages import LeaseAges
 from spot_operator.reconcile.loop import Reconciler
 from spot_operator.reconcile.observe import Observer
+from spot_operator.reconcile.receiver_world import ReceiverWorld
 from spot_operator.reconcile.tombstones import Tombstones
-from spot_operator.reconcile.waking import Waking
+from spot_operator.reconcile.triggers import Triggers
 from spot_operator.render.settings import RenderSettings
 from spot_operator.reports.authority import AuthorityError
 from spot_operator.reports.book import MAX_PODS, ReportBook
@@ -119,7 +119,7 @@ class Operator:
             instance=settings.pod_name,
         )
         self._observer = self._make_observer(entropy)
-        self._waking = Waking(self.caches, self.queue)
+        self._triggers = Triggers(self.caches, self.queue)
         self._reconciler = self._make_reconciler(entropy)
         self.receiver = self._make_receiver()
         self._told = RateBudgets(clock, EVENTS_PER_SECOND, EVENTS_AT_ONCE, limit=MAX_PODS)
@@ -217,7 +217,7 @@ class Operator:
         self._hearing.found(CERTIFICATE, well=self.tls.ready)
         if self.tls.bundle != before:
             # Running pods are told whom to trust from now on.
-            self._waking.every_job()
+            self._triggers.every_job()
 
     async def _until_done(self, what: str, act: Callable[[], Awaitable[Any]]) -> None:
         """Try until it works; errors are logged, and people must correct their cause."""
@@ -304,7 +304,7 @@ class Operator:
         )
 
     def _make_receiver(self) -> Receiver:
-        world, audience = KnownWorld(self.caches, self._observer), names.TOKEN_AUDIENCE
+        world, audience = ReceiverWorld(self.caches, self._observer), names.TOKEN_AUDIENCE
         reviewer = TokenReviewer(self._client, self._clock, audience, self._hearing.reviewed)
         return Receiver(
             world,
@@ -323,7 +323,7 @@ class Operator:
             self.book,
             leases,
             tombstones,
-            Findings(self._clock),
+            ApiFeedback(self._clock),
             self._clock,
             entropy,
             hearing=self._hearing.seconds,
@@ -370,7 +370,7 @@ class Operator:
         )
 
     def _accepted(self, report: Report) -> None:
-        self._waking.report_accepted(report)
+        self._triggers.report_accepted(report)
         job = self.caches.job(report.job_uid, report.namespace)
         if job is not None:
             about = control_events.reference(job)

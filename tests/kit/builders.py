@@ -13,7 +13,7 @@ from kit.jobs import a_job as a_job_view
 from spot_operator.api.names import Condition
 from spot_operator.api.policy import PolicySpec
 from spot_operator.domain.actions import Action, Plan
-from spot_operator.domain.observed.context import Scene, look
+from spot_operator.domain.observed.context import Context, context_of
 from spot_operator.domain.observed.snapshot import (
     CommitReport,
     ConditionView,
@@ -25,8 +25,8 @@ from spot_operator.domain.observed.snapshot import (
     PolicyView,
     ReportView,
     ResumeReport,
-    Sight,
     Snapshot,
+    Visibility,
 )
 from spot_operator.domain.plan import plan
 from spot_operator.domain.state.ledger import (
@@ -211,20 +211,20 @@ def a_word(word: str, reason: str = "") -> Word:
     return Word(word, reason)
 
 
-def a_sight(*nodes: NodeView, fresh: bool = True, leading_for: float = 3600.0) -> Sight:
+def seeing(*nodes: NodeView, fresh: bool = True, leading_for: float = 3600.0) -> Visibility:
     """The sight of a leader that sees every lease renewed each ten seconds, but for silent ones."""
     leases = {
         node.name: tuple(node.lease_age + 10.0 * k for k in range(60))
         for node in nodes
         if node.lease_age is not None
     }
-    return Sight(fresh=fresh, leading_for=leading_for, leases=leases)
+    return Visibility(fresh=fresh, leading_for=leading_for, leases=leases)
 
 
 def a_snapshot(
     *pods: PodView,
     nodes: tuple[NodeView, ...] | None = None,
-    sight: Sight | None = None,
+    visibility: Visibility | None = None,
     job: JobView | None = None,
     **changes: Any,
 ) -> Snapshot:
@@ -235,17 +235,17 @@ def a_snapshot(
         now=NOW,
         job=job or a_job(),
         ledger=Ledger(),
-        sight=sight or a_sight(*there),
+        visibility=visibility or seeing(*there),
         pods=pods,
         nodes={node.name: node for node in there},
     )
     return replace(base, **changes)
 
 
-def a_scene(snapshot: Snapshot) -> Scene:
+def a_scene(snapshot: Snapshot) -> Context:
     """The snapshot, classified."""
     assert snapshot.job is not None
-    return look(snapshot, snapshot.job)
+    return context_of(snapshot, snapshot.job)
 
 
 def later(snapshot: Snapshot, seconds: float, **changes: Any) -> Snapshot:

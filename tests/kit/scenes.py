@@ -13,7 +13,6 @@ from kit.builders import (
     a_pod,
     a_policy,
     a_report,
-    a_sight,
     a_snapshot,
     a_word,
     after,
@@ -28,6 +27,7 @@ from kit.builders import (
     resumed_from,
     running,
     saying,
+    seeing,
     terminating,
     waiting,
 )
@@ -237,7 +237,9 @@ SCENES: Final[Mapping[str, Snapshot]] = {
         persisted(a_snapshot()), pods=(replace(a_pod(), unschedulable="0/3 nodes: no GPU"),)
     ),
     "no scheduler looks at it": replace(
-        later(persisted(a_snapshot()), HOURS), pods=(a_pod(),), sight=a_sight(*_nodes().values())
+        later(persisted(a_snapshot()), HOURS),
+        pods=(a_pod(),),
+        visibility=seeing(*_nodes().values()),
     ),
     "it restores": _reporting(a_report(state="Restoring")),
     "it trains": _reporting(a_report(step=11)),

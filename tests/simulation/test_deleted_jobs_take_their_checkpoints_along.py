@@ -207,7 +207,7 @@ def test_a_job_of_the_same_name_starts_at_once_and_keeps_its_own() -> None:
 # --- the operator dies after each single write --------------------------------------------------
 
 
-async def farewell(world: World) -> None:
+async def deletion_actions(world: World) -> None:
     """A job that was interrupted once is deleted; its first purge fails."""
     await at_work(world)
     first = world.node_of(1)
@@ -220,7 +220,7 @@ async def farewell(world: World) -> None:
 
 
 async def farewell_and_proof(world: World) -> None:
-    await farewell(world)
+    await deletion_actions(world)
     await world.clock.sleep(30)
     (uid,) = world.lineages
     expect_purged(world, uid, tries=2)

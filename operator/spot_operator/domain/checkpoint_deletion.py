@@ -23,7 +23,7 @@ from spot_operator.domain.formats.foreign_json import read_object
 from spot_operator.domain.formats.text import CONDITION_MESSAGE, shorten
 from spot_operator.domain.nodes.fencing import is_forced
 from spot_operator.domain.nodes.overstay import overstaying
-from spot_operator.domain.observed.context import Scene
+from spot_operator.domain.observed.context import Context
 from spot_operator.domain.observed.elapsed import lasted, purging
 from spot_operator.domain.observed.snapshot import JobView, PodView
 from spot_operator.domain.shown.conditions import explain, explain_running
@@ -52,9 +52,9 @@ def hold(job: JobView) -> Hold | None:
     return None if wanted == job.held else Hold(wanted)
 
 
-def due_hold(scene: Scene) -> Hold | None:
+def due_hold(context: Context) -> Hold | None:
     """What has to be done about it now: in a namespace that goes, nothing."""
-    return None if scene.snapshot.namespace_terminating else hold(scene.job)
+    return None if context.snapshot.namespace_terminating else hold(context.job)
 
 
 def is_wanted(job: JobView) -> bool:
@@ -64,67 +64,67 @@ def is_wanted(job: JobView) -> bool:
     return job.spec.checkpoint.deletion_policy is DeletionPolicy.DELETE
 
 
-def note_farewell(scene: Scene, ledger: Ledger) -> Ledger:
+def note_deletion(context: Context, ledger: Ledger) -> Ledger:
     """`ledger` of a job that is deleted and held, with what became of its pods and of the tries."""
-    if _may_go(scene, ledger):
+    if _may_go(context, ledger):
         return ledger
-    if scene.snapshot.namespace_terminating:
+    if context.snapshot.namespace_terminating:
         why = "the namespace is being deleted, and no pod can be created in it"
-        now = ledger.purge or Purge(0, scene.now)
-        return replace(ledger, purge=_left(scene, now, why))
-    ledger = note_ranks(scene, ledger)
-    if scene.job.unreadable:
-        return explain(scene, ledger)
-    ledger = _named(scene, ledger)
-    if not (all_over(scene, ledger) and scene.snapshot.sight.fresh):
+        now = ledger.purge or Purge(0, context.now)
+        return replace(ledger, purge=_left(context, now, why))
+    ledger = note_ranks(context, ledger)
+    if context.job.unreadable:
+        return explain(context, ledger)
+    ledger = _named(context, ledger)
+    if not (all_over(context, ledger) and context.snapshot.visibility.fresh):
         return ledger
-    return replace(ledger, purge=_judged(scene, ledger.purge))
+    return replace(ledger, purge=_judged(context, ledger.purge))
 
 
-def _named(scene: Scene, ledger: Ledger) -> Ledger:
+def _named(context: Context, ledger: Ledger) -> Ledger:
     """`ledger` naming the pod that does not end, and with it the job."""
     running = ledger.condition(Condition.RUNNING)
     told = running is not None and running.reason == Reason.POD_NOT_ENDING
-    late = overstaying(scene) is not None
-    return explain_running(scene, ledger) if late or told else ledger
+    late = overstaying(context) is not None
+    return explain_running(context, ledger) if late or told else ledger
 
 
-def farewell(scene: Scene) -> Iterator[Action]:
+def deletion_actions(context: Context) -> Iterator[Action]:
     """What is to be done about a job that is deleted and held, by its ledger as persisted."""
-    ledger = scene.persisted
-    if _may_go(scene, ledger):
-        yield from _stopped(scene, None)
+    ledger = context.persisted
+    if _may_go(context, ledger):
+        yield from _stopped(context, None)
         yield Hold(wanted=False)
         return
-    yield from end_all(scene, ledger)
+    yield from end_all(context, ledger)
     purge = ledger.purge
-    if scene.job.unreadable:
+    if context.job.unreadable:
         # Where the checkpoints lie, and whether they are to go, would be a guess.
         return
-    if purge is None or waited(scene, purge) < timedelta(0) or not all_over(scene, ledger):
+    if purge is None or waited(context, purge) < timedelta(0) or not all_over(context, ledger):
         return
-    yield from _stopped(scene, purge.number)
-    if scene.snapshot.sight.fresh and _is_due(scene, purge):
+    yield from _stopped(context, purge.number)
+    if context.snapshot.visibility.fresh and _is_due(context, purge):
         yield CreatePurge(purge.number)
 
 
-def all_over(scene: Scene, ledger: Ledger) -> bool:
+def all_over(context: Context, ledger: Ledger) -> bool:
     """Whether no process of the job can write to its lineage any more.
 
     A pod that a deletion with `--cascade=orphan` left without an owner counts as one of the job's.
     """
-    owners = {"", scene.job.uid}
-    alive = (pod for pod in scene.snapshot.pods if pod.owner_uid in owners and not pod.gone)
+    owners = {"", context.job.uid}
+    alive = (pod for pod in context.snapshot.pods if pod.owner_uid in owners and not pod.gone)
     if any(not pod.terminal and not is_forced(pod) for pod in alive):
         return False
-    settled = ledger.state in {State.WAITING, State.FINISHED}
-    return settled or all(one.ended is not None for one in ledger.ranks)
+    between_attempts = ledger.state in {State.WAITING, State.FINISHED}
+    return between_attempts or all(one.ended is not None for one in ledger.ranks)
 
 
-def waited(scene: Scene, purge: Purge) -> timedelta:
+def waited(context: Context, purge: Purge) -> timedelta:
     """Since the try began; below zero: it is to begin so much later."""
     wait = WAITS[min(purge.number - 1, len(WAITS)) - 1] if purge.number > 1 else timedelta(0)
-    return lasted(scene.snapshot, purging(scene.persisted), purge.since - wait) - wait
+    return lasted(context.snapshot, purging(context.persisted), purge.since - wait) - wait
 
 
 def place(job: JobView) -> str:
@@ -138,56 +138,56 @@ def place(job: JobView) -> str:
     return path
 
 
-def _may_go(scene: Scene, ledger: Ledger) -> bool:
+def _may_go(context: Context, ledger: Ledger) -> bool:
     """Whether nothing is left to wait for: it is over, not wanted any more, or nothing began."""
     over = ledger.purge is not None and ledger.purge.outcome is not None
-    never_began = ledger.attempt == 0 and all_over(scene, ledger)
-    return over or never_began or not is_wanted(scene.job)
+    never_began = ledger.attempt == 0 and all_over(context, ledger)
+    return over or never_began or not is_wanted(context.job)
 
 
-def _stopped(scene: Scene, number: int | None) -> Iterator[DeletePod]:
+def _stopped(context: Context, number: int | None) -> Iterator[DeletePod]:
     """The pods of other tries than this one are ended."""
-    for pod in scene.snapshot.purges:
+    for pod in context.snapshot.purges:
         over = pod.gone or pod.terminal or pod.deletion_at is not None
-        if pod.owner_uid == scene.job.uid and pod.purge != number and not over:
+        if pod.owner_uid == context.job.uid and pod.purge != number and not over:
             yield DeletePod(pod.name, pod.uid, None, "its try to delete the lineage is over")
 
 
-def _is_due(scene: Scene, purge: Purge) -> bool:
-    taken = names.purge_pod_name(scene.job.name, purge.number) in scene.snapshot.foreign
-    return not taken and _pod_of(scene, purge.number) is None
+def _is_due(context: Context, purge: Purge) -> bool:
+    taken = names.purge_pod_name(context.job.name, purge.number) in context.snapshot.foreign
+    return not taken and _pod_of(context, purge.number) is None
 
 
-def _pod_of(scene: Scene, number: int) -> PodView | None:
+def _pod_of(context: Context, number: int) -> PodView | None:
     """The pod of that try, or its tombstone; one that is there speaks for it first."""
     found = (
         pod
-        for pod in scene.snapshot.purges
-        if (pod.owner_uid, pod.purge) == (scene.job.uid, number)
+        for pod in context.snapshot.purges
+        if (pod.owner_uid, pod.purge) == (context.job.uid, number)
     )
     return min(found, key=lambda pod: (pod.gone, pod.uid), default=None)
 
 
-def _judged(scene: Scene, known: Purge | None) -> Purge:
+def _judged(context: Context, known: Purge | None) -> Purge:
     """The try under way, the next one, or how it all ended."""
     if known is None:
-        return Purge(1, scene.now)
-    if waited(scene, known) < timedelta(0):
+        return Purge(1, context.now)
+    if waited(context, known) < timedelta(0):
         return known
-    pod = _pod_of(scene, known.number)
+    pod = _pod_of(context, known.number)
     if pod is not None and _is_over(pod) and pod.trainer.exit_code == 0:
-        message = shorten(_deleted(scene.job, _word(pod)), CONDITION_MESSAGE)
+        message = shorten(_deleted(context.job, _word(pod)), CONDITION_MESSAGE)
         return replace(known, outcome="Deleted", message=message)
-    why = _failure(scene, known, pod)
+    why = _failure(context, known, pod)
     if why is None:
         return known
     if known.number >= TRIES:
-        return _left(scene, known, why)
+        return _left(context, known, why)
     message = (
-        f"try {known.number} of {TRIES} to delete the checkpoints in {place(scene.job)} failed: "
+        f"try {known.number} of {TRIES} to delete the checkpoints in {place(context.job)} failed: "
         f"{why}"
     )
-    since = scene.now + WAITS[known.number - 1]
+    since = context.now + WAITS[known.number - 1]
     return Purge(known.number + 1, since, message=shorten(message, CONDITION_MESSAGE))
 
 
@@ -196,11 +196,11 @@ def _is_over(pod: PodView) -> bool:
     return pod.terminal or pod.trainer.ended
 
 
-def _failure(scene: Scene, known: Purge, pod: PodView | None) -> str | None:
+def _failure(context: Context, known: Purge, pod: PodView | None) -> str | None:
     """Why the try has failed; None: it has not."""
-    passed = waited(scene, known)
+    passed = waited(context, known)
     if pod is None:
-        return _absence(scene, names.purge_pod_name(scene.job.name, known.number), passed)
+        return _absence(context, names.purge_pod_name(context.job.name, known.number), passed)
     if _is_over(pod):
         said = _word(pod).get("problem") or pod.message or pod.reason or pod.trainer.reason
         return str(said or f"exit code {pod.trainer.exit_code}")
@@ -212,22 +212,22 @@ def _failure(scene: Scene, known: Purge, pod: PodView | None) -> str | None:
     return f"it did not end within {LIMIT}" if passed >= STARTS_WITHIN + LIMIT + ENDING else None
 
 
-def _absence(scene: Scene, name: str, waited: timedelta) -> str | None:
+def _absence(context: Context, name: str, waited: timedelta) -> str | None:
     """Why the pod of that name will not come to be; None: it may yet."""
-    if name in scene.snapshot.foreign:
+    if name in context.snapshot.foreign:
         return f"pod {name} exists already and does not belong to this job"
     if waited < STARTS_WITHIN:
         return None
-    refusal = scene.snapshot.refusal
+    refusal = context.snapshot.refusal
     if refusal is not None and refusal.pod == name:
         return f"the API server refuses its pod: {with_help(refusal.message)}"
     return "its pod was never created"
 
 
-def _left(scene: Scene, known: Purge, why: str) -> Purge:
+def _left(context: Context, known: Purge, why: str) -> Purge:
     message = (
-        f"the job is removed; what is left of its checkpoints stays in {place(scene.job)} and must "
-        f"be deleted by hand: {why}"
+        f"the job is removed; what is left of its checkpoints stays in {place(context.job)} and "
+        f"must be deleted by hand: {why}"
     )
     return replace(known, outcome="Left", message=shorten(message, CONDITION_MESSAGE))
 

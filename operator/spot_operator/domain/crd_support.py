@@ -12,8 +12,8 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from spot_operator.api.names import Reason
-from spot_operator.domain.observed.context import Scene
-from spot_operator.domain.observed.policy_choice import Hindrance
+from spot_operator.domain.observed.context import Context
+from spot_operator.domain.observed.policy_choice import PolicyBlock
 from spot_operator.domain.state.ledger import Ledger
 from spot_operator.domain.state.status import ledger_of, status_of
 
@@ -63,15 +63,15 @@ def unkept(ledger: Ledger, paths: Collection[str]) -> frozenset[str]:
     return frozenset(path for path in needed if _without(status, {path}, "") != status)
 
 
-def until_upgraded(scene: Scene, paths: Collection[str]) -> Scene:
-    """`scene` of a job whose intent cannot be stored: what runs goes on, no pod is created."""
+def until_upgraded(context: Context, paths: Collection[str]) -> Context:
+    """`context` of a job whose intent cannot be stored: what runs goes on, no pod is created."""
     message = f"the API server does not keep {told(paths)} of the job's status: {REMEDY}"
-    hindrance = Hindrance(
+    policy_block = PolicyBlock(
         Reason.CRDS_OUTDATED,
         f"{message}. What runs goes on; nothing is started or decided that needs it",
         bars_pods=True,
     )
-    return replace(scene, hindrance=hindrance)
+    return replace(context, policy_block=policy_block)
 
 
 def told(paths: Collection[str]) -> str:

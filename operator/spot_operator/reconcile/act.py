@@ -37,9 +37,9 @@ from spot_operator.domain.actions import (
 )
 from spot_operator.domain.formats.text import CONDITION_MESSAGE, shorten
 from spot_operator.domain.observed.snapshot import JobKey, JobView, Refusal
+from spot_operator.reconcile.api_feedback import ApiFeedback
 from spot_operator.reconcile.caches import Caches
 from spot_operator.reconcile.expecting import Expecting
-from spot_operator.reconcile.findings import Findings
 from spot_operator.reconcile.kinds import JOBS
 from spot_operator.render.pod import render_pod
 from spot_operator.render.purge import render_purge
@@ -66,7 +66,7 @@ class Actor:
     client: Client
     caches: Caches
     expecting: Expecting
-    findings: Findings
+    findings: ApiFeedback
     entropy: Entropy
     settings: Callable[[], RenderSettings]
     tell: Callable[[JobView, Note], None]

@@ -18,17 +18,17 @@ from spot_operator.domain.observed.snapshot import (
     PodView,
     PolicyView,
     ReportView,
-    Sight,
     Sign,
     Snapshot,
+    Visibility,
 )
 from spot_operator.domain.state.ledger import Ledger
 from spot_operator.domain.state.status import ledger_of
+from spot_operator.reconcile.api_feedback import ApiFeedback
 from spot_operator.reconcile.caches import Caches
-from spot_operator.reconcile.findings import Findings
-from spot_operator.reconcile.first_sights import FirstSights
+from spot_operator.reconcile.first_seen import FirstSeen
 from spot_operator.reconcile.lease_ages import LeaseAges
-from spot_operator.reconcile.parsed import Parsed
+from spot_operator.reconcile.parse_cache import ParseCache
 from spot_operator.reconcile.pod_view import pod_view
 from spot_operator.reconcile.tombstones import Tombstones
 from spot_operator.reconcile.trim import trim_pod
@@ -57,7 +57,7 @@ class Observer:
     book: ReportBook
     leases: LeaseAges
     tombstones: Tombstones
-    findings: Findings
+    findings: ApiFeedback
     clock: Clock
     entropy: Entropy
     leading_since: float | None = None
@@ -67,12 +67,12 @@ class Observer:
     """The certificates that pods are to trust for reports (PEM); empty while there is none."""
     unkept: Unkept = field(init=False)
     _views: "_Views" = field(init=False)
-    _sights: FirstSights = field(init=False)
+    _sights: FirstSeen = field(init=False)
 
     def __post_init__(self) -> None:
         self.unkept = Unkept(self.clock)
         self._views = _Views(self.caches)
-        self._sights = FirstSights(self.clock)
+        self._sights = FirstSeen(self.clock)
 
     def job(self, key: JobKey) -> JobView | None:
         """The job alone, whatever its status says; None: it is gone."""
@@ -101,7 +101,7 @@ class Observer:
             now=self.clock.now(),
             job=view,
             ledger=ledger,
-            sight=self._sight(key.namespace),
+            visibility=self._sight(key.namespace),
             policies=policies,
             pods=pods,
             purges=tuple(pod for pod in everything if pod.purge is not None),
@@ -160,9 +160,9 @@ class Observer:
         for policy in self.caches.policies.items():
             yield self._views.policies.of(policy)
 
-    def _sight(self, namespace: str) -> Sight:
+    def _sight(self, namespace: str) -> Visibility:
         since = self.leading_since
-        return Sight(
+        return Visibility(
             fresh=since is not None and self.caches.fresh(namespace),
             leading_for=0.0 if since is None else self.clock.monotonic() - since,
             leases=self.leases.all_now(),
@@ -195,17 +195,17 @@ class _Views:
     """What is parsed once per version of an object."""
 
     def __init__(self, caches: Caches) -> None:
-        self.jobs = Parsed(caches.jobs, job_view)
-        self.ledgers = Parsed(caches.jobs, lambda job: ledger_of(job.get("status")))
-        self.policies = Parsed(caches.policies, policy_view)
-        self.pods = Parsed(caches.pods, pod_view)
-        self.nodes = Parsed(caches.nodes, node_view)
+        self.jobs = ParseCache(caches.jobs, job_view)
+        self.ledgers = ParseCache(caches.jobs, lambda job: ledger_of(job.get("status")))
+        self.policies = ParseCache(caches.policies, policy_view)
+        self.pods = ParseCache(caches.pods, pod_view)
+        self.nodes = ParseCache(caches.nodes, node_view)
 
 
 class _Nodes(Mapping[str, NodeView]):
     """The nodes by name, with the ages of their leases; each is made when it is looked at."""
 
-    def __init__(self, nodes: Informer, views: Parsed[NodeView], leases: LeaseAges) -> None:
+    def __init__(self, nodes: Informer, views: ParseCache[NodeView], leases: LeaseAges) -> None:
         self._nodes = nodes
         self._views = views
         self._leases = leases

@@ -24,7 +24,7 @@ from spot_operator.api.job import Completion
 from spot_operator.api.names import Condition, State
 from spot_operator.api.policy import PolicySpec
 from spot_operator.domain.actions import CreatePod, DeletePod, Plan
-from spot_operator.domain.attempt.notices import graver
+from spot_operator.domain.attempt.notices import more_severe
 from spot_operator.domain.plan import plan
 from spot_operator.domain.state.ledger import Charge, Fence, Ledger, Word
 
@@ -351,7 +351,7 @@ class Play(RuleBasedStateMachine):
     def announce(self, kind: Any) -> None:
         for process in self.world.alive():
             since = (self.world.now - NOW).total_seconds()
-            process.notice = graver(process.notice, a_notice(kind, since, since + 120))
+            process.notice = more_severe(process.notice, a_notice(kind, since, since + 120))
             process.told_to_end = process.told_to_end or kind == "Preempt"
 
     @rule(pause=st.booleans())

@@ -29,7 +29,7 @@ from spot_operator.api.names import FINALIZER, State
 from spot_operator.domain.actions import CreatePod, CreatePurge, DeletePod, Hold, Plan
 from spot_operator.domain.checkpoint_deletion import TRIES
 from spot_operator.domain.nodes.fencing import is_forced
-from spot_operator.domain.observed.snapshot import JobView, PodView, Sight, Snapshot
+from spot_operator.domain.observed.snapshot import JobView, PodView, Snapshot, Visibility
 from spot_operator.domain.plan import plan
 from spot_operator.domain.state.ledger import Purge
 
@@ -101,7 +101,7 @@ def moments(draw: st.DrawFn) -> Snapshot:
         pods=PODS[draw(st.sampled_from(sorted(PODS)))] if stage != "new" else (),
         nodes=made.nodes if draw(st.booleans()) else {},
         purges=purges,
-        sight=Sight(fresh, 3600.0, made.sight.leases),
+        visibility=Visibility(fresh, 3600.0, made.visibility.leases),
         namespace_terminating=draw(st.sampled_from([False, False, False, True])),
     )
 
@@ -116,7 +116,7 @@ def expect_lawful(snapshot: Snapshot, made: Plan) -> None:
             assert wants
             assert job.deleting
             assert job.held
-            assert snapshot.sight.fresh
+            assert snapshot.visibility.fresh
             assert ledger.purge is not None
             assert (ledger.purge.number, ledger.purge.outcome) == (action.number, None)
             assert ledger.purge.since <= snapshot.now
@@ -193,7 +193,7 @@ def _after(uid: str, pods: tuple[PodView, ...]) -> tuple[PodView, ...]:
 def test_every_deleted_job_is_let_go_after_a_bounded_number_of_tries(
     snapshot: Snapshot, ends: list[str]
 ) -> None:
-    healthy = replace(snapshot, sight=replace(snapshot.sight, fresh=True))
+    healthy = replace(snapshot, visibility=replace(snapshot.visibility, fresh=True))
     left = tuple(terminating(pod) if pod.owner_uid else exited(pod, 0) for pod in healthy.pods)
     story = Farewell(
         replace(healthy, pods=left, job=a_held_job("Delete", deleting=True, held=True)), ends

@@ -24,10 +24,10 @@ from spot_operator.domain.observed.snapshot import (
     PolicyView,
     ReportView,
     ResumeReport,
-    Sight,
     Sign,
     Snapshot,
     TaintView,
+    Visibility,
 )
 from spot_operator.domain.plan import plan
 from spot_operator.domain.state.ledger import CommitRef, Ledger, NodeIdentity, Notice, Word
@@ -132,7 +132,7 @@ class World:
             now=self.now,
             job=self.job,
             ledger=self.ledger(),
-            sight=Sight(
+            visibility=Visibility(
                 fresh=self.fresh,
                 leading_for=self._age(self.synced_at),
                 leases={one.name: self._ages(one) for one in self._registered()},

@@ -23,7 +23,7 @@ from kit.builders import (
     running,
 )
 from spot_operator.domain.observed.elapsed import lost, placed
-from spot_operator.domain.observed.snapshot import Sight, Snapshot
+from spot_operator.domain.observed.snapshot import Snapshot, Visibility
 from spot_operator.domain.plan import plan
 
 POD = running(a_pod())
@@ -47,7 +47,7 @@ def _aged(now: Snapshot, seconds: float, silent: float) -> Snapshot:
     return replace(
         now,
         nodes={**now.nodes, "node-1": node},
-        sight=Sight(True, 3600.0, {"node-1": mine, **others}),
+        visibility=Visibility(True, 3600.0, {"node-1": mine, **others}),
         reports={POD.uid: a_report(age=silent + 5)},
         seen={placed(POD): ENDED + seconds, **first_sights},
     )
@@ -65,8 +65,8 @@ def silent_since(over: Snapshot, heard: float, seconds: float) -> Snapshot:
 def removed(now: Snapshot) -> Snapshot:
     """The node's object and its lease are gone."""
     nodes = {name: one for name, one in now.nodes.items() if name != "node-1"}
-    leases = {name: ages for name, ages in now.sight.leases.items() if name != "node-1"}
-    return persisted(replace(now, nodes=nodes, sight=replace(now.sight, leases=leases)))
+    leases = {name: ages for name, ages in now.visibility.leases.items() if name != "node-1"}
+    return persisted(replace(now, nodes=nodes, visibility=replace(now.visibility, leases=leases)))
 
 
 @pytest.mark.parametrize("goes", [True, False], ids=["the object goes", "the object stays"])
@@ -99,7 +99,9 @@ def test_a_node_that_is_heard_of_again_in_the_same_boot_completes_the_job() -> N
     quiet = silent_since(just_ended(0, "ExitCode"), 5, 35)
     mine = (1.0, 11.0, 45.0)
     back = replace(quiet, nodes={**quiet.nodes, "node-1": a_node(lease_age=1.0)})
-    back = replace(back, sight=Sight(True, 3600.0, {**quiet.sight.leases, "node-1": mine}))
+    back = replace(
+        back, visibility=Visibility(True, 3600.0, {**quiet.visibility.leases, "node-1": mine})
+    )
     seen = {**quiet.seen, **{lost(one): 60.0 for one in quiet.ledger.ranks}}
     over = persisted(replace(later(back, 25), seen=seen, pods=(exited(POD, 0),)))
     expect_ending(over.ledger, "Completed")

@@ -23,7 +23,7 @@ MOMENTS = (0.001, 1, 5, 9.9, 30, 61, 121, 301, 601, 901, 1801, 3601, 7201, 14_40
 
 def rests(scene: Snapshot) -> tuple[Snapshot, Plan]:
     """The scene once all that can be written is, seen so by this leader for as long as it leads."""
-    seen = dict.fromkeys(signs(scene.ledger, scene.pods), scene.sight.leading_for)
+    seen = dict.fromkeys(signs(scene.ledger, scene.pods), scene.visibility.leading_for)
     now = replace(scene, seen={**seen, **scene.seen})
     for _ in range(10):
         made = plan(now)
@@ -36,8 +36,9 @@ def rests(scene: Snapshot) -> tuple[Snapshot, Plan]:
 def passed(scene: Snapshot, seconds: float) -> Snapshot:
     """Time passes, and everybody says what they said."""
     seen = {one: scene.seen.get(one, 0.0) + seconds for one in signs(scene.ledger, scene.pods)}
-    sight = replace(scene.sight, leading_for=scene.sight.leading_for + seconds)
-    return replace(scene, now=scene.now + timedelta(seconds=seconds), sight=sight, seen=seen)
+    visibility = replace(scene.visibility, leading_for=scene.visibility.leading_for + seconds)
+    now = scene.now + timedelta(seconds=seconds)
+    return replace(scene, now=now, visibility=visibility, seen=seen)
 
 
 def unreported(scene: Snapshot, seconds: float) -> Snapshot:
@@ -68,9 +69,9 @@ def unheard(scene: Snapshot, seconds: float) -> Snapshot:
     long = tuple(1.0 + 10.0 * k for k in range(int(seconds / 10) + 60))
     leases = {
         name: tuple(age + seconds for age in ages) if name in mine else long
-        for name, ages in scene.sight.leases.items()
+        for name, ages in scene.visibility.leases.items()
     }
-    return replace(silent, nodes=nodes, sight=replace(silent.sight, leases=leases))
+    return replace(silent, nodes=nodes, visibility=replace(silent.visibility, leases=leases))
 
 
 @pytest.mark.parametrize("name", SCENES)

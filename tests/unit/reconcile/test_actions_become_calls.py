@@ -33,9 +33,9 @@ from spot_operator.domain.actions import (
 )
 from spot_operator.domain.observed.snapshot import JobKey, JobView
 from spot_operator.reconcile.act import Actor
+from spot_operator.reconcile.api_feedback import NAMESPACE_BELIEVED, TRIES, ApiFeedback, Feedback
 from spot_operator.reconcile.caches import Caches
 from spot_operator.reconcile.expecting import TIMEOUT_SECONDS, Expecting
-from spot_operator.reconcile.findings import NAMESPACE_BELIEVED, TRIES, Finding, Findings
 from spot_operator.reconcile.kinds import JOBS, POLICIES
 from spot_operator.reconcile.views import job_view
 from spot_operator.render.settings import RenderSettings
@@ -59,7 +59,7 @@ class Rig:
         self.client = FakeClient(self.server, clock=clock)
         self.watching = FakeClient(self.server, clock=clock)
         self.caches = Caches(self.watching, clock, entropy)
-        self.findings = Findings(clock)
+        self.findings = ApiFeedback(clock)
         self.told: list[Note] = []
         self.expecting = Expecting(self.caches, clock)
         self.actor = Actor(
@@ -77,7 +77,7 @@ class Rig:
         return await self.actor.act(KEY, self.job, actions)
 
     @property
-    def finding(self) -> Finding:
+    def finding(self) -> Feedback:
         return self.findings.about(KEY, self.job.uid)
 
     def pods(self) -> list[Json]:

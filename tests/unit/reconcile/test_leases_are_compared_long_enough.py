@@ -8,7 +8,7 @@ from kit.clock import HandClock
 from spot_operator.api.policy import MAX_UNREACHABLE, MIN_UNREACHABLE
 from spot_operator.control.store import Change
 from spot_operator.domain.nodes.node_loss import node_lost
-from spot_operator.domain.observed.snapshot import Sight
+from spot_operator.domain.observed.snapshot import Visibility
 from spot_operator.reconcile.lease_ages import LeaseAges
 from spot_operator.reconcile.observe import WITNESSED
 
@@ -38,9 +38,11 @@ def test_a_node_that_goes_silent_is_lost_after_that_long(after: timedelta) -> No
                 renewed(leases, name, now)
         age = leases.age("one")
         if age is not None and age > span and lost_at is None:
-            sight = Sight(fresh=True, leading_for=clock.monotonic(), leases=leases.all_now())
+            visibility = Visibility(
+                fresh=True, leading_for=clock.monotonic(), leases=leases.all_now()
+            )
             node = a_node("one", lease_age=age)
-            lost_at = now if node_lost(node, None, sight, after) else None
+            lost_at = now if node_lost(node, None, visibility, after) else None
         if lost_at is not None:
             break
         clock.step(1)

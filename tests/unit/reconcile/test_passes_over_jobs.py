@@ -18,7 +18,7 @@ from spot_operator.domain.observed.snapshot import JobKey, Snapshot
 from spot_operator.domain.plan import plan
 from spot_operator.observability.health import alive
 from spot_operator.reconcile import loop
-from spot_operator.reconcile.findings import Finding
+from spot_operator.reconcile.api_feedback import Feedback
 from spot_operator.reconcile.kinds import JOBS, POLICIES
 
 Json = dict[str, Any]
@@ -149,7 +149,7 @@ def test_a_refusal_that_never_reads_the_same_is_not_asked_for_all_the_time() -> 
 
 
 def test_a_refusal_of_another_meaning_is_told_anew() -> None:
-    finding = Finding("uid")
+    finding = Feedback("uid")
 
     def told(message: str) -> str:
         finding.refused("create pod p", Forbidden(message), creates="p")

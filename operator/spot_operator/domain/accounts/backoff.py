@@ -10,7 +10,7 @@ from typing import Final
 
 from spot_operator.api.names import Ending
 from spot_operator.api.policy import Backoff, Jitter
-from spot_operator.domain.observed.context import Scene
+from spot_operator.domain.observed.context import Context
 from spot_operator.domain.observed.elapsed import left_of_long, waiting
 from spot_operator.domain.state.ledger import AttemptRecord, Charge, Ledger
 
@@ -45,13 +45,13 @@ def uncharged_level(attempts: tuple[AttemptRecord, ...], ending: str) -> int:
     return row
 
 
-def wait_left(scene: Scene, ledger: Ledger) -> timedelta:
+def wait_left(context: Context, ledger: Ledger) -> timedelta:
     """How long the attempt after the newest one still waits; zero or less: it is due."""
     if ledger.not_before is None or ledger.current is None:
         return timedelta(0)
     since = ledger.current.ended_at or ledger.current.created_at
     # Both instants were written at once, by one clock.
-    return left_of_long(scene.snapshot, waiting(ledger), since, ledger.not_before - since)
+    return left_of_long(context.snapshot, waiting(ledger), since, ledger.not_before - since)
 
 
 def _longest(backoff: Backoff, level: int) -> timedelta:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from spot_operator.api.names import Bucket, Condition, Ending, State
-from spot_operator.domain.observed.context import Scene
+from spot_operator.domain.observed.context import Context
 from spot_operator.domain.state.ledger import REPORTED, Ledger, TimeLedger, plausible_seconds
 
 ZERO: Final = timedelta(0)
@@ -113,20 +113,20 @@ def _spend(time: TimeLedger, bucket: Bucket, amount: timedelta) -> TimeLedger:
     return replace(time, since=time.since + amount, buckets=ordered)
 
 
-def keep_time(scene: Scene, ledger: Ledger) -> TimeLedger:
+def keep_time(context: Context, ledger: Ledger) -> TimeLedger:
     """The time until now, for the write that turns the persisted ledger into `ledger`."""
-    old = scene.persisted
+    old = context.persisted
     if old.time.since is None:
-        old = replace(old, time=open_account(scene.job.created_at, scene.now))
+        old = replace(old, time=open_account(context.job.created_at, context.now))
     ends = (old.state, old.attempt) != (ledger.state, ledger.attempt)
-    cut = Cut(scene.now, _seconds(scene, old), closes=ends, fenced=_fenced(old, ledger))
+    cut = Cut(context.now, _seconds(context, old), closes=ends, fenced=_fenced(old, ledger))
     time = account(old, cut)
     # The next attempt's sidecar counts from zero.
     return time if ledger.attempt == old.attempt else replace(time, reported=())
 
 
-def _seconds(scene: Scene, old: Ledger) -> Seconds | None:
-    report = scene.report_of(old.ranks[0]) if old.ranks else None
+def _seconds(context: Context, old: Ledger) -> Seconds | None:
+    report = context.report_of(old.ranks[0]) if old.ranks else None
     return report.seconds if report is not None else None
 
 

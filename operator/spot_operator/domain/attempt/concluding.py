@@ -20,7 +20,7 @@ from spot_operator.domain.formats.text import CONDITION_MESSAGE, STATUS_MESSAGE,
 from spot_operator.domain.job.resume_advice import with_advice
 from spot_operator.domain.nodes.exclusions import exclude
 from spot_operator.domain.observed import elapsed as signs
-from spot_operator.domain.observed.context import Scene
+from spot_operator.domain.observed.context import Context
 from spot_operator.domain.observed.elapsed import lasted, left
 from spot_operator.domain.state.ledger import (
     AttemptRecord,
@@ -32,7 +32,7 @@ from spot_operator.domain.state.ledger import (
     Totals,
 )
 
-SETTLED: Final = timedelta(seconds=10)
+NEVER_MADE_AFTER: Final = timedelta(seconds=10)
 """A pod that was asked for and not seen for so long after the stop does not exist: a POST under way
 has failed by then, and what it made would be a pod of an attempt that is over."""
 CLEAR: Final = frozenset({Ending.COMPLETED, Ending.SUSPENDED})
@@ -44,56 +44,56 @@ WELL: Final = frozenset({Ending.COMPLETED, Ending.SUSPENDED})
 """Endings after which nobody asks for the last lines."""
 
 
-def record_ending(scene: Scene, ledger: Ledger) -> Ledger:
+def record_ending(context: Context, ledger: Ledger) -> Ledger:
     """`ledger` after the attempt's ending, once every rank of a stopping attempt has ended."""
     current, stopping = ledger.current, ledger.stopping
     if ledger.state is not State.STOPPING or stopping is None or current is None:
         return ledger
-    if not _all_over(scene, ledger, stopping):
+    if not _all_over(context, ledger, stopping):
         return ledger
-    verdict = judge(_evidence(scene, ledger, current, stopping), stopping)
-    if not _may_be_judged(scene, verdict):
+    verdict = judge(_evidence(context, ledger, current, stopping), stopping)
+    if not _may_be_judged(context, verdict):
         return ledger
-    settled = _settle(scene, ledger, current, verdict)
-    final = settled.state is State.FINISHED and verdict.ending is not Ending.COMPLETED
+    concluded = _conclude(context, ledger, current, verdict)
+    final = concluded.state is State.FINISHED and verdict.ending is not Ending.COMPLETED
     # A stale view may hide what would have changed it.
-    return ledger if final and not scene.snapshot.sight.fresh else settled
+    return ledger if final and not context.snapshot.visibility.fresh else concluded
 
 
-def is_over(scene: Scene, ledger: Ledger) -> bool:
+def is_over(context: Context, ledger: Ledger) -> bool:
     """Whether every rank of a stopping attempt has ended: what it costs is not decided yet."""
     stopping = ledger.stopping
-    return stopping is not None and _all_over(scene, ledger, stopping)
+    return stopping is not None and _all_over(context, ledger, stopping)
 
 
-def settled_in(scene: Scene, ledger: Ledger, stopping: Stopping) -> timedelta:
+def never_made_in(context: Context, ledger: Ledger, stopping: Stopping) -> timedelta:
     """How long until a pod that was asked for and not seen counts as never made."""
-    return left(scene.snapshot, signs.stopping(ledger), stopping.since, SETTLED)
+    return left(context.snapshot, signs.stopping(ledger), stopping.since, NEVER_MADE_AFTER)
 
 
-def _may_be_judged(scene: Scene, verdict: Verdict) -> bool:
+def _may_be_judged(context: Context, verdict: Verdict) -> bool:
     """While it is not known which rules hold, only what no rule changes is put on record."""
-    if not scene.in_doubt:
+    if not context.in_doubt:
         return True
-    return verdict.ending in (CLEAR if scene.job.unreadable else UNRULED)
+    return verdict.ending in (CLEAR if context.job.unreadable else UNRULED)
 
 
-def _all_over(scene: Scene, ledger: Ledger, stopping: Stopping) -> bool:
-    records = {one.rank: one for one in ledger.ranks}
+def _all_over(context: Context, ledger: Ledger, stopping: Stopping) -> bool:
+    ended = {one.rank: one.ended is not None for one in ledger.ranks}
     return all(
-        records[rank].ended is not None if rank in records else _never_was(scene, ledger, stopping)
-        for rank in range(scene.workers)
+        ended[rank] if rank in ended else _never_was(context, ledger, stopping)
+        for rank in range(context.workers)
     )
 
 
-def _never_was(scene: Scene, ledger: Ledger, stopping: Stopping) -> bool:
+def _never_was(context: Context, ledger: Ledger, stopping: Stopping) -> bool:
     if stopping.cause is Ending.NOT_PLACED:
         return True
-    return settled_in(scene, ledger, stopping) <= timedelta(0)
+    return never_made_in(context, ledger, stopping) <= timedelta(0)
 
 
 def _evidence(
-    scene: Scene, ledger: Ledger, current: AttemptRecord, stopping: Stopping
+    context: Context, ledger: Ledger, current: AttemptRecord, stopping: Stopping
 ) -> Iterator[Evidence]:
     before = ledger.has_started and ledger.first_started != current.number
     for record in ledger.ranks:
@@ -102,13 +102,13 @@ def _evidence(
             yield Evidence(
                 record=record,
                 end=record.ended,
-                completion=scene.job.spec.completion,
+                completion=context.job.spec.completion,
                 attempt=current,
                 stopped=_by_our_stop(record, stopping),
                 proved=before or others,
                 proved_before=before and _had_a_state(ledger),
-                warned_for=_warned_for(scene, record),
-                parts=scene.job.containers | scene.job.volumes,
+                warned_for=_warned_for(context, record),
+                parts=context.job.containers | context.job.volumes,
             )
 
 
@@ -121,10 +121,10 @@ def _had_a_state(ledger: Ledger) -> bool:
     return given or ledger.checkpoint.newest is not None
 
 
-def _warned_for(scene: Scene, record: RankRecord) -> timedelta | None:
+def _warned_for(context: Context, record: RankRecord) -> timedelta | None:
     if record.notice is None:
         return None
-    return lasted(scene.snapshot, signs.noticed(record), record.notice.observed_at)
+    return lasted(context.snapshot, signs.noticed(record), record.notice.observed_at)
 
 
 def _by_our_stop(record: RankRecord, stopping: Stopping) -> bool:
@@ -132,11 +132,11 @@ def _by_our_stop(record: RankRecord, stopping: Stopping) -> bool:
     return stopping.cause is not None or lost is None or lost > stopping.since
 
 
-def _settle(scene: Scene, ledger: Ledger, current: AttemptRecord, verdict: Verdict) -> Ledger:
-    bill = charge(ledger.budgets, scene.policy, verdict.ending, scene.now)
+def _conclude(context: Context, ledger: Ledger, current: AttemptRecord, verdict: Verdict) -> Ledger:
+    bill = charge(ledger.budgets, context.policy, verdict.ending, context.now)
     record = replace(
         current,
-        ended_at=scene.now,
+        ended_at=context.now,
         ending=str(verdict.ending),
         message=shorten(verdict.message, STATUS_MESSAGE),
         charged=bill.charged,
@@ -152,8 +152,8 @@ def _settle(scene: Scene, ledger: Ledger, current: AttemptRecord, verdict: Verdi
         totals=_totals(ledger, bill),
     )
     ledger = forget_old_lines(ledger)
-    ledger = _begin_anew(exclude(scene, ledger, str(verdict.ending), ledger.ranks))
-    return _what_next(scene, ledger, record, verdict, bill)
+    ledger = _begin_anew(exclude(context, ledger, str(verdict.ending), ledger.ranks))
+    return _what_next(context, ledger, record, verdict, bill)
 
 
 def _last_lines(ledger: Ledger, verdict: Verdict, bill: Bill) -> str:
@@ -182,39 +182,39 @@ def _totals(ledger: Ledger, bill: Bill) -> Totals:
 
 
 def _what_next(
-    scene: Scene, ledger: Ledger, record: AttemptRecord, verdict: Verdict, bill: Bill
+    context: Context, ledger: Ledger, record: AttemptRecord, verdict: Verdict, bill: Bill
 ) -> Ledger:
     """Over, or waiting for the next attempt."""
     if verdict.ending in FINAL:
-        return finish(scene, ledger, verdict.ending, verdict.message)
+        return finish(context, ledger, verdict.ending, verdict.message)
     if bill.spent is not None:
-        return finish(scene, ledger, *_spent(scene, bill.spent, verdict))
+        return finish(context, ledger, *_spent(context, bill.spent, verdict))
     found = suspect(ledger)
     if found is not None and exhausted(ledger, found):
-        return finish(scene, ledger, Reason.CHECKPOINTS_SUSPECT, _suspicious(ledger, found))
-    return _wait(scene, mark(ledger, found) if found is not None else ledger, record)
+        return finish(context, ledger, Reason.CHECKPOINTS_SUSPECT, _suspicious(ledger, found))
+    return _wait(context, mark(ledger, found) if found is not None else ledger, record)
 
 
-def _wait(scene: Scene, ledger: Ledger, record: AttemptRecord) -> Ledger:
+def _wait(context: Context, ledger: Ledger, record: AttemptRecord) -> Ledger:
     level = ledger.budgets.without_progress
     if record.charged is None:
         level = uncharged_level(ledger.attempts, record.ending or "")
-    wait = wait_after(scene.policy.backoff, record.charged, level, scene.snapshot.draw)
-    return replace(ledger, not_before=scene.now + wait if wait else None)
+    wait = wait_after(context.policy.backoff, record.charged, level, context.snapshot.draw)
+    return replace(ledger, not_before=context.now + wait if wait else None)
 
 
-def _spent(scene: Scene, spent: Reason, verdict: Verdict) -> tuple[Ending | Reason, str]:
+def _spent(context: Context, spent: Reason, verdict: Verdict) -> tuple[Ending | Reason, str]:
     """Which budget is used up; the message has the ending that found it so."""
     if spent is Reason.FAILURES_EXHAUSTED:
-        failures = scene.policy.failures.max
+        failures = context.policy.failures.max
         message = (
-            f"SpotPolicy {scene.policy_name} allows {failures} failures without progress between "
+            f"SpotPolicy {context.policy_name} allows {failures} failures without progress between "
             f"them, and this is one more ({verdict.ending}: {verdict.message}): correct the cause"
         )
         return spent, message
-    allowed = scene.policy.interruptions.max
+    allowed = context.policy.interruptions.max
     message = (
-        f"SpotPolicy {scene.policy_name} allows {allowed} interruptions, and this is one more "
+        f"SpotPolicy {context.policy_name} allows {allowed} interruptions, and this is one more "
         f"({verdict.ending}: {verdict.message}): ask for a policy that allows more, or for other "
         "capacity"
     )
@@ -229,23 +229,23 @@ def _suspicious(ledger: Ledger, found: str) -> str:
     )
 
 
-def finish(scene: Scene, ledger: Ledger, reason: Ending | Reason, message: str) -> Ledger:
+def finish(context: Context, ledger: Ledger, reason: Ending | Reason, message: str) -> Ledger:
     """`ledger` of a job that is over for that reason, with its verdict."""
     completed = reason is Ending.COMPLETED
-    said = message if completed else with_advice(scene, ledger, message)
+    said = message if completed else with_advice(context, ledger, message)
     verdict = ConditionRecord(
         type=Condition.SUCCEEDED,
         status="True" if completed else "False",
         reason=str(reason),
         message=shorten(said, CONDITION_MESSAGE),
-        since=scene.now,
-        observed_generation=scene.job.generation,
+        since=context.now,
+        observed_generation=context.job.generation,
     )
     others = tuple(one for one in ledger.conditions if one.type is not Condition.SUCCEEDED)
     return replace(
         ledger,
         state=State.FINISHED,
         not_before=None,
-        finished_at=scene.now,
+        finished_at=context.now,
         conditions=(verdict, *others),
     )

@@ -16,7 +16,7 @@ OPEN_ENDED: Final = timedelta(minutes=10)
 """How long a notice without deadline explains one: autoscalers drain for at most ten minutes."""
 
 
-def graver(first: Notice | None, second: Notice | None) -> Notice | None:
+def more_severe(first: Notice | None, second: Notice | None) -> Notice | None:
     """The one of the two that stands; `first` when they weigh the same."""
     if first is None or second is None:
         return first or second

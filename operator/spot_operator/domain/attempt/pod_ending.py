@@ -12,7 +12,7 @@ Every wait is counted from what this leader saw itself: another one begins again
 from datetime import timedelta
 from typing import Final
 
-from spot_operator.domain.observed.context import Scene
+from spot_operator.domain.observed.context import Context
 from spot_operator.domain.observed.elapsed import lasted, lost, span
 from spot_operator.domain.observed.snapshot import PodView
 from spot_operator.domain.state.ledger import RankRecord
@@ -29,37 +29,37 @@ DURABLE: Final = "Finished"
 """The word that is said once everything is stored."""
 
 
-def lingers_for(scene: Scene, record: RankRecord, pod: PodView | None) -> timedelta | None:
+def lingers_for(context: Context, record: RankRecord, pod: PodView | None) -> timedelta | None:
     """How much longer a trainer that said its last word may take to end; None: it has said none,
     or is not there."""
     if pod is None or pod.gone or record.word is None or not _runs(pod):
         return None
     patience = LINGERS if record.word.word in OWN_WORDS else HALTED
-    return patience - _told_since(scene, record)
+    return patience - _told_since(context, record)
 
 
-def pod_stays_for(scene: Scene, record: RankRecord, pod: PodView) -> timedelta:
+def pod_stays_for(context: Context, record: RankRecord, pod: PodView) -> timedelta:
     """How much longer the pod, whose trainer is over, may stay before we delete it."""
     if record.lost_at is None or not pod.trainer.ended:
         return timedelta(0)
     grace = span(record.grace)
     if pod.ends_by_itself:
-        return grace + KUBELET - _over_since(scene, record)
-    if _is_settled(scene, record, pod):
+        return grace + KUBELET - _over_since(context, record)
+    if _has_stored_all(context, record, pod):
         return timedelta(0)
-    return grace - _over_since(scene, record)
+    return grace - _over_since(context, record)
 
 
-def is_to_settle(scene: Scene, record: RankRecord, pod: PodView) -> bool:
+def needs_the_end_told(context: Context, record: RankRecord, pod: PodView) -> bool:
     """Whether the sidecar must be told that the trainer has ended, for the kubelet does not."""
     over = record.trainer_end is not None and pod.trainer.ended and pod.deletion_at is None
     told = pod.ends_by_itself or pod.told_of_end
-    return over and not told and not _is_settled(scene, record, pod)
+    return over and not told and not _has_stored_all(context, record, pod)
 
 
-def _is_settled(scene: Scene, record: RankRecord, pod: PodView) -> bool:
+def _has_stored_all(context: Context, record: RankRecord, pod: PodView) -> bool:
     """Whether the sidecar has nothing to store any more, by its report or as it does not run."""
-    report = scene.report_of(record)
+    report = context.report_of(record)
     stored = record.word is not None and record.word.word == DURABLE
     settled = stored or (report is not None and report.settled)
     return settled or pod.sidecar.state in {None, "terminated"}
@@ -69,14 +69,14 @@ def _runs(pod: PodView) -> bool:
     return pod.trainer.state == "running" and not pod.terminal
 
 
-def _told_since(scene: Scene, record: RankRecord) -> timedelta:
-    report = scene.report_of(record)
+def _told_since(context: Context, record: RankRecord) -> timedelta:
+    report = context.report_of(record)
     if report is None:
-        return span(scene.snapshot.sight.leading_for)
+        return span(context.snapshot.visibility.leading_for)
     age = report.step_age if report.word_age is None else report.word_age
     return span(age)
 
 
-def _over_since(scene: Scene, record: RankRecord) -> timedelta:
-    since = record.lost_at or scene.now
-    return lasted(scene.snapshot, lost(record), since)
+def _over_since(context: Context, record: RankRecord) -> timedelta:
+    since = record.lost_at or context.now
+    return lasted(context.snapshot, lost(record), since)

@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from spot_operator.api.names import Ending, State
 from spot_operator.domain.attempt.last_word import last_word
-from spot_operator.domain.observed.context import Scene
+from spot_operator.domain.observed.context import Context
 from spot_operator.domain.observed.snapshot import ReportView
 from spot_operator.domain.state.ledger import (
     AttemptRecord,
@@ -25,22 +25,22 @@ from spot_operator.domain.state.ledger import (
 )
 
 
-def note_progress(scene: Scene, ledger: Ledger) -> Ledger:
+def note_progress(context: Context, ledger: Ledger) -> Ledger:
     """`ledger` with what rank 0 reported of the current attempt."""
     leading = next((one for one in ledger.ranks if one.rank == 0), None)
     if leading is None or ledger.state in {State.WAITING, State.FINISHED}:
         return ledger
-    report = scene.report_of(leading)
+    report = context.report_of(leading)
     if report is not None:
-        ledger = _resumed(scene, ledger, report)
-        ledger = _paced(_committed(scene, ledger, report), report)
+        ledger = _resumed(context, ledger, report)
+        ledger = _paced(_committed(context, ledger, report), report)
         if report.found is not None:
-            ledger = note_checkpoint(scene, ledger, Committed(report.found, scene.now))
-        ledger = _stepped(scene, ledger, report)
-    return _last_words(scene, ledger, leading)
+            ledger = note_checkpoint(context, ledger, Committed(report.found, context.now))
+        ledger = _stepped(context, ledger, report)
+    return _last_words(context, ledger, leading)
 
 
-def note_started(_scene: Scene, ledger: Ledger) -> Ledger:
+def note_started(_context: Context, ledger: Ledger) -> Ledger:
     """`ledger` knowing whether the job's template works: a trainer of it has started."""
     if ledger.has_started:
         return ledger
@@ -53,7 +53,7 @@ def note_started(_scene: Scene, ledger: Ledger) -> Ledger:
     return replace(ledger, first_started=first)
 
 
-def note_running(scene: Scene, ledger: Ledger) -> Ledger:
+def note_running(context: Context, ledger: Ledger) -> Ledger:
     """`ledger` with the moment from which every trainer of the attempt ran, and where."""
     current = ledger.current
     if current is None or ledger.state is not State.CREATED or not ledger.ranks:
@@ -63,12 +63,12 @@ def note_running(scene: Scene, ledger: Ledger) -> Ledger:
     return _with(
         ledger,
         current,
-        running_at=current.running_at or (scene.now if running else None),
+        running_at=current.running_at or (context.now if running else None),
         node=current.node or (first.name if first is not None else None),
     )
 
 
-def _resumed(scene: Scene, ledger: Ledger, report: ReportView) -> Ledger:
+def _resumed(context: Context, ledger: Ledger, report: ReportView) -> Ledger:
     current, resume = ledger.current, report.resume
     if current is None or resume is None or current.resumed is not None:
         return ledger
@@ -91,7 +91,7 @@ def _resumed(scene: Scene, ledger: Ledger, report: ReportView) -> Ledger:
     if source is None or resume.inherited:
         # What another job committed is neither this one's progress nor its newest.
         return ledger
-    return note_checkpoint(scene, ledger, Committed(source, scene.now))
+    return note_checkpoint(context, ledger, Committed(source, context.now))
 
 
 def _counted(totals: Totals, decision: str, replayed: int) -> Totals:
@@ -103,12 +103,12 @@ def _counted(totals: Totals, decision: str, replayed: int) -> Totals:
     )
 
 
-def _committed(scene: Scene, ledger: Ledger, report: ReportView) -> Ledger:
+def _committed(context: Context, ledger: Ledger, report: ReportView) -> Ledger:
     commit = report.commit
     if commit is None:
         return ledger
     seen = Committed(commit.ref, commit.committed_at, commit.bytes, commit.write_seconds)
-    return note_checkpoint(scene, count_commits(ledger, report.commits), seen)
+    return note_checkpoint(context, count_commits(ledger, report.commits), seen)
 
 
 def _paced(ledger: Ledger, report: ReportView) -> Ledger:
@@ -117,14 +117,14 @@ def _paced(ledger: Ledger, report: ReportView) -> Ledger:
     return replace(ledger, checkpoint=replace(ledger.checkpoint, interval=report.interval))
 
 
-def _stepped(scene: Scene, ledger: Ledger, report: ReportView) -> Ledger:
+def _stepped(context: Context, ledger: Ledger, report: ReportView) -> Ledger:
     current = ledger.current
     if current is None or current.resumed is None or report.step == current.step:
         return ledger
     if report.step <= _begun_at(current):
         return ledger
-    ledger = _retried(scene, ledger, current, report)
-    at = scene.now - timedelta(seconds=report.step_age)
+    ledger = _retried(context, ledger, current, report)
+    at = context.now - timedelta(seconds=report.step_age)
     progress = Progress(
         step=max(ledger.progress.step, report.step),
         samples=max(ledger.progress.samples, report.samples),
@@ -135,14 +135,16 @@ def _stepped(scene: Scene, ledger: Ledger, report: ReportView) -> Ledger:
     return _with(ledger, ledger.attempts[-1], step=report.step)
 
 
-def _retried(scene: Scene, ledger: Ledger, current: AttemptRecord, report: ReportView) -> Ledger:
+def _retried(
+    context: Context, ledger: Ledger, current: AttemptRecord, report: ReportView
+) -> Ledger:
     """Measure the retry: from the last step known before this attempt to its own first one."""
     last = ledger.progress.at
     if current.retry_seconds is not None or last is None:
         return ledger
     if len(ledger.attempts) < 2 or ledger.attempts[-2].ending == Ending.SUSPENDED:
         return ledger
-    told_at = scene.now - timedelta(seconds=report.age)
+    told_at = context.now - timedelta(seconds=report.age)
     first_step = told_at - timedelta(seconds=_stepping(report))
     seconds = round(max(0.0, (first_step - last).total_seconds()), 3)
     totals = replace(ledger.totals, retry_seconds=round(ledger.totals.retry_seconds + seconds, 3))
@@ -164,13 +166,13 @@ def _stepping(report: ReportView) -> float:
     return sum(report.seconds.get(one, 0.0) for one in ("productive", "replayed"))
 
 
-def _last_words(scene: Scene, ledger: Ledger, leading: RankRecord) -> Ledger:
+def _last_words(context: Context, ledger: Ledger, leading: RankRecord) -> Ledger:
     """Of an ended rank, what no report brought any more."""
-    said = last_word(scene.pod_of(leading)) if leading.ended is not None else None
+    said = last_word(context.pod_of(leading)) if leading.ended is not None else None
     if said is None or ledger.current is None:
         return ledger
     if said.commit is not None:
-        ledger = note_checkpoint(scene, ledger, Committed(said.commit, scene.now))
+        ledger = note_checkpoint(context, ledger, Committed(said.commit, context.now))
     if said.step is None or said.step <= (ledger.attempts[-1].step or 0):
         return ledger
     progress = replace(ledger.progress, step=max(ledger.progress.step, said.step))
@@ -182,19 +184,19 @@ def _with(ledger: Ledger, current: AttemptRecord, **changes: object) -> Ledger:
     return replace(ledger, attempts=(*ledger.attempts[:-1], changed))
 
 
-def note_checkpoint(scene: Scene, ledger: Ledger, seen: Committed) -> Ledger:
+def note_checkpoint(context: Context, ledger: Ledger, seen: Committed) -> Ledger:
     """`ledger` knowing of a committed checkpoint, of whatever attempt."""
     known = ledger.checkpoint
     newer = known.newest is None or _order(seen.ref) > _order(known.newest.ref)
     # Whether it gives failures back is the policy's to say: it counts once that is known.
-    further = seen.ref.step > known.best_step and not scene.in_doubt
+    further = seen.ref.step > known.best_step and not context.in_doubt
     checkpoint = replace(
         known,
         newest=seen if newer else known.newest,
         best_step=seen.ref.step if further else known.best_step,
     )
     ledger = replace(ledger, checkpoint=checkpoint)
-    return _refunded(scene, ledger) if further else ledger
+    return _refunded(context, ledger) if further else ledger
 
 
 def count_commits(ledger: Ledger, of_attempt: int) -> Ledger:
@@ -211,8 +213,8 @@ def _order(ref: CommitRef) -> tuple[int, int]:
     return ref.attempt, ref.step
 
 
-def _refunded(scene: Scene, ledger: Ledger) -> Ledger:
+def _refunded(context: Context, ledger: Ledger) -> Ledger:
     budgets = replace(ledger.budgets, without_progress=0, progress_limit=None)
-    if scene.policy.failures.refund_after_progress:
+    if context.policy.failures.refund_after_progress:
         budgets = replace(budgets, failures=0)
     return replace(ledger, budgets=budgets, checkpoint=replace(ledger.checkpoint, suspects=()))

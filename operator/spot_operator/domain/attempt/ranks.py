@@ -10,14 +10,14 @@ from typing import Final
 
 from spot_operator.api.names import State
 from spot_operator.domain.attempt.last_word import LastWord, last_word
-from spot_operator.domain.attempt.notices import SLACK, graver
+from spot_operator.domain.attempt.notices import SLACK, more_severe
 from spot_operator.domain.attempt.pod_ending import lingers_for
 from spot_operator.domain.attempt.start_problems import trouble_of
 from spot_operator.domain.formats.text import STATUS_MESSAGE, WORD, shorten
 from spot_operator.domain.nodes.fencing import fence_of
 from spot_operator.domain.nodes.node_loss import was_away
 from spot_operator.domain.nodes.rebooting import cleared, doubt_left, is_doubtful, silenced
-from spot_operator.domain.observed.context import Scene
+from spot_operator.domain.observed.context import Context
 from spot_operator.domain.observed.elapsed import absent, lasted, left, lost, placed, span
 from spot_operator.domain.observed.rank_end import completed, evidence, vanished
 from spot_operator.domain.observed.snapshot import PodView, ReportView
@@ -41,69 +41,69 @@ REBOOTS_WITHIN: Final = timedelta(minutes=5)
 """From the first container that a machine ends on its way down until its kubelet is back."""
 
 
-def note_ranks(scene: Scene, ledger: Ledger) -> Ledger:
+def note_ranks(context: Context, ledger: Ledger) -> Ledger:
     """`ledger` with a record of every rank whose pod was ever seen, brought up to date."""
     if ledger.state in {State.WAITING, State.FINISHED}:
         return ledger
-    records = {one.rank: one for one in (*_newly_seen(scene, ledger), *ledger.ranks)}
+    records = {one.rank: one for one in (*_newly_seen(context, ledger), *ledger.ranks)}
     return replace(
-        ledger, ranks=tuple(_update(scene, ledger, records[rank]) for rank in sorted(records))
+        ledger, ranks=tuple(_update(context, ledger, records[rank]) for rank in sorted(records))
     )
 
 
-def _newly_seen(scene: Scene, ledger: Ledger) -> list[RankRecord]:
-    seen = (scene.pods_of(ledger.attempt, rank)[:1] for rank in range(scene.workers))
+def _newly_seen(context: Context, ledger: Ledger) -> list[RankRecord]:
+    seen = (context.pods_of(ledger.attempt, rank)[:1] for rank in range(context.workers))
     return [RankRecord(pod.rank, pod.uid, pod.grace_seconds) for pods in seen for pod in pods]
 
 
-def _update(scene: Scene, ledger: Ledger, record: RankRecord) -> RankRecord:
+def _update(context: Context, ledger: Ledger, record: RankRecord) -> RankRecord:
     if record.ended is not None:
         return record
-    pod, report = scene.pod_of(record), scene.report_of(record)
+    pod, report = context.pod_of(record), context.report_of(record)
     said = last_word(pod)
     heard = replace(
         record,
-        node=record.node or _node(scene, pod),
+        node=record.node or _node(context, pod),
         notice=_notice(record, pod, report, said),
         word=_word(record, pod, report, said),
         memory=_memory(record, report, said),
     )
-    return _ended(scene, ledger, _begun(scene, ledger, heard, pod), pod)
+    return _ended(context, ledger, _begun(context, ledger, heard, pod), pod)
 
 
-def _begun(scene: Scene, ledger: Ledger, record: RankRecord, pod: PodView | None) -> RankRecord:
+def _begun(context: Context, ledger: Ledger, record: RankRecord, pod: PodView | None) -> RankRecord:
     if pod is None:
         return record
-    started = scene.now if pod.trainer.started else None
+    started = context.now if pod.trainer.started else None
     return replace(
-        record, started=record.started or started, trouble=_trouble(scene, ledger, record, pod)
+        record, started=record.started or started, trouble=_trouble(context, ledger, record, pod)
     )
 
 
-def _trouble(scene: Scene, ledger: Ledger, record: RankRecord, pod: PodView) -> Trouble | None:
+def _trouble(context: Context, ledger: Ledger, record: RankRecord, pod: PodView) -> Trouble | None:
     """What keeps the pod from starting; of one that is ended for it, what it was."""
     if ledger.state is State.STOPPING:
         return None if pod.trainer.started else record.trouble
     return trouble_of(
         pod,
         record.trouble,
-        scene.now,
+        context.now,
         started=ledger.has_started,
-        placed_for=_placed_for(scene, pod),
-        template=scene.job.containers,
+        placed_for=_placed_for(context, pod),
+        template=context.job.containers,
     )
 
 
-def _placed_for(scene: Scene, pod: PodView) -> timedelta:
+def _placed_for(context: Context, pod: PodView) -> timedelta:
     scheduled = pod.condition("PodScheduled")
-    since = (scheduled and scheduled.since) or pod.created_at or scene.now
-    return lasted(scene.snapshot, placed(pod), since)
+    since = (scheduled and scheduled.since) or pod.created_at or context.now
+    return lasted(context.snapshot, placed(pod), since)
 
 
-def _node(scene: Scene, pod: PodView | None) -> NodeIdentity | None:
+def _node(context: Context, pod: PodView | None) -> NodeIdentity | None:
     if pod is None or pod.node_name is None:
         return None
-    node = scene.snapshot.nodes.get(pod.node_name)
+    node = context.snapshot.nodes.get(pod.node_name)
     return pod.node_identity or (node.identity if node is not None else None)
 
 
@@ -114,7 +114,7 @@ def _notice(
     seen = pod.notice if pod is not None else None
     for told in (seen, report.notice if report is not None else None, said.notice):
         if told is not None and not _too_late(record, told):
-            stands = graver(stands, told)
+            stands = more_severe(stands, told)
     if stands is None or stands is record.notice:
         return stands
     return replace(
@@ -157,76 +157,79 @@ def _memory(record: RankRecord, report: ReportView | None, said: LastWord) -> Me
     return heard if heard is not None and heard.seconds_before_end is not None else None
 
 
-def _ended(scene: Scene, ledger: Ledger, record: RankRecord, pod: PodView | None) -> RankRecord:
-    end = _end(scene, ledger, record, pod)
+def _ended(context: Context, ledger: Ledger, record: RankRecord, pod: PodView | None) -> RankRecord:
+    end = _end(context, ledger, record, pod)
     if end is not None:
-        lost_at = record.lost_at or _found_lost(scene, ledger)
+        lost_at = record.lost_at or _found_lost(context, ledger)
         return replace(record, lost_at=lost_at, trainer_end=None, ended=end)
     known = record.trainer_end
-    over = silenced(scene, record, known) if known else _trainer_end(scene, ledger, record, pod)
+    over = silenced(context, record, known) if known else _trainer_end(context, ledger, record, pod)
     absent = pod is None or pod.gone
     if over is None and not absent:
         return record
-    return replace(record, lost_at=record.lost_at or _found_lost(scene, ledger), trainer_end=over)
+    return replace(record, lost_at=record.lost_at or _found_lost(context, ledger), trainer_end=over)
 
 
-def _found_lost(scene: Scene, ledger: Ledger) -> datetime:
+def _found_lost(context: Context, ledger: Ledger) -> datetime:
     """Now; but after the start of the stop, which another clock may have dated later."""
     if ledger.stopping is None:
-        return scene.now
-    return max(scene.now, ledger.stopping.since + timedelta(microseconds=1))
+        return context.now
+    return max(context.now, ledger.stopping.since + timedelta(microseconds=1))
 
 
 def _trainer_end(
-    scene: Scene, ledger: Ledger, record: RankRecord, pod: PodView | None
+    context: Context, ledger: Ledger, record: RankRecord, pod: PodView | None
 ) -> RankEnd | None:
     """How the trainer ended, whatever else still runs in its pod; None: it may be alive.
 
     One that has said its last word and stays is over as well: the word says how it ended.
     """
     if pod is None or not pod.trainer.ended:
-        lingers = lingers_for(scene, record, pod)
+        lingers = lingers_for(context, record, pod)
         if lingers is None or lingers > timedelta(0) or ledger.stopping is not None:
             return None
-    ours, away = _by_our_stop(ledger, record), _node_away(scene, record, pod)
-    return evidence(pod, None, scene.now, ours=ours, node_away=away, template=scene.job.containers)
+    ours, away = _by_our_stop(ledger, record), _node_away(context, record, pod)
+    template = context.job.containers
+    return evidence(pod, None, context.now, ours=ours, node_away=away, template=template)
 
 
-def _end(scene: Scene, ledger: Ledger, record: RankRecord, pod: PodView | None) -> RankEnd | None:
+def _end(
+    context: Context, ledger: Ledger, record: RankRecord, pod: PodView | None
+) -> RankEnd | None:
     known, ours = record.trainer_end, _by_our_stop(ledger, record)
-    fence = fence_of(scene, record.node, record.uid)
+    fence = fence_of(context, record.node, record.uid)
     over = pod is not None and (pod.terminal or (pod.gone and pod.node_name is None))
-    waited_out = (pod is None or pod.gone) and _waited_out(scene, record)
+    waited_out = (pod is None or pod.gone) and _waited_out(context, record)
     if known is not None:
         if not (over or fence or waited_out):
             return None
         if fence is not None:
-            known = silenced(scene, record, known)
-        elif is_doubtful(scene, known, ours=ours):
-            known = cleared(scene, record, known)
-            if known.node_away and doubt_left(scene, record) > timedelta(0):
+            known = silenced(context, record, known)
+        elif is_doubtful(context, known, ours=ours):
+            known = cleared(context, record, known)
+            if known.node_away and doubt_left(context, record) > timedelta(0):
                 return None
-        return completed(known, pod, fence, lately=_lately(scene, record))
+        return completed(known, pod, fence, lately=_lately(context, record))
     if over or fence is not None:
-        away = _node_away(scene, record, pod)
+        away = _node_away(context, record, pod)
         end = evidence(
-            pod, fence, scene.now, ours=ours, node_away=away, template=scene.job.containers
+            pod, fence, context.now, ours=ours, node_away=away, template=context.job.containers
         )
         # It is noted as the trainer's end until the node has told whether it went down.
-        return None if fence is None and is_doubtful(scene, end, ours=ours) else end
-    return vanished(record, pod, scene.now, ours=ours) if waited_out else None
+        return None if fence is None and is_doubtful(context, end, ours=ours) else end
+    return vanished(record, pod, context.now, ours=ours) if waited_out else None
 
 
-def _lately(scene: Scene, record: RankRecord) -> bool:
-    since = record.lost_at or scene.now
-    return lasted(scene.snapshot, lost(record), since) <= REBOOTS_WITHIN
+def _lately(context: Context, record: RankRecord) -> bool:
+    since = record.lost_at or context.now
+    return lasted(context.snapshot, lost(record), since) <= REBOOTS_WITHIN
 
 
-def _node_away(scene: Scene, record: RankRecord, pod: PodView | None) -> bool:
-    node = scene.snapshot.nodes.get(record.node.name) if record.node is not None else None
+def _node_away(context: Context, record: RankRecord, pod: PodView | None) -> bool:
+    node = context.snapshot.nodes.get(record.node.name) if record.node is not None else None
     if node is None or pod is None:
         return False
-    return was_away(node, scene.snapshot.sight, _placed_for(scene, pod))
+    return was_away(node, context.snapshot.visibility, _placed_for(context, pod))
 
 
 def _by_our_stop(ledger: Ledger, record: RankRecord) -> bool:
@@ -235,20 +238,20 @@ def _by_our_stop(ledger: Ledger, record: RankRecord) -> bool:
     return stopping is not None and (lost is None or lost > stopping.since)
 
 
-def absence_left(scene: Scene, record: RankRecord) -> timedelta | None:
+def absence_left(context: Context, record: RankRecord) -> timedelta | None:
     """How long the process of an absent pod may still live; None: it was never found absent.
 
     It has at most its grace, once the kubelet sees that the pod is gone.
     """
     if record.lost_at is None:
         return None
-    patience = span(record.grace) + scene.unreachable_after
+    patience = span(record.grace) + context.unreachable_after
     if record.trainer_end is not None:
         # Lost with its trainer, and its pod was there: what else ran in it may still store.
-        return left(scene.snapshot, absent(record), scene.now, patience)
-    return left(scene.snapshot, lost(record), record.lost_at, patience)
+        return left(context.snapshot, absent(record), context.now, patience)
+    return left(context.snapshot, lost(record), record.lost_at, patience)
 
 
-def _waited_out(scene: Scene, record: RankRecord) -> bool:
-    wait = absence_left(scene, record)
+def _waited_out(context: Context, record: RankRecord) -> bool:
+    wait = absence_left(context, record)
     return wait is not None and wait <= timedelta(0)

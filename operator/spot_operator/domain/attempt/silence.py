@@ -12,7 +12,7 @@ from typing import Final
 
 from spot_operator.api.names import Condition, Reason, State
 from spot_operator.domain.formats.text import WORD, shorten
-from spot_operator.domain.observed.context import Scene
+from spot_operator.domain.observed.context import Context
 from spot_operator.domain.observed.elapsed import lasted, span, started
 from spot_operator.domain.observed.snapshot import ReportView
 from spot_operator.domain.state.ledger import Interval, Ledger, RankRecord, Standstill
@@ -54,27 +54,27 @@ class _Watched:
         return self.age >= self.limit
 
 
-def note_silence(scene: Scene, ledger: Ledger) -> Ledger:
+def note_silence(context: Context, ledger: Ledger) -> Ledger:
     """`ledger` with what does not come from each rank of a live attempt, and since when."""
-    if ledger.state not in LIVE or not scene.snapshot.sight.fresh:
+    if ledger.state not in LIVE or not context.snapshot.visibility.fresh:
         return ledger
-    return replace(ledger, ranks=tuple(_listened(scene, ledger, one) for one in ledger.ranks))
+    return replace(ledger, ranks=tuple(_listened(context, ledger, one) for one in ledger.ranks))
 
 
-def silence_ends_in(scene: Scene, ledger: Ledger, record: RankRecord) -> Iterator[timedelta]:
+def silence_ends_in(context: Context, ledger: Ledger, record: RankRecord) -> Iterator[timedelta]:
     """After what times something that does not come is worth telling."""
     if ledger.state not in LIVE or not _listens(record):
         return
     if record.silent_since is None:
-        yield SILENT - _unheard(scene, record)
-    report = scene.report_of(record)
+        yield SILENT - _unheard(context, record)
+    report = context.report_of(record)
     if report is None:
         return
     if report.busy is not None:
         yield STILL - timedelta(seconds=report.step_age)
     for known, watched in (
-        (record.still, _steps(scene, ledger, record, report)),
-        (record.unsaved, _commits(scene, ledger, report)),
+        (record.still, _steps(context, ledger, record, report)),
+        (record.unsaved, _commits(context, ledger, report)),
     ):
         if known is None and watched is not None and not watched.missing:
             yield watched.limit - watched.age
@@ -84,12 +84,12 @@ def _listens(record: RankRecord) -> bool:
     return record.started is not None and record.lost_at is None
 
 
-def _listened(scene: Scene, ledger: Ledger, record: RankRecord) -> RankRecord:
+def _listened(context: Context, ledger: Ledger, record: RankRecord) -> RankRecord:
     if not _listens(record):
         return record
-    report, unheard = scene.report_of(record), _unheard(scene, record)
+    report, unheard = context.report_of(record), _unheard(context, record)
     if unheard >= SILENT:
-        return replace(record, silent_since=record.silent_since or _instant(scene, unheard))
+        return replace(record, silent_since=record.silent_since or _instant(context, unheard))
     if report is None:
         # What the last leader found stands until this one has listened long enough itself.
         return record
@@ -97,36 +97,38 @@ def _listened(scene: Scene, ledger: Ledger, record: RankRecord) -> RankRecord:
         record,
         silent_since=None,
         still=_noted(
-            scene, _known_still(ledger, record, report), _steps(scene, ledger, record, report)
+            context, _known_still(ledger, record, report), _steps(context, ledger, record, report)
         ),
-        unsaved=_noted(scene, record.unsaved, _commits(scene, ledger, report)),
+        unsaved=_noted(context, record.unsaved, _commits(context, ledger, report)),
     )
 
 
-def _noted(scene: Scene, known: Standstill | None, watched: _Watched | None) -> Standstill | None:
+def _noted(
+    context: Context, known: Standstill | None, watched: _Watched | None
+) -> Standstill | None:
     if watched is None:
         return None
     if known is not None and (known.step, known.busy) == (watched.step, watched.busy):
         return known
-    since = _instant(scene, watched.age)
+    since = _instant(context, watched.age)
     return Standstill(since, watched.step, watched.busy) if watched.missing else None
 
 
-def _instant(scene: Scene, age: timedelta) -> datetime:
-    return (scene.now - age).replace(microsecond=0)
+def _instant(context: Context, age: timedelta) -> datetime:
+    return (context.now - age).replace(microsecond=0)
 
 
-def _unheard(scene: Scene, record: RankRecord) -> timedelta:
+def _unheard(context: Context, record: RankRecord) -> timedelta:
     """How long this leader has heard nothing of a rank that could report."""
-    report = scene.report_of(record)
+    report = context.report_of(record)
     if report is not None:
         return timedelta(seconds=report.age)
-    return min(span(scene.snapshot.sight.leading_for), _ran_for(scene, record))
+    return min(span(context.snapshot.visibility.leading_for), _ran_for(context, record))
 
 
-def _ran_for(scene: Scene, record: RankRecord) -> timedelta:
+def _ran_for(context: Context, record: RankRecord) -> timedelta:
     """How long this leader has seen the trainer run."""
-    return lasted(scene.snapshot, started(record), record.started or scene.now)
+    return lasted(context.snapshot, started(record), record.started or context.now)
 
 
 def _known_still(ledger: Ledger, record: RankRecord, report: ReportView) -> Standstill | None:
@@ -136,16 +138,18 @@ def _known_still(ledger: Ledger, record: RankRecord, report: ReportView) -> Stan
     return None if unregistered and report.registered else record.still
 
 
-def _steps(scene: Scene, ledger: Ledger, record: RankRecord, report: ReportView) -> _Watched | None:
+def _steps(
+    context: Context, ledger: Ledger, record: RankRecord, report: ReportView
+) -> _Watched | None:
     """The next step, or the first call of the SDK; None: neither is expected."""
-    if scene.is_script:
+    if context.is_script:
         return None
     age = timedelta(seconds=report.step_age)
     if report.registered and report.state in {"Waiting", "Training"}:
         limit, busy = _step_limit(ledger, report), _announced(report)
         return _Watched(age, max(limit, BUSY) if busy else limit, report.step, busy)
     if report.state == "Waiting" and not report.registered:
-        return _Watched(min(age, _ran_for(scene, record)), REGISTERS, report.step)
+        return _Watched(min(age, _ran_for(context, record)), REGISTERS, report.step)
     return None
 
 
@@ -157,16 +161,16 @@ def _step_limit(ledger: Ledger, report: ReportView) -> timedelta:
     return max(STILL, STEPS * span(step))
 
 
-def _commits(scene: Scene, ledger: Ledger, report: ReportView) -> _Watched | None:
+def _commits(context: Context, ledger: Ledger, report: ReportView) -> _Watched | None:
     """The next checkpoint; None: none is expected now."""
     if report.state != "Training":
         return None
     saved = saved_step(report)
-    if report.step <= saved and not scene.is_script:
+    if report.step <= saved and not context.is_script:
         return None
-    due = INTERVALS * checkpoint_interval(scene, ledger, report) + OVERDUE
+    due = INTERVALS * checkpoint_interval(context, ledger, report) + OVERDUE
     busy = _announced(report)
-    limit = max(SCRIPT, due) if scene.is_script else max(BUSY, due) if busy else due
+    limit = max(SCRIPT, due) if context.is_script else max(BUSY, due) if busy else due
     return _Watched(timedelta(seconds=report.commit_age), limit, saved, busy)
 
 
@@ -188,9 +192,9 @@ def saved_step(report: ReportView) -> int:
     return source.step if source is not None else 0
 
 
-def checkpoint_interval(scene: Scene, ledger: Ledger, report: ReportView | None) -> timedelta:
+def checkpoint_interval(context: Context, ledger: Ledger, report: ReportView | None) -> timedelta:
     """The time from one checkpoint to the next that is in force, as far as is known."""
-    known, asked = _interval(ledger, report), scene.job.spec.checkpoint.interval
+    known, asked = _interval(ledger, report), context.job.spec.checkpoint.interval
     if known is None:
         return asked if isinstance(asked, timedelta) else LONGEST_INTERVAL
     inputs = known.inputs

@@ -10,7 +10,7 @@ from spot_operator.domain.attempt.pod_refusals import is_templates
 from spot_operator.domain.attempt.start_problems import ending_by
 from spot_operator.domain.formats.text import STATUS_MESSAGE, shorten
 from spot_operator.domain.nodes.exclusions import freed
-from spot_operator.domain.observed.context import Scene
+from spot_operator.domain.observed.context import Context
 from spot_operator.domain.observed.elapsed import left, span, troubled, unranked
 from spot_operator.domain.observed.snapshot import ReportView
 from spot_operator.domain.state.ledger import Ledger, RankRecord, Stopping
@@ -35,37 +35,37 @@ STARTLESS: Final = {
 """What a sidecar says that does not let the trainer start, and how the attempt ends by it."""
 LIVE: Final = frozenset({State.CREATING, State.CREATED})
 
-Cause = Callable[[Scene, Ledger], Stopping | None]
+Cause = Callable[[Context, Ledger], Stopping | None]
 
 
-def begin_stop(scene: Scene, ledger: Ledger) -> Ledger:
+def begin_stop(context: Context, ledger: Ledger) -> Ledger:
     """`ledger` stopping, if the attempt must end; nothing of it is created from then on."""
     if ledger.state not in LIVE:
         return ledger
     if any(one.lost_at is not None for one in ledger.ranks):
-        return _stopping(ledger, Stopping(scene.now))
-    missing = unranked_left(scene, ledger)
+        return _stopping(ledger, Stopping(context.now))
+    missing = unranked_left(context, ledger)
     if missing is not None and missing <= timedelta(0):
-        return _stopping(ledger, Stopping(scene.now))
-    if scene.job.unreadable:
+        return _stopping(ledger, Stopping(context.now))
+    if context.job.unreadable:
         return ledger
-    found = next(_causes(scene, ledger), None)
+    found = next(_causes(context, ledger), None)
     return ledger if found is None else _stopping(ledger, found)
 
 
-def unranked_left(scene: Scene, ledger: Ledger) -> timedelta | None:
+def unranked_left(context: Context, ledger: Ledger) -> timedelta | None:
     """How long until an attempt without a rank on record is over; None: it has one.
 
     Somebody took it out of the status, and its pod has not been seen since.
     """
     if ledger.state is not State.CREATED or ledger.ranks or ledger.current is None:
         return None
-    return left(scene.snapshot, unranked(ledger), ledger.current.created_at, UNRANKED)
+    return left(context.snapshot, unranked(ledger), ledger.current.created_at, UNRANKED)
 
 
-def stall_deadline(scene: Scene, record: RankRecord) -> timedelta | None:
+def stall_deadline(context: Context, record: RankRecord) -> timedelta | None:
     """How long until the rank counts as stalled; None when it cannot."""
-    limit, report = scene.job.spec.stall_timeout, scene.report_of(record)
+    limit, report = context.job.spec.stall_timeout, context.report_of(record)
     if limit is None or report is None or not _makes_steps(report):
         return None
     return limit - timedelta(seconds=report.step_age)
@@ -76,56 +76,56 @@ def _stopping(ledger: Ledger, stopping: Stopping) -> Ledger:
     return replace(ledger, state=State.STOPPING, stopping=short)
 
 
-def _causes(scene: Scene, ledger: Ledger) -> Iterator[Stopping]:
+def _causes(context: Context, ledger: Ledger) -> Iterator[Stopping]:
     for cause in CAUSES:
-        found = cause(scene, ledger)
+        found = cause(context, ledger)
         if found is not None:
             yield found
 
 
-def _suspended(scene: Scene, _ledger: Ledger) -> Stopping | None:
-    if not scene.job.spec.suspend:
+def _suspended(context: Context, _ledger: Ledger) -> Stopping | None:
+    if not context.job.spec.suspend:
         return None
-    return Stopping(scene.now, Ending.SUSPENDED, "spec.suspend was set")
+    return Stopping(context.now, Ending.SUSPENDED, "spec.suspend was set")
 
 
-def _name_taken(scene: Scene, ledger: Ledger) -> Stopping | None:
+def _name_taken(context: Context, ledger: Ledger) -> Stopping | None:
     if ledger.state is not State.CREATING:
         return None
     known = {one.rank for one in ledger.ranks}
-    names = [scene.pod_name(ledger.attempt, rank) for rank in range(scene.workers)]
+    names = [context.pod_name(ledger.attempt, rank) for rank in range(context.workers)]
     taken = [name for rank, name in enumerate(names) if rank not in known]
-    foreign = next((name for name in taken if name in scene.snapshot.foreign), None)
+    foreign = next((name for name in taken if name in context.snapshot.foreign), None)
     if foreign is None:
         return None
     message = f"pod {foreign} exists already and does not belong to this job"
-    return Stopping(scene.now, Ending.NOT_PLACED, message)
+    return Stopping(context.now, Ending.NOT_PLACED, message)
 
 
-def _freed(scene: Scene, ledger: Ledger) -> Stopping | None:
+def _freed(context: Context, ledger: Ledger) -> Stopping | None:
     """What a pod requires cannot be changed: one that could have more nodes by now is replaced."""
     for record in ledger.ranks:
-        pod = scene.pod_of(record)
-        nodes = freed(scene, ledger, pod) if pod is not None and not pod.gone else ()
+        pod = context.pod_of(record)
+        nodes = freed(context, ledger, pod) if pod is not None and not pod.gone else ()
         if pod is not None and nodes:
             message = (
                 f"no node took pod {pod.name}, which had to avoid {', '.join(nodes)}; a new pod "
                 "may go there"
             )
-            return Stopping(scene.now, Ending.NOT_PLACED, message)
+            return Stopping(context.now, Ending.NOT_PLACED, message)
     return None
 
 
-def _refused(scene: Scene, ledger: Ledger) -> Stopping | None:
-    refusal = scene.snapshot.refusal
+def _refused(context: Context, ledger: Ledger) -> Stopping | None:
+    refusal = context.snapshot.refusal
     if ledger.state is not State.CREATING or refusal is None or refusal.code not in UNPROCESSABLE:
         return None
     if refusal.by_webhook:
         # Its rules may change, or it may have stumbled itself: the template is not at fault for it.
         return None
-    if refusal.pod != scene.pod_name(ledger.attempt, _rank_of(refusal.pod)):
+    if refusal.pod != context.pod_name(ledger.attempt, _rank_of(refusal.pod)):
         return None
-    if not is_templates(refusal.message, scene.job.counts):
+    if not is_templates(refusal.message, context.job.counts):
         # A limit of the namespace, or a part of the pod that is ours or a webhook's: it may be
         # mended, and the condition says by whom.
         return None
@@ -134,9 +134,9 @@ def _refused(scene: Scene, ledger: Ledger) -> Stopping | None:
             "the API server refuses a pod that it accepted before; ask who changed what the "
             f"cluster admits: {refusal.message}"
         )
-        return Stopping(scene.now, Ending.PLATFORM_TROUBLE, message)
+        return Stopping(context.now, Ending.PLATFORM_TROUBLE, message)
     message = f"the API server refuses the pod; correct spec.template: {refusal.message}"
-    return Stopping(scene.now, Ending.START_FAILED, message)
+    return Stopping(context.now, Ending.START_FAILED, message)
 
 
 def _rank_of(pod_name: str) -> int:
@@ -144,30 +144,30 @@ def _rank_of(pod_name: str) -> int:
     return int(digits) if digits.isdecimal() else -1
 
 
-def _cannot_start(scene: Scene, ledger: Ledger) -> Stopping | None:
+def _cannot_start(context: Context, ledger: Ledger) -> Stopping | None:
     for record in ledger.ranks:
-        if record.trouble is not None and trouble_left(scene, record) <= timedelta(0):
+        if record.trouble is not None and trouble_left(context, record) <= timedelta(0):
             ending = ending_by(record.trouble, started=ledger.has_started)
-            return Stopping(scene.now, ending, record.trouble.message)
+            return Stopping(context.now, ending, record.trouble.message)
     return None
 
 
-def trouble_left(scene: Scene, record: RankRecord) -> timedelta:
+def trouble_left(context: Context, record: RankRecord) -> timedelta:
     """How long the trouble of the rank, which must have one, is still borne."""
     trouble = record.trouble
     if trouble is None:
         raise ValueError(f"rank {record.rank} has no trouble")
-    return left(scene.snapshot, troubled(record), trouble.since, span(trouble.patience))
+    return left(context.snapshot, troubled(record), trouble.since, span(trouble.patience))
 
 
-def _stalled(scene: Scene, ledger: Ledger) -> Stopping | None:
+def _stalled(context: Context, ledger: Ledger) -> Stopping | None:
     for record in ledger.ranks:
-        left = stall_deadline(scene, record)
-        report = scene.report_of(record)
+        left = stall_deadline(context, record)
+        report = context.report_of(record)
         if left is not None and left <= timedelta(0) and report is not None:
-            limit = scene.job.spec.stall_timeout
+            limit = context.job.spec.stall_timeout
             message = f"the trainer made no step after {report.step} for {limit}"
-            return Stopping(scene.now, Ending.STALLED, message)
+            return Stopping(context.now, Ending.STALLED, message)
     return None
 
 
@@ -177,23 +177,23 @@ def _makes_steps(report: ReportView) -> bool:
     return training and report.busy is None and report.age < HEARD
 
 
-def _no_progress(scene: Scene, ledger: Ledger) -> Stopping | None:
+def _no_progress(context: Context, ledger: Ledger) -> Stopping | None:
     """Judged once the attempt has told its choice, which may prove a checkpoint unheard of."""
     current, limit = ledger.current, ledger.budgets.progress_limit
     chosen = current is not None and current.resumed in {"fresh", "checkpoint"}
-    if not chosen or limit is None or scene.in_doubt:
+    if not chosen or limit is None or context.in_doubt:
         return None
     message = (
         f"{ledger.budgets.without_progress} attempts in a row ended without a checkpoint of a "
-        f"later step, and SpotPolicy {scene.policy_name} allowed {limit}: checkpoint more often "
+        f"later step, and SpotPolicy {context.policy_name} allowed {limit}: checkpoint more often "
         "(spec.checkpoint.interval), or find what ends the attempts so early"
     )
-    return Stopping(scene.now, Reason.NO_PROGRESS, message)
+    return Stopping(context.now, Reason.NO_PROGRESS, message)
 
 
-def _never_to_start(scene: Scene, ledger: Ledger) -> Stopping | None:
+def _never_to_start(context: Context, ledger: Ledger) -> Stopping | None:
     """A script without the SDK is held back by its sidecar, whose word is final."""
-    if not scene.is_script:
+    if not context.is_script:
         return None
     for record in ledger.ranks:
         ending = STARTLESS.get(record.word.word) if record.word is not None else None
@@ -201,19 +201,19 @@ def _never_to_start(scene: Scene, ledger: Ledger) -> Stopping | None:
             if ending is Ending.START_FAILED and ledger.has_started:
                 # The store or a gang-mate, for the script itself has begun before.
                 ending = Ending.PLATFORM_TROUBLE
-            return Stopping(scene.now, ending, record.word.reason)
+            return Stopping(context.now, ending, record.word.reason)
     return None
 
 
-def _told_to_end(scene: Scene, ledger: Ledger) -> Stopping | None:
+def _told_to_end(context: Context, ledger: Ledger) -> Stopping | None:
     """A script that knows SIGTERM alone is told at once, to have the whole notice to save in."""
-    if not scene.is_script:
+    if not context.is_script:
         return None
     for record in ledger.ranks:
         notice = record.notice
         if notice is not None and notice.kind == "Preempt" and record.started is not None:
             message = f"{notice.source} announced the end of the node: {notice.raw}"
-            return Stopping(scene.now, Ending.PREEMPTED, message)
+            return Stopping(context.now, Ending.PREEMPTED, message)
     return None
 
 

@@ -8,29 +8,29 @@ import json
 
 from spot_operator.api.job import DeletionPolicy, ResumeFrom
 from spot_operator.domain.formats.text import CONDITION_MESSAGE, shorten
-from spot_operator.domain.observed.context import Scene
+from spot_operator.domain.observed.context import Context
 from spot_operator.domain.state.ledger import Ledger
 
 
-def with_advice(scene: Scene, ledger: Ledger, message: str) -> str:
+def with_advice(context: Context, ledger: Ledger, message: str) -> str:
     """The last message of a job that failed: `message`, then how to go on.
 
     The advice is whole however long `message` is.
     """
-    advice = how_to_go_on(scene, ledger)
+    advice = how_to_go_on(context, ledger)
     room = CONDITION_MESSAGE - len(advice.encode()) - len(". ")
     return f"{shorten(message, room).rstrip('. ')}. {advice}"
 
 
-def how_to_go_on(scene: Scene, ledger: Ledger) -> str:
+def how_to_go_on(context: Context, ledger: Ledger) -> str:
     """What to create, and with which `resumeFrom`, so that no committed work is done again."""
-    job, newest = scene.job, ledger.checkpoint.newest
+    job, newest = context.job, ledger.checkpoint.newest
     inherited = job.spec.checkpoint.resume_from
     if newest is not None:
         return (
             f"To go on from its newest checkpoint (step {newest.ref.step}), create a job with "
             f"{_spelled(ResumeFrom(name=job.name, uid=job.uid))} under spec.checkpoint"
-            f"{_before_it_is_deleted(scene)}"
+            f"{_before_it_is_deleted(context)}"
         )
     if inherited is not None:
         return (
@@ -42,9 +42,9 @@ def how_to_go_on(scene: Scene, ledger: Ledger) -> str:
     return "No checkpoint was committed: a new job begins from zero"
 
 
-def _before_it_is_deleted(scene: Scene) -> str:
+def _before_it_is_deleted(context: Context) -> str:
     """With `Delete` a job takes its checkpoints along: the very ones that are to be resumed."""
-    spec = scene.job.spec
+    spec = context.job.spec
     if spec.checkpoint.deletion_policy is not DeletionPolicy.DELETE:
         return ""
     ttl = spec.ttl_seconds_after_finished

@@ -17,7 +17,7 @@ from typing import Final
 from spot_operator.api.names import Ending
 from spot_operator.domain.nodes.node_loss import is_seen_alive, is_stale
 from spot_operator.domain.nodes.signals import is_leaving
-from spot_operator.domain.observed.context import Scene
+from spot_operator.domain.observed.context import Context
 from spot_operator.domain.observed.elapsed import excluded, left_of_long
 from spot_operator.domain.observed.rank_end import NOT_BEGUN
 from spot_operator.domain.observed.snapshot import NodeView, PodView, Snapshot
@@ -51,10 +51,10 @@ EXCLUDING: Final = frozenset(
 """Endings by which every rank's node is avoided; `_excludes` has those of one rank's alone."""
 
 
-def exclude(scene: Scene, ledger: Ledger, ending: str, ranks: Iterable[RankRecord]) -> Ledger:
+def exclude(context: Context, ledger: Ledger, ending: str, ranks: Iterable[RankRecord]) -> Ledger:
     """`ledger` with the nodes of the `ranks` that ended so, and those told of their preemption."""
     new = tuple(
-        ExcludedNode(record.node, str(ending), scene.now)
+        ExcludedNode(record.node, str(ending), context.now)
         for record in ranks
         if record.node is not None and (_excludes(ending, record) or _told(record))
     )
@@ -63,39 +63,39 @@ def exclude(scene: Scene, ledger: Ledger, ending: str, ranks: Iterable[RankRecor
     return replace(ledger, excluded=_newest((*kept, *new)))
 
 
-def prune(scene: Scene, ledger: Ledger) -> Ledger:
+def prune(context: Context, ledger: Ledger) -> Ledger:
     """`ledger` without the exclusions that no longer hold; for a write that happens anyway."""
-    kept = tuple(one for one in ledger.excluded if _holds(scene.snapshot, one))
+    kept = tuple(one for one in ledger.excluded if _holds(context.snapshot, one))
     return ledger if kept == ledger.excluded else replace(ledger, excluded=kept)
 
 
-def barred_names(scene: Scene, ledger: Ledger) -> tuple[str, ...]:
+def barred_names(context: Context, ledger: Ledger) -> tuple[str, ...]:
     """The names of the nodes that a pod created now does not go to, sorted."""
-    recorded = [one.node.name for one in ledger.excluded if _bars(scene.snapshot, one)]
-    seen = dict.fromkeys((*reversed(recorded), *sorted(_seen(scene))))
+    recorded = [one.node.name for one in ledger.excluded if _bars(context.snapshot, one)]
+    seen = dict.fromkeys((*reversed(recorded), *sorted(_seen(context))))
     return tuple(sorted(list(seen)[:NAMED]))
 
 
-def last_resort_names(scene: Scene, ledger: Ledger) -> tuple[str, ...]:
+def last_resort_names(context: Context, ledger: Ledger) -> tuple[str, ...]:
     """The names of the nodes that a pod created now goes to where no other takes it, sorted."""
-    barred = set(barred_names(scene, ledger))
-    held = {one.node.name for one in ledger.excluded if _holds(scene.snapshot, one)}
-    doubted = sorted(scene.snapshot.doubted_nodes)[:NAMED]
+    barred = set(barred_names(context, ledger))
+    held = {one.node.name for one in ledger.excluded if _holds(context.snapshot, one)}
+    doubted = sorted(context.snapshot.doubted_nodes)[:NAMED]
     return tuple(sorted({*held, *doubted} - barred))
 
 
-def freed(scene: Scene, ledger: Ledger, pod: PodView) -> tuple[str, ...]:
+def freed(context: Context, ledger: Ledger, pod: PodView) -> tuple[str, ...]:
     """The names of nodes that `pod` may never go to, although they would take it by now, sorted.
 
     Only for a pod that the scheduler finds no node for, and only what this leader saw itself.
     """
     if not pod.avoids or pod.unschedulable is None or pod.node_name or pod.deletion_at:
         return ()
-    if not scene.snapshot.sight.fresh:
+    if not context.snapshot.visibility.fresh:
         return ()
-    there = (scene.snapshot.nodes.get(name) for name in pod.avoids)
-    able = {node.name for node in there if node is not None and _would_take(scene, node)}
-    return tuple(sorted(able - set(barred_names(scene, ledger))))
+    there = (context.snapshot.nodes.get(name) for name in pod.avoids)
+    able = {node.name for node in there if node is not None and _would_take(context, node)}
+    return tuple(sorted(able - set(barred_names(context, ledger))))
 
 
 def _newest(known: tuple[ExcludedNode, ...]) -> tuple[ExcludedNode, ...]:
@@ -138,19 +138,19 @@ def _lasts(snapshot: Snapshot, one: ExcludedNode, wait: timedelta) -> bool:
     return left_of_long(snapshot, excluded(one), one.since, wait) > timedelta(0)
 
 
-def _would_take(scene: Scene, node: NodeView) -> bool:
+def _would_take(context: Context, node: NodeView) -> bool:
     """Whether the node itself is fit for a pod, as far as this leader has seen it alive."""
     kept_off = any(
         taint.key.startswith(PLATFORM_TAINTS) and taint.effect in {"NoSchedule", "NoExecute"}
         for taint in node.taints
     )
-    alive = is_seen_alive(node, scene.snapshot.sight, scene.unreachable_after)
+    alive = is_seen_alive(node, context.snapshot.visibility, context.unreachable_after)
     return node.ready and not node.unschedulable and not kept_off and alive
 
 
-def _seen(scene: Scene) -> Iterator[str]:
-    snapshot = scene.snapshot
+def _seen(context: Context) -> Iterator[str]:
+    snapshot = context.snapshot
     for node in snapshot.nodes.values():
-        noticed = node.name in snapshot.noticed_nodes or is_leaving(node, scene.now)
-        if noticed or is_stale(node, snapshot.sight, scene.unreachable_after):
+        noticed = node.name in snapshot.noticed_nodes or is_leaving(node, context.now)
+        if noticed or is_stale(node, snapshot.visibility, context.unreachable_after):
             yield node.name

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Final
 
 from spot_operator.domain.nodes.node_loss import node_lost
-from spot_operator.domain.observed.context import Scene
+from spot_operator.domain.observed.context import Context
 from spot_operator.domain.observed.elapsed import deleting, left, span
 from spot_operator.domain.observed.policy_choice import BUILT_IN
 from spot_operator.domain.observed.snapshot import NodeView, PodView, ReportView, Snapshot
@@ -16,16 +16,16 @@ ABSENT: Final = frozenset({Fence.NODE_GONE, Fence.OUT_OF_SERVICE, Fence.NODE_LOS
 have run the pod again (kubernetes#83705): it must end it before the next attempt is created."""
 
 
-def fence_of(scene: Scene, identity: NodeIdentity | None, pod_uid: str) -> Fence | None:
+def fence_of(context: Context, identity: NodeIdentity | None, pod_uid: str) -> Fence | None:
     """Why the pod of `pod_uid`, seen bound to `identity`, is fenced; None: it may be alive."""
-    snapshot = scene.snapshot
-    if identity is None or not snapshot.sight.fresh:
+    snapshot = context.snapshot
+    if identity is None or not snapshot.visibility.fresh:
         return None
     physical = physical_fence(snapshot, identity)
     if physical is not None:
         return physical
     report = snapshot.reports.get(pod_uid)
-    return _silent(scene, snapshot.nodes[identity.name], report)
+    return _silent(context, snapshot.nodes[identity.name], report)
 
 
 def physical_fence(snapshot: Snapshot, identity: NodeIdentity) -> Fence | None:
@@ -47,7 +47,7 @@ def may_be_forced(snapshot: Snapshot, ledger: Ledger, pod: PodView) -> bool:
     """Whether `pod` may be force-deleted: its process is over, or can do no harm any more."""
     if _recorded_as_fenced(ledger, pod):
         return True
-    if not snapshot.sight.fresh:
+    if not snapshot.visibility.fresh:
         return False
     identity = pod.node_identity
     absent = identity is not None and physical_fence(snapshot, identity) in ABSENT
@@ -59,8 +59,8 @@ def is_forced(pod: PodView) -> bool:
     return pod.deletion_at is not None and pod.grace_seconds == 0
 
 
-def _silent(scene: Scene, node: NodeView, report: ReportView | None) -> Fence | None:
-    lost = node_lost(node, report, scene.snapshot.sight, scene.unreachable_after)
+def _silent(context: Context, node: NodeView, report: ReportView | None) -> Fence | None:
+    lost = node_lost(node, report, context.snapshot.visibility, context.unreachable_after)
     return Fence.NODE_LOST if lost else None
 
 
@@ -73,7 +73,7 @@ def _long_silent(snapshot: Snapshot, pod: PodView) -> bool:
     if left(snapshot, deleting(pod), asked, grace) > timedelta(0):
         return False
     after = BUILT_IN.spec.unreachable.after
-    return node_lost(node, snapshot.reports.get(pod.uid), snapshot.sight, after)
+    return node_lost(node, snapshot.reports.get(pod.uid), snapshot.visibility, after)
 
 
 def _recorded_as_fenced(ledger: Ledger, pod: PodView) -> bool:

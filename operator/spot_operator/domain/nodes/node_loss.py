@@ -10,7 +10,7 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import Final
 
-from spot_operator.domain.observed.snapshot import NodeView, ReportView, Sight
+from spot_operator.domain.observed.snapshot import NodeView, ReportView, Visibility
 
 ALONE_FACTOR: Final = 5
 """Without a majority of fresh leases, one other fresh lease suffices after so many times `after`:
@@ -24,25 +24,25 @@ RENEWAL_SLACK: Final = 0.25
 
 
 def node_lost(
-    node: NodeView, report: ReportView | None, sight: Sight, unreachable_after: timedelta
+    node: NodeView, report: ReportView | None, visibility: Visibility, unreachable_after: timedelta
 ) -> bool:
     """Whether `node`, which holds the pod that `report` came from, counts as lost."""
     after = unreachable_after.total_seconds()
-    if not sight.fresh or node.lease_age is None or node.lease_age <= after:
+    if not visibility.fresh or node.lease_age is None or node.lease_age <= after:
         return False
-    if silence(report, sight) <= after:
+    if silence(report, visibility) <= after:
         return False
-    return _others_are_seen(node.name, node.lease_age, after, sight.leases)
+    return _others_are_seen(node.name, node.lease_age, after, visibility.leases)
 
 
-def is_stale(node: NodeView, sight: Sight, unreachable_after: timedelta) -> bool:
+def is_stale(node: NodeView, visibility: Visibility, unreachable_after: timedelta) -> bool:
     """Whether new pods should avoid `node`: a stale lease comes before the platform's taint."""
-    if not sight.fresh or node.lease_age is None:
+    if not visibility.fresh or node.lease_age is None:
         return False
     return node.lease_age > unreachable_after.total_seconds()
 
 
-def was_away(node: NodeView, sight: Sight, placed_for: timedelta) -> bool:
+def was_away(node: NodeView, visibility: Visibility, placed_for: timedelta) -> bool:
     """Whether `node` was silent or not ready within the last minute or so, with the pod on it.
 
     A machine that reboots tells of its containers' ends and of its new boot over two watches, in
@@ -51,29 +51,29 @@ def was_away(node: NodeView, sight: Sight, placed_for: timedelta) -> bool:
     """
     if not node.ready or (node.lease_age or 0.0) > AWAY:
         return True
-    ages = sight.leases.get(node.name, ())
+    ages = visibility.leases.get(node.name, ())
     lately = min(LATELY, placed_for.total_seconds())
     return any(older - newer > AWAY for newer, older in pairwise(ages) if newer <= lately)
 
 
-def is_seen_alive(node: NodeView, sight: Sight, unreachable_after: timedelta) -> bool:
+def is_seen_alive(node: NodeView, visibility: Visibility, unreachable_after: timedelta) -> bool:
     """Whether this leader saw `node` renew its lease of late; the first sight proves nothing.
 
     A node without a lease is one that nothing else is known of: its Ready condition must do.
     """
-    ages = sight.leases.get(node.name, ())
+    ages = visibility.leases.get(node.name, ())
     if node.lease_age is None:
         return True
     return len(ages) > 1 and node.lease_age <= unreachable_after.total_seconds()
 
 
-def silence(report: ReportView | None, sight: Sight) -> float:
+def silence(report: ReportView | None, visibility: Visibility) -> float:
     """Seconds for which nothing was heard of a pod although it could have been.
 
     While our own reports server is down nobody can be heard, so that no silence counts.
     """
-    unheard = sight.leading_for if report is None else report.age
-    return min(unheard, sight.hearing_for)
+    unheard = visibility.leading_for if report is None else report.age
+    return min(unheard, visibility.hearing_for)
 
 
 def _others_are_seen(

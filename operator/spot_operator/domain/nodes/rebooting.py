@@ -15,7 +15,7 @@ from typing import Final
 
 from spot_operator.api.job import Completion
 from spot_operator.domain.nodes.node_loss import AWAY
-from spot_operator.domain.observed.context import Scene
+from spot_operator.domain.observed.context import Context
 from spot_operator.domain.observed.elapsed import lasted, left, lost
 from spot_operator.domain.state.ledger import RankEnd, RankRecord
 
@@ -28,47 +28,47 @@ TOGETHER: Final = 15.0
 every ten."""
 
 
-def is_doubtful(scene: Scene, end: RankEnd, *, ours: bool) -> bool:
+def is_doubtful(context: Context, end: RankEnd, *, ours: bool) -> bool:
     """Whether `end` completes the job if its node stayed up, and does not if it went down."""
-    counts = scene.job.spec.completion is Completion.EXIT_CODE and end.exit_code == 0
+    counts = context.job.spec.completion is Completion.EXIT_CODE and end.exit_code == 0
     return counts and end.node_away and not ours
 
 
-def doubt_left(scene: Scene, record: RankRecord) -> timedelta:
+def doubt_left(context: Context, record: RankRecord) -> timedelta:
     """How long the node's word is still waited for; zero or less: it is judged without."""
-    since = record.lost_at or scene.now
-    return left(scene.snapshot, lost(record), since, PATIENCE)
+    since = record.lost_at or context.now
+    return left(context.snapshot, lost(record), since, PATIENCE)
 
 
-def cleared(scene: Scene, record: RankRecord, end: RankEnd) -> RankEnd:
+def cleared(context: Context, record: RankRecord, end: RankEnd) -> RankEnd:
     """`end`, which is not the silence's doing if the machine was up all the time."""
-    return replace(end, node_away=False) if _stayed_up(scene, record) else end
+    return replace(end, node_away=False) if _stayed_up(context, record) else end
 
 
-def silenced(scene: Scene, record: RankRecord, end: RankEnd) -> RankEnd:
+def silenced(context: Context, record: RankRecord, end: RankEnd) -> RankEnd:
     """`end` as one of a silent node, if nothing was heard of the machine after it."""
-    shows = silence_shows_in(scene, record)
+    shows = silence_shows_in(context, record)
     went = shows is not None and shows <= timedelta(0)
     return replace(end, node_away=True) if went else end
 
 
-def silence_shows_in(scene: Scene, record: RankRecord) -> timedelta | None:
+def silence_shows_in(context: Context, record: RankRecord) -> timedelta | None:
     """How long until it shows that the node went silent with the trainer's end; None: it did not,
     or cannot be seen."""
-    node = scene.snapshot.nodes.get(record.node.name) if record.node is not None else None
-    if node is None or node.lease_age is None or not scene.snapshot.sight.fresh:
+    node = context.snapshot.nodes.get(record.node.name) if record.node is not None else None
+    if node is None or node.lease_age is None or not context.snapshot.visibility.fresh:
         return None
-    over_since = lasted(scene.snapshot, lost(record), record.lost_at or scene.now)
+    over_since = lasted(context.snapshot, lost(record), record.lost_at or context.now)
     heard_after = over_since.total_seconds() - node.lease_age
     return None if heard_after > TOGETHER else timedelta(seconds=AWAY - node.lease_age)
 
 
-def _stayed_up(scene: Scene, record: RankRecord) -> bool:
-    known, sight = record.node, scene.snapshot.sight
-    node = scene.snapshot.nodes.get(known.name) if known is not None else None
-    if known is None or node is None or not node.ready or not sight.fresh:
+def _stayed_up(context: Context, record: RankRecord) -> bool:
+    known, visibility = record.node, context.snapshot.visibility
+    node = context.snapshot.nodes.get(known.name) if known is not None else None
+    if known is None or node is None or not node.ready or not visibility.fresh:
         return False
     if not known.boot_id or (node.uid, node.boot_id) != (known.uid, known.boot_id):
         return False
-    passed = (PATIENCE - doubt_left(scene, record)).total_seconds()
-    return sum(age < passed for age in sight.leases.get(node.name, ())) >= RENEWALS
+    passed = (PATIENCE - doubt_left(context, record)).total_seconds()
+    return sum(age < passed for age in visibility.leases.get(node.name, ())) >= RENEWALS

@@ -15,7 +15,7 @@ from spot_operator.domain.observed.elapsed import demoted, span
 from spot_operator.domain.observed.policy_choice import (
     PATIENCE,
     Choice,
-    Hindrance,
+    PolicyBlock,
     awaiting,
     choose_policy,
     demoted_from,
@@ -31,7 +31,7 @@ GOING: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class Context:
     """What the steps of one pass look at."""
 
     snapshot: Snapshot
@@ -39,7 +39,7 @@ class Scene:
     policy_name: str
     policy: PolicySpec
     policy_claim: Claim
-    hindrance: Hindrance | None
+    policy_block: PolicyBlock | None
     """Why no attempt may start."""
     in_doubt: bool = False
     """It is not known which rules hold: no pod is made, nothing is charged or final."""
@@ -79,7 +79,7 @@ class Scene:
     @property
     def barred(self) -> bool:
         """Whether no pod may be created, not even of an attempt that has its number."""
-        return self.hindrance is not None and self.hindrance.bars_pods
+        return self.policy_block is not None and self.policy_block.bars_pods
 
     def pod_name(self, attempt: int, rank: int) -> str:
         """The one name a pod of that attempt and rank can have."""
@@ -128,20 +128,20 @@ class Scene:
         )
 
 
-def look(snapshot: Snapshot, job: JobView) -> Scene:
+def context_of(snapshot: Snapshot, job: JobView) -> Context:
     """Classify `snapshot` for `job`, which is its job."""
     choice, patience = _ruling(snapshot, job)
-    hindrance = _unread(job) or choice.hindrance
-    doubt = hindrance is not None
+    policy_block = _unread(job) or choice.policy_block
+    doubt = policy_block is not None
     if snapshot.namespace_terminating:
-        hindrance = Hindrance(Reason.NAMESPACE_TERMINATING, GOING, bars_pods=True)
-    return Scene(
+        policy_block = PolicyBlock(Reason.NAMESPACE_TERMINATING, GOING, bars_pods=True)
+    return Context(
         snapshot=snapshot,
         job=job,
         policy_name=choice.policy.name,
         policy=choice.policy.spec,
         policy_claim=choice.claim,
-        hindrance=hindrance,
+        policy_block=policy_block,
         in_doubt=doubt,
         patience=patience,
     )
@@ -162,7 +162,7 @@ def _ruling(snapshot: Snapshot, job: JobView) -> tuple[Choice, timedelta | None]
     return awaiting(choice, former), patience
 
 
-def _unread(job: JobView) -> Hindrance | None:
+def _unread(job: JobView) -> PolicyBlock | None:
     if not job.unreadable:
         return None
-    return Hindrance(Reason.INVALID_SPEC, job.refusal or ", ".join(job.unreadable))
+    return PolicyBlock(Reason.INVALID_SPEC, job.refusal or ", ".join(job.unreadable))

@@ -30,7 +30,7 @@ def lasted(snapshot: Snapshot, sign: Sign, since: datetime) -> timedelta:
     if own is not None:
         return span(own)
     # Begun by this very pass; or what saw it is not known, and we saw nothing before we led.
-    passed, leading = snapshot.now - since, span(snapshot.sight.leading_for)
+    passed, leading = snapshot.now - since, span(snapshot.visibility.leading_for)
     return leading if passed < timedelta(0) else min(passed, leading)
 
 

@@ -26,7 +26,7 @@ NAMES_SHOWN: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Hindrance:
+class PolicyBlock:
     """Why no attempt may start and nothing final may be decided, and what to change."""
 
     reason: Reason
@@ -41,13 +41,13 @@ class Choice:
 
     policy: PolicyView
     claim: Claim
-    hindrance: Hindrance | None = None
+    policy_block: PolicyBlock | None = None
 
 
 def choose_policy(job: JobView, policies: tuple[PolicyView, ...]) -> Choice:
     """The policy of `job` among `policies`."""
     choice = _by_class(job, policies) if job.spec.policy_name is None else _named(job, policies)
-    if choice.hindrance is not None or not choice.policy.unreadable:
+    if choice.policy_block is not None or not choice.policy.unreadable:
         return choice
     return Choice(choice.policy, choice.claim, _unreadable(choice.policy))
 
@@ -56,7 +56,7 @@ def demoted_from(job: JobView, ledger: Ledger, choice: Choice) -> str | None:
     """The policy that ruled the job, where a lesser one would rule by no wish of the job's."""
     lesser = choice.claim in {Claim.DEFAULT, Claim.NONE}
     former, same = ledger.policy, ledger.policy == choice.policy.name
-    if not lesser or former is None or same or former == BUILT_IN.name or choice.hindrance:
+    if not lesser or former is None or same or former == BUILT_IN.name or choice.policy_block:
         return None
     # The job named it, and names none now: that is the user's change.
     return None if ledger.policy_claim is Claim.NAME and job.spec.policy_name is None else former
@@ -69,7 +69,7 @@ def awaiting(choice: Choice, former: str) -> Choice:
         f"nothing is started or charged for up to {PATIENCE.seconds // 60} minutes, then "
         f"{_called(choice.policy)} applies; to keep its budgets, create {former} again"
     )
-    return Choice(choice.policy, choice.claim, Hindrance(Reason.POLICY_GONE, message))
+    return Choice(choice.policy, choice.claim, PolicyBlock(Reason.POLICY_GONE, message))
 
 
 def in_doubt_of(choice: Choice, former: str, policies: Iterable[PolicyView]) -> Choice | None:
@@ -80,9 +80,9 @@ def in_doubt_of(choice: Choice, former: str, policies: Iterable[PolicyView]) -> 
 
 def _named(job: JobView, policies: tuple[PolicyView, ...]) -> Choice:
     named = next((one for one in policies if one.name == job.spec.policy_name), None)
-    hindrance = _not_found(job, policies) if named is None else _not_allowed(job, named)
-    if named is None or hindrance is not None:
-        return Choice(_by_class(job, policies).policy, Claim.NAME, hindrance)
+    policy_block = _not_found(job, policies) if named is None else _not_allowed(job, named)
+    if named is None or policy_block is not None:
+        return Choice(_by_class(job, policies).policy, Claim.NAME, policy_block)
     return Choice(named, Claim.NAME)
 
 
@@ -106,28 +106,28 @@ def _only(candidates: list[PolicyView], claim: Claim, what: str, remedy: str) ->
         f"the SpotPolicies {_listed(candidates)} {what}: {remedy} of them only, "
         "or name one in spec.policyName"
     )
-    return Choice(first, claim, Hindrance(Reason.POLICY_AMBIGUOUS, message))
+    return Choice(first, claim, PolicyBlock(Reason.POLICY_AMBIGUOUS, message))
 
 
-def _unreadable(policy: PolicyView) -> Hindrance:
+def _unreadable(policy: PolicyView) -> PolicyBlock:
     message = (
         f"SpotPolicy {policy.name} cannot be read: {policy.unreadable}; nothing is started or "
         "charged until it can: correct the field, or upgrade the operator to the version that "
         "knows it"
     )
-    return Hindrance(Reason.POLICY_UNREADABLE, message)
+    return PolicyBlock(Reason.POLICY_UNREADABLE, message)
 
 
-def _not_found(job: JobView, policies: tuple[PolicyView, ...]) -> Hindrance:
+def _not_found(job: JobView, policies: tuple[PolicyView, ...]) -> PolicyBlock:
     there = f"there are {_listed(policies)}" if policies else "there is none"
     message = (
         f"no SpotPolicy is named {job.spec.policy_name} ({there}): "
         "correct spec.policyName, remove it, or create the policy"
     )
-    return Hindrance(Reason.POLICY_NOT_FOUND, message)
+    return PolicyBlock(Reason.POLICY_NOT_FOUND, message)
 
 
-def _not_allowed(job: JobView, policy: PolicyView) -> Hindrance | None:
+def _not_allowed(job: JobView, policy: PolicyView) -> PolicyBlock | None:
     spec = policy.spec
     if {job.namespace, ANY_NAMESPACE} & set(spec.allowed_namespaces):
         return None
@@ -141,7 +141,7 @@ def _not_allowed(job: JobView, policy: PolicyView) -> Hindrance | None:
         "spec.policyName, use a priority class that the policy lists, or have an administrator "
         "add the namespace to its allowedNamespaces"
     )
-    return Hindrance(Reason.POLICY_NOT_ALLOWED, message)
+    return PolicyBlock(Reason.POLICY_NOT_ALLOWED, message)
 
 
 def _called(policy: PolicyView) -> str:

@@ -390,7 +390,7 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class Visibility:
     """How far this leader's own eyes may be trusted."""
 
     fresh: bool
@@ -415,7 +415,7 @@ class Snapshot:
     now: datetime
     job: JobView | None
     ledger: Ledger
-    sight: Sight
+    visibility: Visibility
     policies: tuple[PolicyView, ...] = ()
     pods: tuple[PodView, ...] = ()
     """Pods with our label of this job name, those of a former job of that name included."""

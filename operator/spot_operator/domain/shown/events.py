@@ -45,7 +45,7 @@ CHOICES: Final = {
 }
 
 
-def notes(old: Ledger, new: Ledger) -> tuple[Note, ...]:
+def events(old: Ledger, new: Ledger) -> tuple[Note, ...]:
     """The events of the step from `old` to `new`, in the order in which things happened."""
     found = (
         *_notices(old, new),

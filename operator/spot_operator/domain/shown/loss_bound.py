@@ -12,7 +12,7 @@ from typing import Literal
 
 from spot_operator.api.job import ADAPTIVE
 from spot_operator.api.names import Reason
-from spot_operator.domain.observed.context import Scene
+from spot_operator.domain.observed.context import Context
 from spot_operator.domain.state.ledger import Ledger
 
 
@@ -56,12 +56,12 @@ class _Figures:
         return max(self.interval, self.step, self.latency) + self.behind
 
 
-def loss_bound(scene: Scene, ledger: Ledger) -> BoundFound:
+def loss_bound(context: Context, ledger: Ledger) -> BoundFound:
     """Whether `maxLostWork` can be kept, as far as is known of the job's saves."""
-    if scene.max_lost_work is None:
+    if context.max_lost_work is None:
         message = "neither the job nor its policy sets checkpoint.maxLostWork"
         return BoundFound("Unknown", Reason.NO_BOUND_ASKED, message)
-    figures = _figures(scene, ledger)
+    figures = _figures(context, ledger)
     if figures is None:
         return BoundFound("Unknown", Reason.NOT_MEASURED, "no save has been measured yet")
     kept = figures.least if figures.adaptive else figures.worst
@@ -70,17 +70,17 @@ def loss_bound(scene: Scene, ledger: Ledger) -> BoundFound:
     return BoundFound("False", Reason.BOUND_EXCEEDED, _beyond(figures))
 
 
-def _figures(scene: Scene, ledger: Ledger) -> _Figures | None:
-    spec, known = scene.job.spec.checkpoint, ledger.checkpoint.interval
-    if known is None or scene.max_lost_work is None:
+def _figures(context: Context, ledger: Ledger) -> _Figures | None:
+    spec, known = context.job.spec.checkpoint, ledger.checkpoint.interval
+    if known is None or context.max_lost_work is None:
         return None
     inputs = known.inputs
     if inputs.stall_seconds is None or inputs.commit_latency_seconds is None:
         return None
     fixed = spec.interval if isinstance(spec.interval, timedelta) else None
     return _Figures(
-        asked=scene.max_lost_work.total_seconds(),
-        asked_by="" if _own(scene) else f" of SpotPolicy {scene.policy_name}",
+        asked=context.max_lost_work.total_seconds(),
+        asked_by="" if _own(context) else f" of SpotPolicy {context.policy_name}",
         interval=known.seconds if fixed is None else fixed.total_seconds(),
         stall=inputs.stall_seconds,
         latency=inputs.commit_latency_seconds,
@@ -91,8 +91,8 @@ def _figures(scene: Scene, ledger: Ledger) -> _Figures | None:
     )
 
 
-def _own(scene: Scene) -> bool:
-    return scene.job.spec.checkpoint.max_lost_work == scene.max_lost_work
+def _own(context: Context) -> bool:
+    return context.job.spec.checkpoint.max_lost_work == context.max_lost_work
 
 
 def _within(found: _Figures) -> str:

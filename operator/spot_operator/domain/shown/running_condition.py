@@ -10,7 +10,7 @@ from spot_operator.domain.formats.text import STATUS_MESSAGE, shorten
 from spot_operator.domain.formats.timestamps import timestamp
 from spot_operator.domain.nodes.node_loss import is_stale
 from spot_operator.domain.nodes.overstay import overstay, overstaying
-from spot_operator.domain.observed.context import Scene
+from spot_operator.domain.observed.context import Context
 from spot_operator.domain.observed.snapshot import PodView, ReportView
 from spot_operator.domain.shown.finding import Finding
 from spot_operator.domain.state.ledger import Ledger, RankRecord, Standstill
@@ -27,29 +27,29 @@ HEARD: Final = frozenset(
 """What a report may have said: it stands until this leader has heard one itself."""
 
 
-def running(scene: Scene, ledger: Ledger) -> Finding | None:
+def running(context: Context, ledger: Ledger) -> Finding | None:
     """What Running should say; None: nothing new is known."""
-    late = overstaying(scene)
+    late = overstaying(context)
     if late is not None:
-        return Finding("False", Reason.POD_NOT_ENDING, overstay(scene, late))
+        return Finding("False", Reason.POD_NOT_ENDING, overstay(context, late))
     if ledger.state in {State.WAITING, State.FINISHED}:
         return Finding("False", Reason.NO_ATTEMPT, "no attempt runs")
     if ledger.state is State.STOPPING:
         return Finding("False", Reason.DRAINING, f"attempt {ledger.attempt} is ending")
     first = ledger.ranks[0] if ledger.ranks else None
     if first is None or first.started is None:
-        return _starting(scene, ledger, first)
+        return _starting(context, ledger, first)
     silent = next((one for one in ledger.ranks if one.silent_since is not None), None)
     if silent is not None:
-        return Finding("Unknown", Reason.REPORTS_SILENT, _silent(scene, ledger, silent))
-    report = scene.report_of(first)
-    return _unheard(ledger) if report is None else _reported(scene, ledger, report)
+        return Finding("Unknown", Reason.REPORTS_SILENT, _silent(context, ledger, silent))
+    report = context.report_of(first)
+    return _unheard(ledger) if report is None else _reported(context, ledger, report)
 
 
-def _starting(scene: Scene, ledger: Ledger, first: RankRecord | None) -> Finding:
+def _starting(context: Context, ledger: Ledger, first: RankRecord | None) -> Finding:
     """Before its trainer runs: what the pod waits for, where something in it holds it up."""
     starting = f"attempt {ledger.attempt} is starting"
-    pod = scene.pod_of(first) if first is not None else None
+    pod = context.pod_of(first) if first is not None else None
     holder = next((one for one in pod.others if one.holds), None) if pod is not None else None
     if pod is None or holder is None:
         return Finding("False", Reason.STARTING, starting)
@@ -69,7 +69,7 @@ def _unheard(ledger: Ledger) -> Finding | None:
     return Finding("False", Reason.STARTING, f"attempt {ledger.attempt} is starting")
 
 
-def _reported(scene: Scene, ledger: Ledger, report: ReportView) -> Finding:
+def _reported(context: Context, ledger: Ledger, report: ReportView) -> Finding:
     attempt = f"attempt {ledger.attempt}"
     if report.state == "Restoring":
         return Finding("False", Reason.RESTORING, f"{attempt} restores a checkpoint")
@@ -77,10 +77,10 @@ def _reported(scene: Scene, ledger: Ledger, report: ReportView) -> Finding:
         return Finding("False", Reason.DRAINING, f"{attempt} is ending{_why(ledger)}")
     still = next((one for one in ledger.ranks if one.still is not None), None)
     if still is not None and still.still is not None:
-        return _standing(scene, ledger, still, still.still)
+        return _standing(context, ledger, still, still.still)
     if report.state != "Training":
         return Finding("False", Reason.STARTING, f"{attempt} is starting")
-    if scene.is_script or (ledger.current is not None and ledger.current.step is not None):
+    if context.is_script or (ledger.current is not None and ledger.current.step is not None):
         busy = says_busy(report)
         meanwhile = f': it says that it is busy with "{busy}", and makes no step meanwhile'
         return Finding("True", Reason.TRAINING, f"{attempt} trains{meanwhile if busy else ''}")
@@ -94,12 +94,12 @@ def _why(ledger: Ledger) -> str:
     return f": {said.reason}" if said is not None and said.reason else ""
 
 
-def _standing(scene: Scene, ledger: Ledger, record: RankRecord, still: Standstill) -> Finding:
-    since, pod = timestamp(still.since), scene.pod_of(record)
+def _standing(context: Context, ledger: Ledger, record: RankRecord, still: Standstill) -> Finding:
+    since, pod = timestamp(still.since), context.pod_of(record)
     trainer = pod.trainer.name if pod is not None else "trainer"
-    name = scene.pod_name(ledger.attempt, record.rank)
+    name = context.pod_name(ledger.attempt, record.rank)
     logs = f"`kubectl logs {name} -c {trainer}` shows where it is"
-    report = scene.report_of(record)
+    report = context.report_of(record)
     if report is not None and not report.registered:
         message = (
             f"the trainer of pod {name} has run since {since} and has never called the SDK, so "
@@ -113,13 +113,13 @@ def _standing(scene: Scene, ledger: Ledger, record: RankRecord, still: Standstil
     busy = f', and says that it is busy with "{still.busy}"' if still.busy else ""
     message = f"the trainer of pod {name} runs and has made {what} since {since}{busy}; {logs}"
     return Finding(
-        "False", Reason.NOT_STEPPING, f"{message}; {_stalls(scene, still, stepped=stepped)}"
+        "False", Reason.NOT_STEPPING, f"{message}; {_stalls(context, still, stepped=stepped)}"
     )
 
 
-def _stalls(scene: Scene, still: Standstill, *, stepped: bool) -> str:
+def _stalls(context: Context, still: Standstill, *, stepped: bool) -> str:
     """What becomes of a trainer that makes no step."""
-    limit = scene.job.spec.stall_timeout
+    limit = context.job.spec.stall_timeout
     if still.busy:
         return (
             "spec.stallTimeout does not count meanwhile: if it hangs, delete the pod to begin again"
@@ -131,14 +131,14 @@ def _stalls(scene: Scene, still: Standstill, *, stepped: bool) -> str:
     return f"it is ended as Stalled at {timestamp(still.since + limit)}"
 
 
-def _silent(scene: Scene, ledger: Ledger, record: RankRecord) -> str:
+def _silent(context: Context, ledger: Ledger, record: RankRecord) -> str:
     since = timestamp(record.silent_since) if record.silent_since is not None else "long ago"
-    name, pod = scene.pod_name(ledger.attempt, record.rank), scene.pod_of(record)
+    name, pod = context.pod_name(ledger.attempt, record.rank), context.pod_of(record)
     says = (
         f"the sidecar of pod {name} has reported nothing since {since}: it is not known whether "
         f"attempt {ledger.attempt} trains and saves"
     )
-    known = (_sidecar(pod), _node(scene, pod)) if pod is not None else ()
+    known = (_sidecar(pod), _node(context, pod)) if pod is not None else ()
     return ". ".join([says, *filter(None, known)])
 
 
@@ -171,12 +171,12 @@ def _last_message(pod: PodView) -> str:
     return "it left no message" if raw.startswith("{") or not raw else shorten(raw, STATUS_MESSAGE)
 
 
-def _node(scene: Scene, pod: PodView) -> str:
+def _node(context: Context, pod: PodView) -> str:
     """What the node's state adds. Its messages are not quoted: some count seconds."""
-    node = scene.snapshot.nodes.get(pod.node_name or "")
+    node = context.snapshot.nodes.get(pod.node_name or "")
     if node is None:
         return ""
-    if is_stale(node, scene.snapshot.sight, scene.unreachable_after):
+    if is_stale(node, context.snapshot.visibility, context.unreachable_after):
         return f"Node {node.name} is silent too: the attempt ends when its loss is certain"
     if node.ready:
         return ""

@@ -21,7 +21,7 @@ from kit.builders import (
 )
 from spot_operator.api.names import Bucket
 from spot_operator.domain.accounts.time_buckets import Cut, account, is_placed, open_account, spent
-from spot_operator.domain.observed.snapshot import ReportView, Sight, Snapshot
+from spot_operator.domain.observed.snapshot import ReportView, Snapshot, Visibility
 from spot_operator.domain.state.ledger import Ledger, TimeLedger
 
 POD = running(a_pod())
@@ -97,7 +97,7 @@ def test_the_silence_of_a_lost_node_is_drain() -> None:
     silent = replace(
         later(reporting(heard, last), 61),
         nodes={"node-1": a_node(lease_age=41.0), "node-2": a_node("node-2")},
-        sight=Sight(True, 3600.0, {"node-1": (41.0, 51.0), "node-2": (1.0, 41.0, 81.0)}),
+        visibility=Visibility(True, 3600.0, {"node-1": (41.0, 51.0), "node-2": (1.0, 41.0, 81.0)}),
     )
     found = persisted(silent)
     assert found.ledger.attempts[0].ending == "NodeLost"

@@ -27,7 +27,7 @@ from kit.builders import (
 )
 from spot_operator.api.names import Condition, State
 from spot_operator.domain.observed.elapsed import lost, placed
-from spot_operator.domain.observed.snapshot import NodeView, PodView, Sight, Snapshot
+from spot_operator.domain.observed.snapshot import NodeView, PodView, Snapshot, Visibility
 from spot_operator.domain.plan import plan
 
 POD = running(a_pod())
@@ -39,7 +39,7 @@ UP, AGAIN, OTHER = a_node(), a_node(boot_id="boot-2"), a_node(uid="another-machi
 def ended(pod: PodView | None = None, completion: str = "ExitCode", code: int = 0) -> Snapshot:
     """What stands persisted once the pod has ended on a node that was silent just before."""
     work = at_work(a_job(completion=completion), policies=(a_default_policy(),))
-    there = replace(work, sight=Sight(True, 3600.0, SILENT), seen={placed(POD): 600.0})
+    there = replace(work, visibility=Visibility(True, 3600.0, SILENT), seen={placed(POD): 600.0})
     return persisted(replace(later(there, 60), pods=(pod or exited(POD, code),)))
 
 
@@ -58,7 +58,7 @@ def told(
         replace(
             later(found, seconds),
             nodes={**others, **mine},
-            sight=Sight(True, 3600.0 + seconds, leases),
+            visibility=Visibility(True, 3600.0 + seconds, leases),
             seen=seen,
             **changes,
         )
@@ -104,8 +104,8 @@ def test_a_node_that_stayed_up_completes_the_job_once() -> None:
 def test_the_next_leader_waits_anew_and_says_the_same() -> None:
     found = told(ended(), 9)
     led = replace(found, now=after(100_000), seen={})
-    sight = Sight(True, 1.0, {"node-1": (0.5,), "node-2": (0.5,), "node-3": (0.5,)})
-    fresh = persisted(replace(led, sight=sight))
+    visibility = Visibility(True, 1.0, {"node-1": (0.5,), "node-2": (0.5,), "node-3": (0.5,)})
+    fresh = persisted(replace(led, visibility=visibility))
     assert fresh.ledger.state is State.STOPPING
     expect_ending(told(fresh, 21, UP, 2).ledger, "Completed")
 
@@ -137,7 +137,7 @@ def test_a_stop_of_ours_is_not_waited_for() -> None:
     work = at_work(a_job(completion="ExitCode"), policies=(a_default_policy(),))
     suspended = replace(work, job=a_job(completion="ExitCode", suspend=True))
     stopping = persisted(
-        replace(suspended, sight=Sight(True, 3600.0, SILENT), seen={placed(POD): 600.0})
+        replace(suspended, visibility=Visibility(True, 3600.0, SILENT), seen={placed(POD): 600.0})
     )
     over = persisted(replace(later(stopping, 5), pods=(exited(POD, 0),)))
     expect_ending(over.ledger, "Suspended")

@@ -10,7 +10,6 @@ from kit.builders import (
     a_notice,
     a_pod,
     a_report,
-    a_sight,
     a_snapshot,
     a_word,
     after,
@@ -25,6 +24,7 @@ from kit.builders import (
     persisted,
     running,
     saying,
+    seeing,
     terminating,
     the_condition,
 )
@@ -37,8 +37,8 @@ from spot_operator.domain.observed.snapshot import (
     Problem,
     ReportView,
     ResumeReport,
-    Sight,
     TaintView,
+    Visibility,
 )
 from spot_operator.domain.state.ledger import Charge
 
@@ -63,10 +63,10 @@ def nodes(*first: NodeView) -> dict[str, NodeView]:
 def silent() -> Changes:
     silenced = a_node(lease_age=60.0)
     there = nodes(silenced)
-    return {"nodes": there, "sight": a_sight(*there.values()), "reports": reporting(age=60.0)}
+    return {"nodes": there, "visibility": seeing(*there.values()), "reports": reporting(age=60.0)}
 
 
-SILENT_BEFORE = Sight(fresh=True, leading_for=3600.0, leases={"node-1": (2.0, 75.0, 85.0)})
+SILENT_BEFORE = Visibility(fresh=True, leading_for=3600.0, leases={"node-1": (2.0, 75.0, 85.0)})
 """The node's lease was renewed 2 s ago, after 73 s without a renewal."""
 
 CASES: dict[str, tuple[Changes, str, Charge | None]] = {
@@ -316,12 +316,12 @@ CASES: dict[str, tuple[Changes, str, Charge | None]] = {
         INTERRUPTION,
     ),
     "its node was silent just before": (
-        {"pods": (exited(POD, 7),), "sight": SILENT_BEFORE, "seen": {placed(POD): 600.0}},
+        {"pods": (exited(POD, 7),), "visibility": SILENT_BEFORE, "seen": {placed(POD): 600.0}},
         "Unknown",
         INTERRUPTION,
     ),
     "its node was silent before it was bound there": (
-        {"pods": (exited(POD, 7),), "sight": SILENT_BEFORE, "seen": {placed(POD): 1.5}},
+        {"pods": (exited(POD, 7),), "visibility": SILENT_BEFORE, "seen": {placed(POD): 1.5}},
         "TrainerFailed",
         FAILURE,
     ),
@@ -476,6 +476,6 @@ def test_a_clock_set_back_between_notice_and_end_hides_nothing() -> None:
 
 
 def test_blindness_hides_fences() -> None:
-    blind = Sight(fresh=False, leading_for=3600.0)
-    unseen = replace(at_work(), nodes={}, sight=blind)
+    blind = Visibility(fresh=False, leading_for=3600.0)
+    unseen = replace(at_work(), nodes={}, visibility=blind)
     assert persisted(unseen).ledger.state is State.CREATED

@@ -11,7 +11,6 @@ from kit.builders import (
     a_notice,
     a_pod,
     a_report,
-    a_sight,
     a_snapshot,
     after,
     at_work,
@@ -25,6 +24,7 @@ from kit.builders import (
     later,
     persisted,
     running,
+    seeing,
     terminating,
     the_condition,
     the_current,
@@ -364,7 +364,7 @@ def test_the_loss_of_a_node_takes_one_write_a_forced_deletion_and_one_write() ->
         replace(
             later(at_work(), 60),
             nodes=there,
-            sight=a_sight(*there.values()),
+            visibility=seeing(*there.values()),
             reports={UID: a_report(age=60.0)},
         )
     )
@@ -386,11 +386,11 @@ def test_a_verdict_stands_although_the_node_is_heard_of_again() -> None:
         replace(
             at_work(),
             nodes=there,
-            sight=a_sight(*there.values()),
+            visibility=seeing(*there.values()),
             reports={UID: a_report(age=60.0)},
         )
     )
-    healed = replace(lost, nodes={**there, "node-1": a_node()}, sight=a_sight(*there.values()))
+    healed = replace(lost, nodes={**there, "node-1": a_node()}, visibility=seeing(*there.values()))
     (deletion,) = expect_actions(healed)
     assert isinstance(deletion, DeletePod)
     assert deletion.grace_seconds == 0

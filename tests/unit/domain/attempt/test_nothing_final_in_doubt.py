@@ -13,7 +13,6 @@ from kit.builders import (
     a_pod,
     a_policy,
     a_report,
-    a_sight,
     a_word,
     at_work,
     committed,
@@ -25,6 +24,7 @@ from kit.builders import (
     persisted,
     resumed_from,
     running,
+    seeing,
     the_condition,
     the_current,
 )
@@ -135,7 +135,7 @@ def test_no_node_is_lost_by_another_policys_patience(
     silent, others = a_node(lease_age=45.0), (a_node("node-2"), a_node("node-3"))
     there = {one.name: one for one in (silent, *others)}
     work = replace(at_work(job, policies=(GOLD, STANDARD)), nodes=there, reports={})
-    work = replace(work, sight=a_sight(*there.values()))
+    work = replace(work, visibility=seeing(*there.values()))
     expect_ending(persisted(work).ledger, "NodeLost")
     away = persisted(replace(work, policies=policies))
     assert (away.ledger.state, reason) == (State.CREATED, reason)
@@ -209,12 +209,12 @@ def test_a_job_that_takes_its_policy_name_back_follows_the_other_at_once() -> No
 @pytest.mark.parametrize("end", [lost, failed])
 def test_a_stale_view_finishes_no_job(end: End, *, fresh: bool) -> None:
     work = at_work(policies=(STANDARD,))
-    blind = replace(work, sight=replace(work.sight, fresh=fresh))
+    blind = replace(work, visibility=replace(work.visibility, fresh=fresh))
     over = persisted(end(blind))
     assert over.ledger.state is (State.FINISHED if fresh else State.STOPPING)
     if not fresh:
         assert expect_rest(over).wake_after is not None
-        seeing = persisted(replace(over, sight=work.sight))
+        seeing = persisted(replace(over, visibility=work.visibility))
         assert seeing.ledger.state is State.FINISHED
 
 
@@ -222,7 +222,7 @@ def test_a_stale_view_deletes_no_expired_job() -> None:
     work = at_work(a_job(ttlSecondsAfterFinished=60), policies=(STANDARD,))
     over = later(persisted(failed(work)), 61)
     assert plan(over).actions
-    assert plan(replace(over, sight=replace(over.sight, fresh=False))).actions == ()
+    assert plan(replace(over, visibility=replace(over.visibility, fresh=False))).actions == ()
 
 
 def test_the_limit_of_attempts_without_progress_is_that_of_the_ending() -> None:

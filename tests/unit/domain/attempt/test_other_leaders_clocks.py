@@ -13,7 +13,6 @@ from kit.builders import (
     a_pod,
     a_policy,
     a_report,
-    a_sight,
     a_snapshot,
     after,
     at_work,
@@ -23,17 +22,18 @@ from kit.builders import (
     later,
     persisted,
     running,
+    seeing,
     terminating,
     waiting,
 )
 from spot_operator.api.names import FINALIZER, Ending, State
 from spot_operator.domain.accounts.budgets import charge
 from spot_operator.domain.actions import CreatePurge, DeleteJob, DeletePod
-from spot_operator.domain.attempt.concluding import SETTLED
+from spot_operator.domain.attempt.concluding import NEVER_MADE_AFTER
 from spot_operator.domain.attempt.start_problems import MOUNTS_PATIENCE
 from spot_operator.domain.checkpoint_deletion import ENDING, LIMIT, STARTS_WITHIN, WAITS
 from spot_operator.domain.nodes.exclusions import LASTS, barred_names, last_resort_names
-from spot_operator.domain.observed.context import look
+from spot_operator.domain.observed.context import context_of
 from spot_operator.domain.observed.elapsed import AGAIN, signs
 from spot_operator.domain.observed.snapshot import JobView, PodView, Snapshot
 from spot_operator.domain.plan import plan
@@ -64,7 +64,7 @@ def the_next_leader(snapshot: Snapshot, skew: float, seen_for: float) -> Snapsho
         snapshot,
         skew + seen_for,
         seen=dict.fromkeys(lasting, seen_for),
-        sight=replace(snapshot.sight, leading_for=seen_for),
+        visibility=replace(snapshot.visibility, leading_for=seen_for),
     )
 
 
@@ -119,7 +119,7 @@ def stuck_on_a_silent_node() -> Snapshot:
     silent = a_node(lease_age=9_000.0)
     there = {one.name: one for one in (silent, a_node("node-2"), a_node("node-3"))}
     pod = replace(terminating(running(a_pod()), after(120)), node_identity=None)
-    second = persisted(a_snapshot(nodes=tuple(there.values()), sight=a_sight(*there.values())))
+    second = persisted(a_snapshot(nodes=tuple(there.values()), visibility=seeing(*there.values())))
     return persisted(replace(second, ledger=replace(second.ledger, attempt=2), pods=(pod,)))
 
 
@@ -157,8 +157,8 @@ def tries_again(snapshot: Snapshot) -> bool:
 
 def avoids_nothing(snapshot: Snapshot) -> bool:
     assert snapshot.job is not None
-    scene = look(snapshot, snapshot.job)
-    return not (barred_names(scene, snapshot.ledger) or last_resort_names(scene, snapshot.ledger))
+    context, ledger = context_of(snapshot, snapshot.job), snapshot.ledger
+    return not (barred_names(context, ledger) or last_resort_names(context, ledger))
 
 
 ALL_IN = (STARTS_WITHIN + LIMIT + ENDING).total_seconds()
@@ -166,7 +166,7 @@ WAITS_BEGUN = {
     "an absent pod's grace and the node's": Wait(vanished, 160, is_past(State.STOPPING)),
     "the back-off": Wait(backing_off, 30, is_past(State.WAITING)),
     "a POST that may be under way": Wait(
-        never_created, SETTLED.total_seconds(), is_past(State.STOPPING)
+        never_created, NEVER_MADE_AFTER.total_seconds(), is_past(State.STOPPING)
     ),
     "patience with what nobody names": Wait(
         unmounted, MOUNTS_PATIENCE.total_seconds(), is_past(State.CREATED)

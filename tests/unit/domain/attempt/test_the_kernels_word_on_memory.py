@@ -26,7 +26,7 @@ from kit.builders import (
 )
 from spot_operator.domain.attempt.last_word import last_word
 from spot_operator.domain.observed.elapsed import placed
-from spot_operator.domain.observed.snapshot import PodView, Sight
+from spot_operator.domain.observed.snapshot import PodView, Visibility
 from spot_operator.domain.state.ledger import AttemptRecord, Charge, MemoryKills
 from spot_operator.domain.state.status import ledger_of, status_of
 
@@ -39,7 +39,7 @@ NODES: Json = {**OWN, "oom": 0}
 """Nothing was wrong with the container's limit."""
 MEMORY, UNKNOWN = ("OutOfMemory", Charge.FAILURE), ("Unknown", Charge.INTERRUPTION)
 FAILED = ("TrainerFailed", Charge.FAILURE)
-SILENT_BEFORE = Sight(fresh=True, leading_for=3600.0, leases={"node-1": (2.0, 75.0, 85.0)})
+SILENT_BEFORE = Visibility(fresh=True, leading_for=3600.0, leases={"node-1": (2.0, 75.0, 85.0)})
 HOUR = 3600
 
 
@@ -78,7 +78,7 @@ CASES: dict[str, tuple[Json, tuple[str, Charge | None]]] = {
         UNKNOWN,
     ),
     "its node was silent just before": (
-        {"pods": (said(OWN),), "sight": SILENT_BEFORE, "seen": {placed(POD): 600.0}},
+        {"pods": (said(OWN),), "visibility": SILENT_BEFORE, "seen": {placed(POD): 600.0}},
         UNKNOWN,
     ),
     "it refused": (

@@ -12,7 +12,6 @@ from kit.builders import (
     a_notice,
     a_report,
     a_scene,
-    a_sight,
     a_word,
     after,
     at_work,
@@ -27,6 +26,7 @@ from kit.builders import (
     persisted,
     running,
     saying,
+    seeing,
     terminating,
     the_condition,
     the_current,
@@ -231,10 +231,10 @@ def test_the_sidecar_has_the_grace_for_its_last_upload_before_anybody_is_told_to
 def test_another_leaders_clock_shortens_no_upload() -> None:
     """One that has just come, and whose clock is an hour ahead, waits the whole grace itself."""
     seen = over(1, PROXY)
-    fresh = a_sight(*seen.nodes.values(), leading_for=1.0)
-    expect_rest(persisted(later(seen, 3600, sight=fresh)))
-    old = a_sight(*seen.nodes.values(), leading_for=GRACE + 1.0)
-    deleted(persisted(later(seen, 3600, sight=old)))
+    fresh = seeing(*seen.nodes.values(), leading_for=1.0)
+    expect_rest(persisted(later(seen, 3600, visibility=fresh)))
+    old = seeing(*seen.nodes.values(), leading_for=GRACE + 1.0)
+    deleted(persisted(later(seen, 3600, visibility=old)))
 
 
 # --- a trainer that has said its last word, and stays ------------------------------------------
@@ -312,8 +312,8 @@ def test_the_patience_counts_from_the_word_and_not_from_the_last_step() -> None:
 def test_a_new_leader_is_patient_anew() -> None:
     lingers = lingering(a_word("Finished"), 1.0)
     mute = replace(lingers, reports={})
-    fresh = a_sight(*mute.nodes.values(), leading_for=1.0)
-    expect_rest(persisted(later(mute, 86_400, sight=fresh)))
+    fresh = seeing(*mute.nodes.values(), leading_for=1.0)
+    expect_rest(persisted(later(mute, 86_400, visibility=fresh)))
     assert persisted(later(mute, 86_400)).ledger.state is State.STOPPING
 
 

@@ -7,13 +7,13 @@ import pytest
 from kit.builders import (
     a_node,
     a_pod,
-    a_sight,
     a_snapshot,
     after,
     expect_rest,
     later,
     persisted,
     running,
+    seeing,
     the_condition,
 )
 from kit.walking import walked
@@ -60,8 +60,8 @@ def test_what_holds_a_trainer_back_before_it_begins_is_named(
 def unseen(seconds: float, leading_for: float = 3600.0) -> Snapshot:
     nodes = tuple(a_node(f"node-{k}") for k in (1, 2, 3))
     created = replace(persisted(a_snapshot()), pods=(a_pod(),))
-    sight = a_sight(*nodes, leading_for=leading_for)
-    return replace(later(persisted(created), seconds), sight=sight)
+    visibility = seeing(*nodes, leading_for=leading_for)
+    return replace(later(persisted(created), seconds), visibility=visibility)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_a_pod_that_no_scheduler_looks_at_is_told(
         assert "digits-1-0" in found.message
         assert "since 2026-03-01T12:00:00Z" in found.message
         # It does not move, and the next leader says the same.
-        expect_rest(replace(later(seen_, 60.4), sight=a_sight(leading_for=1.0)))
+        expect_rest(replace(later(seen_, 60.4), visibility=seeing(leading_for=1.0)))
 
 
 def test_somebody_looks_again_when_no_scheduler_does() -> None:

@@ -32,7 +32,7 @@ from spot_operator.api.names import Condition, Ending, State
 from spot_operator.domain.accounts.budgets import FAILURES, INTERRUPTIONS
 from spot_operator.domain.nodes.fencing import OUT_OF_SERVICE_TAINT
 from spot_operator.domain.observed.elapsed import placed
-from spot_operator.domain.observed.snapshot import PodView, Sight, Snapshot, TaintView
+from spot_operator.domain.observed.snapshot import PodView, Snapshot, TaintView, Visibility
 from spot_operator.domain.state.ledger import AttemptRecord
 from spot_operator.reconcile.pod_view import pod_view
 from spot_operator.reconcile.trim import trim_pod
@@ -93,9 +93,9 @@ def world(row: Row, snapshot: Snapshot) -> Snapshot:
     if row.world == "node rebooted":
         nodes["node-1"] = a_node(boot_id="boot-2")
     if row.world == "node silent before":
-        leases = {**snapshot.sight.leases, "node-1": (2.0, 50.0, 60.0)}
+        leases = {**snapshot.visibility.leases, "node-1": (2.0, 50.0, 60.0)}
         there = {placed(pod): 600.0 for pod in snapshot.pods}
-        return replace(snapshot, sight=Sight(True, 3600.0, leases), seen=there)
+        return replace(snapshot, visibility=Visibility(True, 3600.0, leases), seen=there)
     return replace(snapshot, nodes=nodes)
 
 

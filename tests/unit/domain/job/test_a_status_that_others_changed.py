@@ -14,7 +14,6 @@ from kit.builders import (
     a_node,
     a_pod,
     a_report,
-    a_sight,
     a_snapshot,
     after,
     at_work,
@@ -24,6 +23,7 @@ from kit.builders import (
     later,
     persisted,
     running,
+    seeing,
     the_condition,
     the_rank,
 )
@@ -224,7 +224,9 @@ class TestAPodWhoseMetadataSomebodyChanged:
     def test_nothing_begins_beside_it(self, pod: PodView) -> None:
         """Its node is fenced, and it is there all the same."""
         gone = {"node-2": a_node("node-2"), "node-3": a_node("node-3")}
-        lost = persisted(replace(at_work(), pods=(pod,), nodes=gone, sight=a_sight(*gone.values())))
+        lost = persisted(
+            replace(at_work(), pods=(pod,), nodes=gone, visibility=seeing(*gone.values()))
+        )
         (delete,) = [one for one in plan(lost).actions if isinstance(one, DeletePod)]
         assert (delete.uid, delete.grace_seconds) == (FIRST.uid, 0)
         assert lost.ledger.state is State.WAITING

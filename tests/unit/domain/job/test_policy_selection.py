@@ -41,7 +41,7 @@ def test_a_policy_is_chosen(
 ) -> None:
     job = a_job(template=a_template(priorityClassName=priority_class), policyName=named)
     choice = choose_policy(job, policies)
-    assert (choice.policy.name, choice.hindrance) == (chosen, None)
+    assert (choice.policy.name, choice.policy_block) == (chosen, None)
 
 
 @pytest.mark.parametrize(
@@ -67,9 +67,9 @@ def test_without_a_rightful_policy_no_pod_is_created(
 def test_two_policies_of_one_class_are_ambiguous() -> None:
     job = a_job(template=a_template(priorityClassName="high"))
     choice = choose_policy(job, (GOLD, a_policy("silver", priorityClassNames=["high"])))
-    assert choice.hindrance is not None
-    assert choice.hindrance.reason is Reason.POLICY_AMBIGUOUS
-    assert "gold, silver list the priority class high" in choice.hindrance.message
+    assert choice.policy_block is not None
+    assert choice.policy_block.reason is Reason.POLICY_AMBIGUOUS
+    assert "gold, silver list the priority class high" in choice.policy_block.message
 
 
 def test_a_name_put_right_starts_the_job() -> None:

@@ -28,7 +28,7 @@ from spot_operator.api.events import Event
 from spot_operator.api.names import FINALIZER
 from spot_operator.domain.actions import CreatePurge, DeletePod, Hold
 from spot_operator.domain.checkpoint_deletion import LIMIT, STARTS_WITHIN, TRIES, WAITS
-from spot_operator.domain.observed.snapshot import JobView, PodView, Refusal, Sight, Snapshot
+from spot_operator.domain.observed.snapshot import JobView, PodView, Refusal, Snapshot, Visibility
 from spot_operator.domain.plan import plan
 from spot_operator.domain.state.ledger import Purge
 
@@ -163,8 +163,8 @@ def test_a_pod_that_was_left_without_owner_is_waited_for_and_not_ended() -> None
 
 
 def test_nothing_is_deleted_without_fresh_eyes() -> None:
-    blind = Sight(fresh=False, leading_for=3600.0)
-    expect_rest(replace(trying(1), sight=blind))
+    blind = Visibility(fresh=False, leading_for=3600.0)
+    expect_rest(replace(trying(1), visibility=blind))
 
 
 # --- then the lineage ----------------------------------------------------------------------------

@@ -9,7 +9,6 @@ from kit.builders import (
     a_node,
     a_pod,
     a_report,
-    a_sight,
     a_snapshot,
     a_word,
     after,
@@ -21,12 +20,13 @@ from kit.builders import (
     later,
     persisted,
     running,
+    seeing,
     terminating,
     the_condition,
 )
 from spot_operator.api.names import Condition, State
 from spot_operator.domain.actions import CreatePod, DeleteJob, DeletePod
-from spot_operator.domain.observed.snapshot import Sight, Snapshot
+from spot_operator.domain.observed.snapshot import Snapshot, Visibility
 from spot_operator.domain.plan import plan
 from spot_operator.domain.state.ledger import Ledger
 
@@ -102,7 +102,7 @@ def test_when_the_job_is_gone_its_pods_go_but_only_if_we_see_well() -> None:
     gone = replace(at_work(), job=None, ledger=Ledger())
     assert deletions(gone) == [(POD.uid, None)]
     assert plan(gone).wake_after is not None
-    assert deletions(replace(gone, sight=Sight(False, 3600.0))) == []
+    assert deletions(replace(gone, visibility=Visibility(False, 3600.0))) == []
     assert deletions(replace(gone, nodes=GONE)) == [(POD.uid, 0)]
     assert plan(replace(gone, pods=())).wake_after is None
 
@@ -148,7 +148,7 @@ def test_a_silent_node_cannot_keep_a_deleted_job_for_ever() -> None:
         job=a_job(deleting=True),
         pods=(terminating(POD, after(30)),),
         nodes=there,
-        sight=a_sight(*there.values()),
+        visibility=seeing(*there.values()),
         reports={},
     )
     assert deletions(dying) == []
@@ -177,7 +177,7 @@ def test_a_late_pod_never_annotated_cannot_hang_on_a_silent_node() -> None:
         ledger=replace(waiting.ledger, attempt=2),
         pods=(late,),
         nodes=there,
-        sight=a_sight(*there.values()),
+        visibility=seeing(*there.values()),
     )
     second = persisted(second)
     expect_rest(second)
@@ -216,7 +216,7 @@ def test_a_pod_that_is_being_deleted_is_looked_after_whatever_its_job_does(state
     lost = replace(
         later(dying, 9999),
         nodes={one.name: one for one in there},
-        sight=a_sight(*there, leading_for=9999),
+        visibility=seeing(*there, leading_for=9999),
     )
     assert (running(a_pod()).uid, 0) in deletions(persisted(lost))
     assert plan(replace(over, pods=())).wake_after is None, "at rest it costs nothing"

@@ -2,7 +2,7 @@
 
 import pytest
 from kit.builders import NOW, a_node, a_notice, after
-from spot_operator.domain.attempt.notices import explains, graver
+from spot_operator.domain.attempt.notices import explains, more_severe
 from spot_operator.domain.nodes.signals import is_leaving, notice_from
 from spot_operator.domain.observed.snapshot import ConditionView, NodeView, TaintView
 from spot_operator.domain.state.ledger import Notice
@@ -142,7 +142,7 @@ def test_the_gravest_signal_speaks() -> None:
 def test_the_graver_then_the_earlier_notice_stands(
     first: Notice | None, second: Notice | None, stands: int
 ) -> None:
-    assert graver(first, second) is (first if stands == 1 else second)
+    assert more_severe(first, second) is (first if stands == 1 else second)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from kit.builders import a_node, a_report
 from spot_operator.domain.nodes.node_loss import is_stale, node_lost
-from spot_operator.domain.observed.snapshot import ReportView, Sight
+from spot_operator.domain.observed.snapshot import ReportView, Visibility
 
 AFTER = timedelta(seconds=40)
 
@@ -41,15 +41,16 @@ CASES: dict[str, tuple[float, float, list[tuple[float, ...]], bool]] = {
 def test_a_node_is_lost_only_in_sight_of_others(name: str, fresh: bool) -> None:
     age, silence, others, lost = CASES[name]
     leases = {f"other-{k}": ages for k, ages in enumerate(others)} | {"node-1": renewed(age)}
-    sight = Sight(fresh=fresh, leading_for=9999, leases=leases)
-    assert node_lost(a_node(lease_age=age), a_report(age=silence), sight, AFTER) is (lost and fresh)
+    visibility = Visibility(fresh=fresh, leading_for=9999, leases=leases)
+    node, report = a_node(lease_age=age), a_report(age=silence)
+    assert node_lost(node, report, visibility, AFTER) is (lost and fresh)
 
 
 def test_without_any_report_silence_counts_from_our_sync() -> None:
     leases = {"node-1": (41.0,), "node-2": (1.0, 41.0)}
     node = a_node(lease_age=41.0)
-    assert not node_lost(node, None, Sight(True, 40.0, leases), AFTER)
-    assert node_lost(node, None, Sight(True, 41.0, leases), AFTER)
+    assert not node_lost(node, None, Visibility(True, 40.0, leases), AFTER)
+    assert node_lost(node, None, Visibility(True, 41.0, leases), AFTER)
 
 
 @pytest.mark.parametrize("report", [None, a_report(age=9999.0)])
@@ -58,17 +59,17 @@ def test_what_we_could_not_hear_is_no_silence(report: ReportView | None) -> None
     leases = {"node-1": (99.0,), "node-2": (1.0, 11.0, 99.0)}
     node = a_node(lease_age=99.0)
     for heard, lost in ((0.0, False), (40.0, False), (41.0, True)):
-        sight = Sight(True, 9999.0, leases, hearing_for=heard)
-        assert node_lost(node, report, sight, AFTER) is lost
+        visibility = Visibility(True, 9999.0, leases, hearing_for=heard)
+        assert node_lost(node, report, visibility, AFTER) is lost
 
 
 def test_a_node_without_lease_is_never_lost() -> None:
-    sight = Sight(True, 9999.0, {"node-2": SEEN})
-    assert not node_lost(a_node(lease_age=None), None, sight, AFTER)
+    visibility = Visibility(True, 9999.0, {"node-2": SEEN})
+    assert not node_lost(a_node(lease_age=None), None, visibility, AFTER)
 
 
 def test_a_stale_lease_makes_new_pods_avoid_the_node_unless_we_are_blind() -> None:
     stale = a_node(lease_age=41.0)
-    assert is_stale(stale, Sight(True, 100.0), AFTER)
-    assert not is_stale(stale, Sight(False, 100.0), AFTER)
-    assert not is_stale(a_node(lease_age=40.0), Sight(True, 100.0), AFTER)
+    assert is_stale(stale, Visibility(True, 100.0), AFTER)
+    assert not is_stale(stale, Visibility(False, 100.0), AFTER)
+    assert not is_stale(a_node(lease_age=40.0), Visibility(True, 100.0), AFTER)

@@ -9,7 +9,6 @@ from kit.builders import (
     a_node,
     a_pod,
     a_scene,
-    a_sight,
     a_snapshot,
     after,
     an_identity,
@@ -21,6 +20,7 @@ from kit.builders import (
     gone,
     later,
     persisted,
+    seeing,
     terminating,
     the_rank,
     waiting,
@@ -89,7 +89,7 @@ def test_a_node_that_is_silent_leaving_or_noticed_is_barred() -> None:
         a_node("node-3", taints=(TaintView("karpenter.sh/disrupted"),)),
         a_node("node-4"),
     )
-    snapshot = created(*there, sight=a_sight(*there), noticed_nodes=frozenset({"node-4"}))
+    snapshot = created(*there, visibility=seeing(*there), noticed_nodes=frozenset({"node-4"}))
     lost = ExcludedNode(a_node("node-2").identity, "NodeLost", after(0))
     create = the_pod(excluding(snapshot, lost))
     assert create.barred_nodes == ("node-2", "node-3", "node-4")
@@ -106,9 +106,9 @@ def test_another_machine_or_boot_is_avoided_for_nothing(change: dict[str, str]) 
 def test_a_clock_that_was_ahead_excludes_for_no_longer() -> None:
     """A former leader's clock: this one counts from what it saw itself."""
     ahead = ExcludedNode(NODE.identity, "BadNode", after(86_400))
-    young = excluding(created(sight=a_sight(NODE, leading_for=60)), ahead)
+    young = excluding(created(visibility=seeing(NODE, leading_for=60)), ahead)
     assert the_pod(young).barred_nodes == ("node-1",)
-    old = replace(young, sight=a_sight(NODE, leading_for=HOUR))
+    old = replace(young, visibility=seeing(NODE, leading_for=HOUR))
     assert the_pod(old).barred_nodes == ()
 
 
@@ -127,7 +127,7 @@ def test_a_pod_that_avoids_what_would_take_it_by_now_is_given_up_uncharged() -> 
     unplaced = pending(silent)
     assert unplaced.ledger.state is State.CREATED
     expect_rest(unplaced)
-    back = replace(unplaced, nodes={"node-1": NODE}, sight=a_sight(NODE))
+    back = replace(unplaced, nodes={"node-1": NODE}, visibility=seeing(NODE))
     stopping = persisted(back)
     assert stopping.ledger.state is State.STOPPING
     over = persisted(replace(stopping, pods=tuple(gone(pod) for pod in stopping.pods)))
@@ -169,10 +169,10 @@ def test_a_leader_that_has_seen_little_gives_nothing_up() -> None:
     """A list shows a lease of a dead node as it shows one of a living node."""
     unplaced = pending(a_node("node-1", lease_age=500.0))
     young = replace(unplaced, nodes={"node-1": NODE})
-    once = replace(a_sight(NODE), leases={"node-1": (1.0,)})
-    expect_rest(replace(young, sight=once))
-    expect_rest(replace(young, sight=a_sight(NODE, fresh=False)))
-    assert given_up(replace(young, sight=replace(once, leases={"node-1": (1.0, 11.0)})))
+    once = replace(seeing(NODE), leases={"node-1": (1.0,)})
+    expect_rest(replace(young, visibility=once))
+    expect_rest(replace(young, visibility=seeing(NODE, fresh=False)))
+    assert given_up(replace(young, visibility=replace(once, leases={"node-1": (1.0, 11.0)})))
 
 
 def full(pod: PodView) -> PodView:
@@ -247,7 +247,7 @@ def test_nodes_that_come_and_go_are_followed_ever_more_slowly() -> None:
     waits = []
     snapshot = pending(silent)
     for _ in range(4):
-        back = replace(snapshot, nodes={"node-1": NODE}, sight=a_sight(NODE))
+        back = replace(snapshot, nodes={"node-1": NODE}, visibility=seeing(NODE))
         stopping = persisted(back)
         over = persisted(replace(stopping, pods=tuple(gone(pod) for pod in stopping.pods)))
         wait = over.ledger.not_before - over.now if over.ledger.not_before else None
@@ -256,6 +256,6 @@ def test_nodes_that_come_and_go_are_followed_ever_more_slowly() -> None:
         attempt = over.ledger.attempt
         stuck = a_pod(attempt, avoids=("node-1",), unschedulable=NO_NODE)
         snapshot = persisted(
-            replace(over, nodes={"node-1": silent}, sight=a_sight(silent), pods=(stuck,))
+            replace(over, nodes={"node-1": silent}, visibility=seeing(silent), pods=(stuck,))
         )
     assert waits == [0, 10, 20, 40]

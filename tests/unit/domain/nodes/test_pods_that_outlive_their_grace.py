@@ -7,12 +7,12 @@ import pytest
 from kit.builders import (
     a_job,
     a_node,
-    a_sight,
     after,
     at_work,
     expect_rest,
     later,
     persisted,
+    seeing,
     terminating,
     the_condition,
 )
@@ -34,7 +34,10 @@ def stopping(seconds: float, node: NodeView | None = None) -> Snapshot:
     there = node or a_node()
     nodes = {one.name: one for one in (there, a_node("node-2"), a_node("node-3"))}
     return replace(
-        later(suspended, 120 + seconds), pods=(pod,), nodes=nodes, sight=a_sight(*nodes.values())
+        later(suspended, 120 + seconds),
+        pods=(pod,),
+        nodes=nodes,
+        visibility=seeing(*nodes.values()),
     )
 
 
@@ -49,7 +52,7 @@ def test_a_pod_that_outlives_its_grace_is_named_with_its_node_since_when_and_wha
         assert words in found.message
     assert "digits-1-0" in the_condition(told.ledger, Condition.SUCCEEDED).message
     # It is alive: nothing is forced, and nothing begins beside it.
-    hours = replace(later(told, HOURS), sight=a_sight(*told.nodes.values()))
+    hours = replace(later(told, HOURS), visibility=seeing(*told.nodes.values()))
     expect_rest(hours)
 
 

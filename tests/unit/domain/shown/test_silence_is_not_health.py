@@ -13,7 +13,6 @@ from kit.builders import (
     a_node,
     a_pod,
     a_report,
-    a_sight,
     after,
     at_work,
     committed,
@@ -22,6 +21,7 @@ from kit.builders import (
     persisted,
     resumed_from,
     running,
+    seeing,
     the_condition,
     the_rank,
 )
@@ -388,10 +388,10 @@ def test_what_is_told_does_not_move_by_itself(row: Row) -> None:
 def test_the_next_leader_says_the_same_until_it_has_listened_itself(row: Row) -> None:
     told = persisted(row.seen)
     nodes = tuple(told.nodes.values())
-    deaf = replace(later(told, 30), reports={}, sight=a_sight(*nodes, leading_for=30.0))
+    deaf = replace(later(told, 30), reports={}, visibility=seeing(*nodes, leading_for=30.0))
     expect_rest(deaf)
     bounded = persisted(
-        replace(later(deaf, 95), sight=a_sight(*nodes, leading_for=125.0), reports={})
+        replace(later(deaf, 95), visibility=seeing(*nodes, leading_for=125.0), reports={})
     )
     assert the_condition(bounded.ledger, RUNNING).reason == "ReportsSilent"
 
@@ -466,7 +466,7 @@ def test_somebody_looks_when_a_checkpoint_is_overdue() -> None:
 
 
 def test_without_fresh_eyes_nothing_is_found() -> None:
-    blind = replace(seen(aged(SAVED, HOURS)), sight=a_sight(fresh=False))
+    blind = replace(seen(aged(SAVED, HOURS)), visibility=seeing(fresh=False))
     assert the_condition(persisted(blind).ledger, RUNNING).reason == "Training"
 
 
@@ -508,7 +508,7 @@ def on(node: NodeView) -> Snapshot:
     silent = seen(aged(SAVED, HOURS))
     others = tuple(a_node(f"node-{k}") for k in (2, 3))
     nodes = {one.name: one for one in (node, *others)}
-    return replace(silent, nodes=nodes, sight=a_sight(node, *others))
+    return replace(silent, nodes=nodes, visibility=seeing(node, *others))
 
 
 def test_a_dead_runtime_beside_a_living_kubelet_is_told_and_not_restarted() -> None:
@@ -527,7 +527,7 @@ def test_a_dead_runtime_beside_a_living_kubelet_is_told_and_not_restarted() -> N
 def test_a_silent_node_is_told_while_its_loss_is_not_certain() -> None:
     node = a_node(lease_age=60.0)
     silent = seen(aged(SAVED, 130))
-    alone = replace(silent, nodes={"node-1": node}, sight=a_sight(node))
+    alone = replace(silent, nodes={"node-1": node}, visibility=seeing(node))
     found = the_condition(persisted(alone).ledger, RUNNING)
     assert (found.status, found.reason) == ("Unknown", "ReportsSilent")
     assert "Node node-1 is silent too" in found.message

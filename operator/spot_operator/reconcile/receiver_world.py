@@ -7,11 +7,11 @@ from spot_operator.reconcile.observe import Observer
 from spot_operator.reconcile.pod_view import pod_view
 from spot_operator.reports.receiver import KnownPod
 
-__all__ = ["KnownWorld"]
+__all__ = ["ReceiverWorld"]
 
 
 @dataclass(frozen=True, slots=True)
-class KnownWorld:
+class ReceiverWorld:
     """Implements `reports.receiver.World`."""
 
     caches: Caches

@@ -9,13 +9,13 @@ from typing import Any, Generic, TypeVar
 from spot_operator.control.informers import Cache
 from spot_operator.control.store import Change
 
-__all__ = ["Parsed"]
+__all__ = ["ParseCache"]
 
 V = TypeVar("V")
 Json = dict[str, Any]
 
 
-class Parsed(Generic[V]):
+class ParseCache(Generic[V]):
     """`parse`d views of the objects of one informer."""
 
     def __init__(self, informer: Cache, parse: Callable[[Json], V]) -> None:

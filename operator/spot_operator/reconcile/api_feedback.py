@@ -15,7 +15,7 @@ from spot_operator.control.clock import Clock
 from spot_operator.control.errors import ApiError
 from spot_operator.domain.observed.snapshot import JobKey, Refusal
 
-__all__ = ["NAMESPACE_BELIEVED", "PASSING", "TRIES", "Finding", "Findings"]
+__all__ = ["NAMESPACE_BELIEVED", "PASSING", "TRIES", "ApiFeedback", "Feedback"]
 
 NAMESPACE_BELIEVED: Final = 60.0
 """Seconds: then the namespace is tried again."""
@@ -31,7 +31,7 @@ answers of one meaning."""
 
 
 @dataclass(slots=True)
-class Finding:
+class Feedback:
     """About one job."""
 
     job_uid: str = ""
@@ -84,19 +84,19 @@ class Finding:
         return tuple(one for one in self.refusals.values() if not one.pod and one.told)
 
 
-class Findings:
+class ApiFeedback:
     """By job."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._known: dict[JobKey, Finding] = {}
+        self._known: dict[JobKey, Feedback] = {}
 
-    def about(self, key: JobKey, job_uid: str) -> Finding:
+    def about(self, key: JobKey, job_uid: str) -> Feedback:
         """What is known of that job, to read; nothing of a former one of its name."""
         known = self._known.get(key)
-        return known if known is not None and known.job_uid == job_uid else Finding(job_uid)
+        return known if known is not None and known.job_uid == job_uid else Feedback(job_uid)
 
-    def note(self, key: JobKey, job_uid: str) -> Finding:
+    def note(self, key: JobKey, job_uid: str) -> Feedback:
         """What is known of that job, to add to."""
         self._known[key] = known = self.about(key, job_uid)
         return known

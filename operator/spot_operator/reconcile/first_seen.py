@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 from spot_operator.control.clock import Clock
 from spot_operator.domain.observed.snapshot import JobKey, Sign
 
-__all__ = ["FirstSights"]
+__all__ = ["FirstSeen"]
 
 
-class FirstSights:
+class FirstSeen:
     """By job; a job that is created again under its name is another."""
 
     def __init__(self, clock: Clock) -> None:

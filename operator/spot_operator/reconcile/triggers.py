@@ -8,12 +8,12 @@ from spot_operator.domain.observed.snapshot import JobKey
 from spot_operator.reconcile.caches import BY_NODE, Caches, key_of_job, key_of_pod
 from spot_operator.reports.schema import Report
 
-__all__ = ["Waking"]
+__all__ = ["Triggers"]
 
 Json = dict[str, Any]
 
 
-class Waking:
+class Triggers:
     """From changes to keys. Lease updates enqueue none: they come often, and age by the clock."""
 
     def __init__(self, caches: Caches, queue: WorkQueue[JobKey]) -> None:

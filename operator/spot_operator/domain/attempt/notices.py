@@ -1,4 +1,4 @@
-"""Which of two notices stands: the graver kind, then the earlier deadline; never extended."""
+"""Which of two notices stands: the more severe kind, then the earlier deadline; never extended."""
 
 from datetime import datetime, timedelta
 from typing import Final

@@ -37,7 +37,7 @@ class PolicyBlock:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The policy that rules; with a hindrance it only stands in, and a running attempt goes on."""
+    """The policy that rules; with a block it only stands in, and a running attempt goes on."""
 
     policy: PolicyView
     claim: Claim

@@ -169,7 +169,7 @@ def _finished(old: Ledger, new: Ledger) -> Iterator[Note]:
 
 
 def _standing(old: Ledger, new: Ledger) -> Iterator[Note]:
-    """What the summary came to say: a hindrance, a refusal, a wait."""
+    """What the summary came to say: a policy block, a refusal, a wait."""
     before, now = old.condition(Condition.SUCCEEDED), new.condition(Condition.SUCCEEDED)
     if now is None or now.status != "Unknown":
         return

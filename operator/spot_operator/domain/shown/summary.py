@@ -40,7 +40,7 @@ def _needs_pods(context: Context, ledger: Ledger) -> bool:
 
 
 def _is_blocked(context: Context, ledger: Ledger) -> bool:
-    """Whether something waits that the hindrance holds back; a running attempt only goes on."""
+    """Whether something waits that the policy block holds back; a running attempt only goes on."""
     if context.job.unreadable or context.barred or ledger.state is State.WAITING:
         return True
     if ledger.state is State.STOPPING:

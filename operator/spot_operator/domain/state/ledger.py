@@ -411,7 +411,7 @@ class Ledger:
     excluded: tuple[ExcludedNode, ...] = ()
     time: TimeLedger = field(default_factory=TimeLedger)
     policy: str | None = None
-    """The name of the policy that rules, or last ruled without a hindrance."""
+    """The name of the policy that rules, or last ruled without a policy block."""
     policy_claim: Claim | None = None
     """By what it rules."""
     progress: Progress = Progress()

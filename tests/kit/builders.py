@@ -212,7 +212,7 @@ def a_word(word: str, reason: str = "") -> Word:
 
 
 def seeing(*nodes: NodeView, fresh: bool = True, leading_for: float = 3600.0) -> Visibility:
-    """The visibility of a leader that sees every lease renewed each ten seconds, but for silent ones."""
+    """The view of a leader that sees each lease renewed every ten seconds, except silent ones."""
     leases = {
         node.name: tuple(node.lease_age + 10.0 * k for k in range(60))
         for node in nodes

@@ -1,7 +1,7 @@
 """One cluster for all end-to-end tests; scenarios that need no node to fail run four at once.
 
-A scenario mostly waits, so running them one after the other would waste the machine. The first one
-starts them all in a pool; each test then reports its own outcome.
+A scenario mostly waits, so running them one after the other would waste the machine. The first
+end-to-end test, whichever it is, starts them all in a pool; each then reports its own outcome.
 """
 
 from __future__ import annotations
@@ -31,16 +31,23 @@ def world() -> Iterator[Stage]:
 @pytest.fixture(scope="session")
 def running(request: pytest.FixtureRequest, world: Stage) -> Iterator[dict[str, Future[None]]]:
     """Every chosen scenario, begun."""
-    chosen = [
-        item
-        for item in request.session.items
-        if isinstance(item, pytest.Function) and item.get_closest_marker("together")
-    ]
     # The long ones first: what waits for minutes must not begin last.
-    chosen.sort(key=_limit, reverse=True)
+    chosen = sorted(_together(request.session), key=_limit, reverse=True)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         yield {item.nodeid: pool.submit(item.obj, world) for item in chosen}
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def early(request: pytest.FixtureRequest) -> None:
+    """Begins the scenarios before the tests that have clusters of their own, and wait as much."""
+    if _together(request.session):
+        request.getfixturevalue("running")
+
+
+def _together(session: pytest.Session) -> list[pytest.Function]:
+    items = (item for item in session.items if isinstance(item, pytest.Function))
+    return [item for item in items if item.get_closest_marker("together")]
 
 
 def _limit(item: pytest.Function) -> float:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cluster import Cluster, Node
 from toolchain.layout import cache_from
+
+from cluster import Cluster, Node
 
 Object = dict[str, Any]
 IMAGES = cache_from(os.environ).images

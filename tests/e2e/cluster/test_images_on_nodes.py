@@ -9,6 +9,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+
 from cluster import Cluster, Node, PreconditionError
 from cluster.commands import program, run
 from cluster.node_config import CONTAINERD_SOCKET

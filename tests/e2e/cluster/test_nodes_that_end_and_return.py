@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from cluster import Cluster, Node, PreconditionError
 from cluster.errors import CommandError
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+
 from cluster import Cluster, PreconditionError, UmlNode
 from cluster.cli import main
 

@@ -12,6 +12,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
+
 from cluster import Cluster, PreconditionError
 from cluster.addresses import RANGE
 from cluster.machine import Machine

@@ -9,6 +9,7 @@ import urllib.request
 from typing import Any
 
 import pytest
+
 from cluster import Cluster, Node
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]

@@ -1,0 +1,1 @@
+"""Releases that come and go. A package, so that its cluster ends with the last of these tests."""

@@ -15,8 +15,9 @@ from spot_sidecar.lineage.access import Lineage
 from spot_sidecar.lineage.connect import store_of
 from spot_sidecar.notices.bus import NoticeBus, write_notice_file
 from spot_sidecar.notices.health import Health
-from spot_sidecar.notices.imds import ImdsSource
 from spot_sidecar.notices.notice import Notice
+from spot_sidecar.notices.registry import sources_of
+from spot_sidecar.notices.source import Poller
 from spot_sidecar.observability.metrics import Metrics
 from spot_sidecar.operator_link.annotations import AnnotationReader
 from spot_sidecar.operator_link.downward_api import watch_annotations
@@ -108,16 +109,15 @@ class Pod:
 
     def works(self) -> dict[str, Coroutine[Any, Any, None]]:
         """Everything that runs for as long as the pod; none of them ever returns."""
-        paths, imds = self.settings.paths, self.settings.config.notices.imds
+        paths = self.settings.paths
         works = {
             "annotations": watch_annotations(paths.annotations, self.clock, self.annotations.read),
             "state": self.state_writer.run(),
             "reports": self.reporter.run(),
         }
-        if imds.enabled:
-            works["imds"] = ImdsSource(
-                imds.endpoint, self.clock, self.bus.tell, self._health_of_imds, self.entropy
-            ).run()
+        for source in sources_of(self.settings.config.notices, self.clock):
+            poller = Poller(source, self.clock, self.bus.tell, self._health_of, self.entropy)
+            works[source.name] = poller.run()
         return works
 
     async def report_once_more(self) -> None:
@@ -161,10 +161,10 @@ class Pod:
         log.info("notice", extra=notice.to_json())
         self.attempt_state.changed()
 
-    def _health_of_imds(self, health: Health) -> None:
-        before = self.attempt_state.sources.get("imds")
-        self.attempt_state.sources["imds"] = health
-        self.metrics.saw_health("imds", health)
+    def _health_of(self, source: str, health: Health) -> None:
+        before = self.attempt_state.sources.get(source)
+        self.attempt_state.sources[source] = health
+        self.metrics.saw_health(source, health)
         self.attempt_state.changed(urgent=before is None or before.healthy != health.healthy)
 
 

@@ -9,31 +9,22 @@ given up. Never advise raising the hop limit: the operator's own notices reach s
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any
 
 import aiohttp
 
 from spot_sidecar.base.clock import Clock, parse_time
-from spot_sidecar.base.entropy import Entropy
-from spot_sidecar.notices.health import Health
 from spot_sidecar.notices.notice import Kind, Notice
 
-__all__ = ["ImdsSource", "read_instance_action", "read_rebalance"]
+__all__ = ["Imds", "read_instance_action", "read_rebalance"]
 
 log = logging.getLogger(__name__)
 
 SOURCE = "imds"
 TOKEN_SECONDS = 21600
 """The longest life IMDSv2 grants a token."""
-REQUEST_SECONDS = 2.0
-"""A metadata service answers in milliseconds or not at all."""
-POLL_SECONDS = (2.0, 2.6)
-"""AWS advises every 5 s and throttles per instance; 2 s is what its own handler does. Below 3 s
-together with the request, so that a trainer knows within 3 s; jittered as pods share a node."""
-BACK_OFF_LIMIT = 30.0
-"""A service that is silent is still asked this often: it may come back with a notice."""
 NOTICE_SECONDS = 120
 """EC2's notice before a spot interruption; its `time` is approximate and may slide."""
 INSTANCE_ACTION = "/latest/meta-data/spot/instance-action"
@@ -41,56 +32,26 @@ REBALANCE = "/latest/meta-data/events/recommendations/rebalance"
 ACTIONS = frozenset({"stop", "hibernate", "terminate"})
 
 
-class ImdsSource:
-    """Polls one metadata service until it is cancelled, and publishes the notices.
+class Imds:
+    """One metadata service; a notice has the deadline of when it is asked for."""
 
-    `tell` gets each notice every time it is seen, with the deadline of its first sight;
-    `report` gets the health whenever it changes.
-    """
+    name = SOURCE
+    silence = "no answer: blocked, or the IMDSv2 hop limit is 1"
 
-    def __init__(
-        self,
-        endpoint: str,
-        clock: Clock,
-        tell: Callable[[Notice], object],
-        report: Callable[[Health], object],
-        entropy: Entropy,
-    ) -> None:
+    def __init__(self, endpoint: str, clock: Clock) -> None:
         self._endpoint = endpoint.rstrip("/")
         self._clock = clock
-        self._entropy = entropy
-        self._tell = tell
-        self._report = report
         self._token: str | None = None
-        self._health: Health | None = None
-        self._failures = 0
 
-    async def run(self) -> None:
-        """Poll until cancelled."""
-        timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
-        connector = aiohttp.TCPConnector(limit=1)  # IMDS limits simultaneous connections
-        async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
-            while True:
-                await self.poll(session)
-                await self._clock.sleep(self._pause())
-
-    async def poll(self, session: aiohttp.ClientSession) -> None:
-        """Ask once for everything; never raises but when cancelled."""
-        try:
-            for path, read in (
-                (INSTANCE_ACTION, read_instance_action),
-                (REBALANCE, read_rebalance),
-            ):
-                body = await self._ask(session, path)
-                if body is not None:
-                    self._tell(read(body, self._clock.now()))
-        except TimeoutError:
-            self._failed("no answer: blocked, or the IMDSv2 hop limit is 1")
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            self._failed(f"{type(error).__name__}: {error}")
-        else:
-            self._failures = 0
-            self._say(Health(healthy=True))
+    async def notices(self, session: aiohttp.ClientSession) -> AsyncIterator[Notice]:
+        """Interruption first, then rebalance recommendation; see `Source`."""
+        for path, read in (
+            (INSTANCE_ACTION, read_instance_action),
+            (REBALANCE, read_rebalance),
+        ):
+            body = await self._ask(session, path)
+            if body is not None:
+                yield read(body, self._clock.now())
 
     async def _ask(self, session: aiohttp.ClientSession, path: str) -> str | None:
         """The body at `path`; None when nothing is announced (404)."""
@@ -114,25 +75,6 @@ class ImdsSource:
                 raise ValueError(f"the token request answered {answer.status}")
             self._token = (await answer.text()).strip()
             return self._token
-
-    def _failed(self, detail: str) -> None:
-        self._failures += 1
-        self._say(Health(healthy=False, detail=detail))
-
-    def _say(self, health: Health) -> None:
-        if health == self._health:
-            return
-        if not health.healthy or self._health is not None:
-            log.info("metadata service", extra={"healthy": health.healthy, "detail": health.detail})
-        self._health = health
-        self._report(health)
-
-    def _pause(self) -> float:
-        pause = self._entropy.uniform(*POLL_SECONDS)
-        if self._failures:
-            limit = self._entropy.uniform(0.8 * BACK_OFF_LIMIT, BACK_OFF_LIMIT)
-            pause = min(limit, pause * float(2 ** min(self._failures - 1, 8)))
-        return pause
 
 
 def read_instance_action(body: str, now: datetime) -> Notice:

@@ -15,8 +15,9 @@ from kit.clock import FakeClock, in_fake_time
 from spot_sidecar.base.clock import SystemClock
 from spot_sidecar.base.entropy import SystemEntropy
 from spot_sidecar.notices.health import Health
-from spot_sidecar.notices.imds import ImdsSource, read_instance_action, read_rebalance
+from spot_sidecar.notices.imds import Imds, read_instance_action, read_rebalance
 from spot_sidecar.notices.notice import Kind, Notice
+from spot_sidecar.notices.source import Poller
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ACTION = "/latest/meta-data/spot/instance-action"
@@ -94,18 +95,19 @@ async def polled(
     await site.start()
     notices: list[Notice] = []
     health: list[Health] = []
-    source = ImdsSource(
-        f"http://127.0.0.1:{runner.addresses[0][1]}",
-        SystemClock(),
+    clock = SystemClock()
+    poller = Poller(
+        Imds(f"http://127.0.0.1:{runner.addresses[0][1]}", clock),
+        clock,
         notices.append,
-        health.append,
+        lambda _, changed: health.append(changed),
         SystemEntropy(),
     )
     async with aiohttp.ClientSession() as session:
-        await source.poll(session)
+        await poller.poll(session)
         for step in steps:
             step()
-            await source.poll(session)
+            await poller.poll(session)
     await runner.cleanup()
     return notices, health
 
@@ -165,11 +167,10 @@ def test_a_silent_service_is_asked_ever_more_rarely_but_for_ever(
             asked.append(clock.monotonic())
             raise TimeoutError
 
-        source = ImdsSource(
-            "http://127.0.0.1:1", clock, lambda _: None, lambda _: None, SystemEntropy()
-        )
+        source = Imds("http://127.0.0.1:1", clock)
+        poller = Poller(source, clock, lambda _: None, lambda *_: None, SystemEntropy())
         monkeypatch.setattr(source, "_new_token", silent)
-        run: Awaitable[None] = source.run()
+        run: Awaitable[None] = poller.run()
         try:
             async with asyncio.timeout(3600):
                 await run

@@ -62,7 +62,7 @@ def same_spec(one: Array, other: Array) -> bool:
 
 
 def _identity(array: Any) -> Hashable:
-    """Equal for what is the same memory; None for what is no array."""
+    """Equal for what is the same memory; None for what is not an array."""
     if isinstance(array, np.ndarray):
         return (array.ctypes.data, array.shape, array.strides) if array.flags.writeable else None
     kind = kind_of(array)

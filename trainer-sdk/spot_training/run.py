@@ -90,8 +90,8 @@ class Run:
     def batches(self, data: Order[Batch] | Iterable[Batch]) -> Iterator[Batch]:
         """This epoch's batches that were not consumed yet.
 
-        For an iterable that is no `Order`, consumed batches are fetched again and skipped; it has
-        to yield the same batches for the same random state. Where that is not sure, or the last
+        For an iterable that is not an `Order`, consumed batches are fetched again and skipped; it
+        has to yield the same batches for the same random state. Where that is not sure, or the last
         one consumed is seen to be another, stderr and the checkpoints say so. Raises WrongData if
         the data cannot be what was trained on before.
         """
@@ -156,7 +156,7 @@ class Run:
 
     @contextlib.contextmanager
     def busy(self, what: str) -> Iterator[None]:
-        """`with run.busy("eval"):` a long silence that is no stall."""
+        """`with run.busy("eval"):` a long silence that is not a stall."""
         self._backend.busy(what)
         try:
             yield

@@ -39,7 +39,7 @@ JOB: Final[tuple[Rule, ...]] = (
         name="name without dots",
         at="",
         cel="!self.metadata.name.contains('.')",
-        message="choose a name without dots: the names of pods' hosts are made of it",
+        message="choose a name without dots: the host names of pods contain it",
         field=".metadata.name",
     ),
     immutable("spec.template"),
@@ -55,7 +55,7 @@ JOB: Final[tuple[Rule, ...]] = (
     Rule(
         name="interval within maxLostWork",
         at="spec.checkpoint",
-        # What is no duration, or too short, is refused by its own rule.
+        # What is not a duration, or too short, is refused by its own rule.
         cel=f"!has(self.maxLostWork) || !self.interval.matches('{PATTERN}')"
         f" || !self.maxLostWork.matches('{PATTERN}') || size(self.interval) < 2"
         " || size(self.maxLostWork) < 2 || duration(self.maxLostWork) < duration('10s')"
@@ -72,7 +72,7 @@ JOB: Final[tuple[Rule, ...]] = (
         at=f"{_S3}.bucket",
         cel=r"self.matches('^[a-z0-9][a-z0-9.-]+[a-z0-9]$')",
         message="write the bucket's name alone: 3 to 63 lower case letters, digits, '-' and '.'; "
-        "a path inside the bucket belongs into prefix",
+        "a path inside the bucket belongs in prefix",
     ),
     Rule(
         name="one store",
@@ -111,7 +111,7 @@ JOB: Final[tuple[Rule, ...]] = (
         cel=r"self.matches('^https?://[A-Za-z0-9._-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?$')"
         r" || self.matches('^https?://\\[[0-9A-Fa-f:.]+\\](:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?$')",
         message='write a URL such as "https://minio.storage.svc:9000"; '
-        "credentials belong into a Secret, see credentialsSecretName",
+        "credentials belong in a Secret, see credentialsSecretName",
     ),
     Rule(
         name="region",

@@ -26,7 +26,7 @@ POLICY: Final[tuple[Rule, ...]] = (
     Rule(
         name="backoff grows",
         at="spec.backoff",
-        # What is no duration at all is refused by its own rule.
+        # What is not a duration at all is refused by its own rule.
         cel="[self.initial, self.max].exists(text, size(text) < 2 || "
         f"!text.matches('{PATTERN}')) || duration(self.max) >= duration(self.initial)",
         message="write a longest wait that is not below backoff.initial",

@@ -19,7 +19,7 @@ _QUANTITY = re.compile(r"\+?(\d+(?:\.\d*)?|\.\d+)([KMGTPE]i|[kMGTPE]|[eE][+-]?\d
 
 
 def parse_bytes(value: str | int) -> int:
-    """Bytes of a quantity, rounded up to a whole byte. Raises ValueError for what is none."""
+    """Bytes of a quantity, rounded up to a whole byte. Raises ValueError for any other text."""
     match = _QUANTITY.fullmatch(str(value))
     if match is None:
         raise ValueError(f'{value!r} is not a quantity of bytes: write it as "512Mi" or "1Gi"')

@@ -97,8 +97,8 @@ TEMPLATE: Final[tuple[Rule, ...]] = (
         f" || (self.terminationGracePeriodSeconds >= {MIN_GRACE_SECONDS}"
         f" && self.terminationGracePeriodSeconds <= {MAX_GRACE_SECONDS})",
         message=f"grant {MIN_GRACE_SECONDS} seconds or more and at most {MAX_GRACE_SECONDS}, a "
-        "day, or leave it out for 120: 5 are kept back for the trainer's end, in the rest the "
-        "last state is saved",
+        "day, or leave it out for 120: 5 are reserved for the trainer's end, the last state "
+        "is saved in the rest",
         field=".terminationGracePeriodSeconds",
     ),
     Rule(

@@ -289,7 +289,7 @@ def _hang_up(response: aiohttp.ClientResponse) -> None:
 def _event(raw: Json, path: str) -> WatchEvent:
     changed = raw.get("object")
     if "type" not in raw or not isinstance(changed, dict):
-        raise _no_answer("GET", path, "a line that is no event of a watch")
+        raise _no_answer("GET", path, "a line that is not a watch event")
     if raw["type"] == "ERROR":
         raise from_status(changed.get("code", 500), changed)
     return WatchEvent(raw["type"], changed)
@@ -312,8 +312,8 @@ def _object(text: bytes, method: str, path: str) -> Json:
 
 def _no_answer(method: str, path: str, what: str, *, status: int = 0) -> Unavailable:
     return Unavailable(
-        f"{method} {path}: this is no answer of an API server; perhaps a proxy or load balancer "
-        f"before it speaks in its place: {what}",
+        f"{method} {path}: this is not an answer of an API server; perhaps a proxy or load "
+        f"balancer before it speaks in its place: {what}",
         status=status,
     )
 

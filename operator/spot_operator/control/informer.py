@@ -18,7 +18,7 @@ What it does not promise: to be up to date. `last_activity` says when the server
 list, an event, a bookmark). While all is well `silence()` stays below `SILENCE_SECONDS`: events
 and bookmarks keep it so, and where they do not come, lists. (Measured on kube-apiserver 1.37: a
 watch gets no bookmark until its kind's cache has moved on from where the watch began, which on an
-idle server took up to two minutes. So missing bookmarks are no proof of a broken connection.)
+idle server took up to two minutes. So missing bookmarks do not prove a broken connection.)
 """
 
 import asyncio

@@ -134,7 +134,7 @@ class WorkQueue(Generic[K]):
         """Seconds for which some worker has had its key, or, where none has one, for which the
         oldest key has waited. Feeds the liveness probe.
 
-        A long row of keys is no sign that the workers hang: a server that answers each of them
+        A long queue of keys does not mean that the workers hang: a server that answers each of them
         slowly makes one, and will for the next process.
         """
         if not self._processing:

@@ -102,7 +102,7 @@ class Caches:
     def job(self, uid: str, namespace: str) -> Json | None:
         """The job with that uid, if that namespace has it.
 
-        A uid alone is no proof: whoever may create pods may name any job as the owner of his.
+        A uid alone does not prove it: whoever may create pods may name any job as the owner of his.
         """
         found = self.jobs.get(uid)
         return found if found and found["metadata"]["namespace"] == namespace else None

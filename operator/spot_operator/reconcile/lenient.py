@@ -1,7 +1,7 @@
 """What can be read of a spec that was stored under other rules: after a rollback, by hand.
 
-A field that cannot be read is no other field: it is left out, and named, so that nothing is decided
-that depends on it. What stands in its place is its default, or a stand-in where it has none.
+A field that cannot be read is left out, and named, so that nothing is decided that depends on it.
+Its default stands in its place, or a substitute where it has none.
 """
 
 from collections.abc import Iterable, Sequence

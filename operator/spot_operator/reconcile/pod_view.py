@@ -38,7 +38,7 @@ _NOTICE_KINDS: Final = frozenset(get_args(Notice.__annotations__["kind"]))
 
 
 def pod_view(pod: Json, *, gone: bool = False, trainer: str = "") -> PodView:
-    """The view of a trimmed pod; `gone` when this is the last state of one that is no more.
+    """The view of a trimmed pod; `gone` when this is the last state of one that is gone.
 
     `trainer` is the name of the container that trains by the job's template, for a pod that does
     not say so itself: one of an operator that did not write it yet, or that somebody changed.
@@ -103,7 +103,7 @@ def owner_of(pod: Json) -> str:
 
 
 def moment(text: str | None) -> datetime | None:
-    """A Kubernetes time; None for none. Raises ValueError for what is none."""
+    """A Kubernetes time; None for none. Raises ValueError for any other text."""
     at = datetime.fromisoformat(text) if text else None
     return at if at is None or at.tzinfo is None else clipped(at)
 

@@ -57,6 +57,6 @@ def _priority(change: Change) -> Priority:
 
 
 def _content(node: Json) -> tuple[Any, ...]:
-    """What of a trimmed node decisions read: its version alone is no news."""
+    """What of a trimmed node decisions read: its version alone is not a change."""
     meta = node["metadata"]
     return meta["uid"], meta.get("labels"), node["spec"], node["status"]

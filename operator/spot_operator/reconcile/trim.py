@@ -32,7 +32,7 @@ _POD_ANNOTATIONS: Final = (
     names.ANNOTATION_ENDED,
 )
 _CONDITION: Final = ("type", "status", "reason", "message", "lastTransitionTime")
-"""Without `lastHeartbeatTime`: a heartbeat is no news."""
+"""Without `lastHeartbeatTime`: a heartbeat is not a change."""
 
 
 def trim_job(job: Json) -> Json:

@@ -54,7 +54,7 @@ _UNUSABLE: Final = (
 
 
 class AuthorityError(Exception):
-    """The Secret holds something that is no authority; the message says what to do about it."""
+    """The Secret holds something that is not an authority; the message says what to do about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +211,7 @@ def _check(key: bytes, certificate: x509.Certificate) -> None:
     extensions, _ = certificate.extensions, certificate.subject
     extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
     if not extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
-        raise ValueError("the certificate is no authority's")
+        raise ValueError("the certificate is not an authority's")
 
 
 def _written(names: tuple[str, str], pair: KeyPair) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Since when reports can reach this process: what nobody could send is no sign of a silent node."""
+"""Since when reports can reach this process: what nobody could send does not show a silent node."""
 
 from typing import Final
 

@@ -158,7 +158,7 @@ JOBS: Final[tuple[Refused, ...]] = (
         "the name of a Secret",
     ),
     *(
-        Refused("bucket name", f"{S3}.bucket", value, "belongs into prefix")
+        Refused("bucket name", f"{S3}.bucket", value, "belongs in prefix")
         for value in ("ab", "s3://checkpoints", "checkpoints/vision", "Checkpoints", "-ckpt")
     ),
     *(
@@ -171,7 +171,7 @@ JOBS: Final[tuple[Refused, ...]] = (
         for value in ("/teams", "teams/", "teams//vision", "teams vision", "a/../b", ".", "a/.")
     ),
     *(
-        Refused("endpoint URL", f"{S3}.endpointURL", value, "credentials belong into a Secret")
+        Refused("endpoint URL", f"{S3}.endpointURL", value, "credentials belong in a Secret")
         for value in (
             "",
             "minio.storage.svc:9000",

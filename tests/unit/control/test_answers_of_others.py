@@ -88,7 +88,7 @@ async def test_whatever_is_said_is_raised_as_an_error_of_the_api(
     assert error.retry_after is None or error.retry_after >= 0
     if answer.status == 200:
         assert isinstance(error, Unavailable), "a write may have been done"
-        assert "no answer of an API server" in error.message
+        assert "not an answer of an API server" in error.message
 
 
 NOT_THERE = {

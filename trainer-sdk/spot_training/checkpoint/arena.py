@@ -28,7 +28,7 @@ _unmapping: dict[int, Callable[[int], None]] = {}
 
 
 class ArenaError(Exception):
-    """The file is no arena of this version, or is too small."""
+    """The file is not an arena of this version, or is too small."""
 
 
 class TornSnapshot(ArenaError):

@@ -74,7 +74,7 @@ def _run(group: Group, job: Callable[[], Result]) -> Result:
 
 
 def _raise_first(futures: list[Future[Any]]) -> None:
-    """Raises what went wrong first; that others gave up for it is no cause."""
+    """Raises what went wrong first; that others gave up because of it is not a cause."""
     errors = [error for future in futures if (error := future.exception()) is not None]
     causes = [error for error in errors if not isinstance(error, Cancelled)]
     for error in causes or errors:

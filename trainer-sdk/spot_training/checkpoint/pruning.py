@@ -201,7 +201,7 @@ class Pruner:
 
     def _expect_time(self, checkpoint: str) -> None:
         if self.pressed():
-            raise Cancelled(f"{checkpoint}: left for later, something presses")
+            raise Cancelled(f"{checkpoint}: left for later: something more urgent came")
 
 
 def delete_checkpoint(

@@ -55,7 +55,7 @@ class Keep:
         if self.newest < NEWEST:
             raise ValueError(f"keep at least {NEWEST} verified checkpoints, not {self.newest}")
         if self.milestone_every is not None and self.milestone_every <= 0:
-            raise ValueError(f"a milestone every {self.milestone_every} s is none")
+            raise ValueError(f"milestone_every must be positive, not {self.milestone_every} s")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

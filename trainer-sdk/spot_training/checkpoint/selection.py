@@ -121,7 +121,7 @@ class Facts:
     ranks that did, `verified_on` the nodes on which a candidate, `verified` if it is known which,
     was verified (V3) in this attempt.
     `inherited` names the other job's lineage that all this is about: the job asked to go on from
-    it, so that its being empty is no reason to start from zero.
+    it, so that its being empty is not a reason to start from zero.
     """
 
     node: str

@@ -5,7 +5,7 @@ StoreError
 ├── Unreachable    network, time-out, server trouble, disk trouble: the same call may work later
 ├── Denied         credentials or permissions: works after somebody changed them
 ├── Misconfigured  no such bucket, wrong region or endpoint: works after somebody changed it
-├── Corrupt        the bytes contradict their digest, twice, or the key is no plain file
+├── Corrupt        the bytes contradict their digest, twice, or the key is not a plain file
 └── Cancelled      the caller's cancel event was set
 
 Only NotFound and Corrupt say anything about a checkpoint; the rest is about the way to it.
@@ -43,7 +43,7 @@ class Misconfigured(StoreError):
 
 
 class Corrupt(StoreError):
-    """What was read (or stored) differs from its digest after a second look, or is no file."""
+    """What was read (or stored) differs from its digest after a second look, or is not a file."""
 
 
 class Cancelled(StoreError):

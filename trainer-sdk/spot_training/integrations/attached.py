@@ -79,7 +79,7 @@ class Attached:
         return f"call {self.resumes_by}: a callback alone cannot resume"
 
     def _fall_silent(self, what: str) -> None:
-        """Steps are far, and that is no stall, until `_end_silence`; once is enough."""
+        """Steps are far apart, and that is not a stall, until `_end_silence`; once is enough."""
         if self._run is not None and self._silence is None:
             self._silence = contextlib.ExitStack()
             self._silence.enter_context(self._run.busy(what))

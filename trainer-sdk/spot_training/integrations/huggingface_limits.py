@@ -68,7 +68,7 @@ def inexact(args: Any, loader: Any) -> Iterator[str]:
     if args.ignore_data_skip:
         yield "ignore_data_skip: an interrupted epoch is read from its beginning again"
     if args.dataloader_persistent_workers:
-        yield "persistent workers keep random state that nobody can save"
+        yield "persistent workers keep random state that cannot be saved"
     if not sized(loader):
         yield (
             "the training data has no length: what was consumed is read again and dropped, and "

@@ -29,7 +29,7 @@ def inexact(trainer: Any, module: Any, loaders: list[Any]) -> Iterator[str]:
     if trainer.reload_dataloaders_every_n_epochs:
         yield "reload_dataloaders_every_n_epochs: the loaders are created again at every start"
     if any(getattr(loader, "persistent_workers", False) for loader in loaders):
-        yield "persistent workers keep random state that nobody can save"
+        yield "persistent workers keep random state that cannot be saved"
 
 
 def positioned(loader: Any) -> bool:

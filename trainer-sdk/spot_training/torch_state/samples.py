@@ -31,7 +31,7 @@ class SeededSamples:
         return len(self.dataset)
 
     def __getitem__(self, index: Any) -> Any:
-        """Raises TypeError for indices that are no integers."""
+        """Raises TypeError for indices that are not integers."""
         number = operator.index(index)
         if get_worker_info() is not None:
             self._seed_for(number)

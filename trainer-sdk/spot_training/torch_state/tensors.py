@@ -41,7 +41,7 @@ class TorchTensors:
         return issubclass(value, torch.Tensor)
 
     def spec(self, tensor: Any) -> Spec:
-        """Raises TypeError for dtypes that safetensors lacks, and for what is no plain memory."""
+        """Raises TypeError for dtypes that safetensors lacks, and for what is not plain memory."""
         name = _NAMES.get(tensor.dtype)
         plain = type(tensor) in _PLAIN and tensor.layout is torch.strided
         if name is None or not plain or tensor.is_meta:

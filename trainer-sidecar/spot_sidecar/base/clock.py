@@ -53,7 +53,7 @@ def parse_time(text: str) -> datetime:
     """Read an RFC 3339 time.
 
     Raises:
-        ValueError: it is none, or it has no zone.
+        ValueError: it is not a time, or it has no zone.
     """
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:

@@ -53,7 +53,7 @@ def spared(attempt: int, rank: int) -> Callable[[str], bool]:
 
 
 def _discard(store: Store, *, attempt: int, rank: int) -> tuple[str, ...]:
-    """A refusal is heard here, and so is no problem of the job: training is in no danger."""
+    """A refusal ends here and does not become a problem of the job: training is in no danger."""
     try:
         ended = store.discard_abandoned(lambda key: not _is_before(key, attempt), older_seconds=0.0)
         old = store.discard_abandoned(spared(attempt, rank), older_seconds=OLD_SECONDS)

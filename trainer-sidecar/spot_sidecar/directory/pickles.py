@@ -14,14 +14,14 @@ MEMOIZED = frozenset({"MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT"})
 
 
 class BrokenPickleError(ValueError):
-    """The bytes are no whole pickle."""
+    """The bytes are not a whole pickle."""
 
 
 def strings(stream: BinaryIO) -> Iterator[str]:
     """Every string constant of the pickle, in its order.
 
     Raises:
-        BrokenPickleError: it ends before its end, or is none.
+        BrokenPickleError: it is cut short, or is not a pickle.
     """
     return (argument for _, argument in _operations(stream) if isinstance(argument, str))
 
@@ -30,7 +30,7 @@ def number_behind(stream: BinaryIO, key: str) -> int | None:
     """The whole number that directly follows the string `key`, as in a dict of theirs.
 
     Raises:
-        BrokenPickleError: it ends before that, or is none.
+        BrokenPickleError: it ends before that, or is not a pickle.
     """
     armed = False
     for name, argument in _operations(stream):

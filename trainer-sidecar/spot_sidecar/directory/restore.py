@@ -104,7 +104,7 @@ class DirectoryFetch:
         """Move what has arrived into the script's directory, and point the link at it.
 
         Raises:
-            records.UnsupportedSchema: the files are no checkpoint of the job's format.
+            records.UnsupportedSchema: the files are not a checkpoint of the job's format.
         """
         arrived = Tree(self._place.arriving)
         sets = self._layout.sets(arrived.files(), arrived.open)
@@ -112,7 +112,7 @@ class DirectoryFetch:
         why = self._layout.lacks(found, arrived.open) if found else f"no set of step {step}"
         if found is None or why:
             raise UnsupportedSchema(
-                f"the checkpoint of step {step} is none of format {type(self._layout).__name__} "
+                f"the checkpoint of step {step} is not of format {type(self._layout).__name__} "
                 f"({why}): was it made under another checkpoint.source?"
             )
         for entry in sorted(self._place.arriving.iterdir()):

@@ -83,10 +83,10 @@ class ScriptStart:
     def _turn_back(self, word: str, decision: Decision | None) -> None:
         found = decision.origin if isinstance(decision, FromCheckpoint) else None
         reason = (
-            f"checkpoint {found.id} was found, which the operator did not know of: the script's "
-            "arguments lead to none"
+            f"the store has checkpoint {found.id}, which the operator did not know: the script's "
+            "arguments name none"
             if found
-            else "no checkpoint is valid, and the script's arguments lead to one"
+            else "no checkpoint is valid, and the script's arguments name one"
         )
         self._attempt_state.found = found
         self._attempt_state.say(word, reason)

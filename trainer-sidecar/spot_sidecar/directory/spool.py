@@ -22,7 +22,7 @@ __all__ = ["Held", "SetChangedError", "Spool", "expect_same"]
 
 
 class SetChangedError(Exception):
-    """The script wrote to the set or removed part of it: it is no checkpoint any more."""
+    """The script wrote to the set or removed part of it: it is not a checkpoint any more."""
 
 
 @dataclass(frozen=True, slots=True)

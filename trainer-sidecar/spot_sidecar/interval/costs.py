@@ -37,7 +37,7 @@ class Measured:
     stall: float
     latency: float
     commit: float
-    """What of the latency is no upload: receipt, manifest, waiting for other ranks."""
+    """What of the latency is not the upload: receipt, manifest, waiting for other ranks."""
     bytes: int
     bytes_per_second: float
     saves: int

@@ -90,7 +90,7 @@ def read_instance_action(body: str, now: datetime) -> Notice:
     answer = _object(body)
     action, time = answer.get("action"), answer.get("time")
     if action not in ACTIONS:
-        raise ValueError(f"instance-action {body[:100]!r}: action is none of {sorted(ACTIONS)}")
+        raise ValueError(f"instance-action {body[:100]!r}: action is not one of {sorted(ACTIONS)}")
     announced, promised = parse_time(str(time)), now + timedelta(seconds=NOTICE_SECONDS)
     ahead = now - announced > timedelta(seconds=NOTICE_SECONDS)
     deadline = promised if ahead else min(announced, promised)

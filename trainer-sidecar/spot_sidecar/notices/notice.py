@@ -64,13 +64,13 @@ def read_notice(raw: object) -> Notice:
     """Read the wire form.
 
     Raises:
-        ValueError: it is no notice; the message says which field is wrong.
+        ValueError: it is not a notice; the message says which field is wrong.
     """
     if not isinstance(raw, dict):
         raise ValueError("a notice is a JSON object")  # noqa: TRY004 - wrong data, not a wrong call
     kind = str(raw.get("kind"))
     if kind not in Kind.__members__:
-        raise ValueError(f"kind {kind!r} is none of {', '.join(Kind.__members__)}")
+        raise ValueError(f"kind {kind!r} is not one of {', '.join(Kind.__members__)}")
     deadline = raw.get("deadline")
     return Notice(
         kind=Kind[kind],

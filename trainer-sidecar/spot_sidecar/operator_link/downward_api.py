@@ -28,7 +28,7 @@ SIMPLE = {
 
 
 def read_annotations(text: str) -> dict[str, str]:
-    """Parse the file; a line that is no annotation is left out."""
+    """Parse the file; a line that is not an annotation is left out."""
     return dict(pair for pair in map(_read_line, text.split("\n")) if pair)
 
 
@@ -40,7 +40,7 @@ def _read_line(line: str) -> tuple[str, str] | None:
 
 
 def unquote(text: str) -> str:
-    """Undo Go's `%q` (strconv.Quote); bytes that are no UTF-8 become U+FFFD."""
+    """Undo Go's `%q` (strconv.Quote); bytes that are not UTF-8 become U+FFFD."""
     return ESCAPE.sub(_unescape, text.encode()).decode(errors="replace")
 
 

@@ -39,7 +39,7 @@ def read_grant(text: str) -> Grant:
     """Read the annotation.
 
     Raises:
-        ValueError: it is no grant.
+        ValueError: it is not a grant.
     """
     try:
         raw = json.loads(text)

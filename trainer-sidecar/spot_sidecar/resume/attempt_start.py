@@ -179,7 +179,7 @@ class AttemptStart:
             f"process {process} asked for its state a second time in the same container: something "
             "in it starts the trainer again when it has ended (a loop of the shell, `torchrun "
             "--max-restarts`), or the script calls resume() twice. The operator begins the next "
-            "attempt itself, in a new pod: take that out, in a new job"
+            "attempt itself, in a new pod: remove that, in a new job"
         )
         self._conclude(Stop("StartedAgain", reason))
         return self.decision

@@ -56,7 +56,7 @@ class Bringing(Protocol):
         """
 
     def discard(self) -> None:
-        """Remove what was brought: it was loaded, or is no good."""
+        """Remove what was brought: it was loaded, or is of no use."""
 
 
 @dataclass(frozen=True, slots=True)

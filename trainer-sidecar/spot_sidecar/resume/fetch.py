@@ -67,7 +67,7 @@ class Fetch:
         )
 
     def discard(self) -> None:
-        """Remove the files: the trainer has loaded them, or they are no good."""
+        """Remove the files: the trainer has loaded them, or they are of no use."""
         for process in self._present:
             self._paths.restored(process).unlink(missing_ok=True)
         self._forget()

@@ -219,7 +219,9 @@ class Search:
         if evidence:
             self._fetch.discard()
             if before:
-                return Stop("StartFailed", f"verified before, not any more: {evidence.detail}")
+                return Stop(
+                    "StartFailed", f"it verified before, and does not now: {evidence.detail}"
+                )
             log.warning("checkpoint is bad", extra={"id": choice.id, "why": evidence.detail})
         post = partial(self._agreement.post, choice=choice, evidence=evidence)
         await self._where(source).patiently(post)
@@ -274,7 +276,7 @@ class Search:
         try:
             await lineage.patiently(verify.read_format)
         except (StoreError, records.FormatError) as error:
-            self._attempt_state.meet("StoreUnreachable", f"the lineage cannot be seen: {error}")
+            self._attempt_state.meet("StoreUnreachable", f"the lineage cannot be read: {error}")
             return False
         return True
 

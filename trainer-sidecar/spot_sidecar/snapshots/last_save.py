@@ -81,7 +81,7 @@ class LastSave:
 
 def _explained(found: LastSaveDecision, measured: Measured | None, left: float | None) -> str:
     if measured is None:
-        return "no save was measured yet: it is tried"
+        return "no save has been measured yet: the sidecar tries one"
     if left is None:
         return "no deadline is known"
     needs = (

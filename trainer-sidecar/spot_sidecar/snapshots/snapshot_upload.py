@@ -31,7 +31,7 @@ def upload_snapshot(
 
     Raises:
         ArenaError: the arena does not hold this snapshot whole (any more).
-        records.Damaged: the payload is no safetensors file.
+        records.Damaged: the payload is not a safetensors file.
         StoreError: the store did not take it.
     """
     with _payload(path, snapshot) as payload:

@@ -19,7 +19,7 @@ class NoticeRoutes:
     bus: NoticeBus
     attempt_state: AttemptState
     slowdown_meter: SlowdownMeter
-    """Step times: a long silence is none."""
+    """Step times: a long silence is not one."""
 
     def routes(self) -> list[web.RouteDef]:
         """Notice, word, busy."""

@@ -151,7 +151,7 @@ async def read_body(request: web.Request, kind: type[Body]) -> Body:
     """The request's JSON body.
 
     Raises:
-        InvalidRequestError: it is no JSON or lacks something.
+        InvalidRequestError: it is not JSON or lacks something.
     """
     try:
         return parse(kind, json.loads(await request.read()))

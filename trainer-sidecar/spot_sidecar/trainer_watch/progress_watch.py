@@ -95,7 +95,7 @@ class ProgressWatch:
         self._updated_at = now
 
     def _note_own_steps(self, now: float) -> None:
-        """From the first step beyond the checkpoint's: being there again is no step."""
+        """From the first step beyond the checkpoint's: being there again is not a step."""
         if self._begun_at is None or (self._step or 0) <= self._begun_at:
             return
         if self._stepping_since is None:

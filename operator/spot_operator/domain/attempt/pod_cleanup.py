@@ -57,7 +57,7 @@ def end_all(context: Context, ledger: Ledger) -> Iterator[DeletePod]:
 
 def _delete(snapshot: Snapshot, ledger: Ledger, pod: PodView, why: str) -> Iterator[DeletePod]:
     asked = pod.deletion_at is not None
-    # Gracefully, a pod whose node is no more would be there for ever.
+    # Gracefully, a pod whose node is gone would be there for ever.
     stuck = (asked or not pod.terminal) and may_be_forced(snapshot, ledger, pod)
     if stuck and not is_forced(pod):
         yield DeletePod(pod.name, pod.uid, 0, f"{why}; its node is fenced")

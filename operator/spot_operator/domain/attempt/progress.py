@@ -152,7 +152,7 @@ def _retried(
 
 
 def _begun_at(current: AttemptRecord) -> int:
-    """The step at which the attempt began: being there again is no step of its own."""
+    """The step at which the attempt began: being there again is not a step of its own."""
     return current.resumed_from.step if current.resumed_from is not None else 0
 
 

@@ -152,7 +152,7 @@ def _spoken(
 
 
 def _memory(record: RankRecord, report: ReportView | None, said: LastWord) -> MemoryKills | None:
-    """The newest word on it; kills that the trainer outlived are no evidence of its end."""
+    """The newest word on it; kills that the trainer outlived do not prove its end."""
     heard = said.memory or (report.memory if report is not None else None) or record.memory
     return heard if heard is not None and heard.seconds_before_end is not None else None
 

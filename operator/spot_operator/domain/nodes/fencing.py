@@ -29,13 +29,13 @@ def fence_of(context: Context, identity: NodeIdentity | None, pod_uid: str) -> F
 
 
 def physical_fence(snapshot: Snapshot, identity: NodeIdentity) -> Fence | None:
-    """What the node object itself says: the machine, in that boot, is no more."""
+    """What the node object itself says: the machine, in that boot, is gone."""
     node = snapshot.nodes.get(identity.name)
     if node is None:
         return Fence.NODE_GONE
     if node.uid != identity.uid:
         return Fence.NODE_REPLACED
-    # A node that has just registered has no boot id yet: that is no evidence.
+    # A node that has just registered has no boot id yet: that is not evidence.
     if node.boot_id and identity.boot_id and node.boot_id != identity.boot_id:
         return Fence.NODE_REBOOTED
     if any(taint.key == OUT_OF_SERVICE_TAINT for taint in node.taints):

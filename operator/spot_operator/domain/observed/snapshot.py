@@ -354,7 +354,7 @@ class ReportView:
 
     @property
     def steps_itself(self) -> bool:
-        """Whether this attempt has made a step of its own: where it resumed from is none."""
+        """Whether this attempt has made a step of its own: where it resumed from does not count."""
         if self.resume is None:
             return False
         begun_at = self.resume.source.step if self.resume.source is not None else 0

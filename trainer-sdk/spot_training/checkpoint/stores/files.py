@@ -160,7 +160,7 @@ def opened(path: Path) -> Iterator[int]:
 
 
 def expect_plain(status: os.stat_result, path: Path) -> None:
-    """Raises Corrupt for what is no plain file: another's content, or none, stands in its place."""
+    """Raises Corrupt for what is not a plain file: another's content, or none, is in its place."""
     if not stat.S_ISREG(status.st_mode):
         raise _not_plain(path)
 

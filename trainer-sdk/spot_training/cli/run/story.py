@@ -81,7 +81,7 @@ def unproved(starts: Sequence[Start]) -> str:
 
 
 def summary(starts: Sequence[Start]) -> list[str]:
-    """The figures a person wants. The first start of a run is no waste: it is always needed."""
+    """The figures a person wants. The first start of a run is not waste: it is always needed."""
     wall = starts[-1].ended - starts[0].began
     struck = sum(start.ending in (Ending.KILLED, Ending.PAUSED) for start in starts)
     resumes = sum(bool(start.resumed_at) for start in starts)

@@ -138,5 +138,5 @@ async def test_what_shows_no_version_is_no_empty_list(tmp_path: Path, body: byte
 @pytest.mark.parametrize("line", [b"{}\n", b'{"type": "ADDED"}\n', b'{"object": {}}\n'])
 async def test_a_line_that_is_no_event_breaks_the_watch(tmp_path: Path, line: bytes) -> None:
     async with served(answering(Said(line)), tmp_path) as client:
-        with pytest.raises(Unavailable, match="no event"):
+        with pytest.raises(Unavailable, match="not a watch event"):
             await watched(client)

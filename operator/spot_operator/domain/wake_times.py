@@ -58,7 +58,9 @@ def _of_rank(context: Context, record: RankRecord) -> Iterator[timedelta]:
     if record.ended is not None:
         return
     if record.trouble is not None:
-        yield trouble_left(context, record)
+        wait = trouble_left(context, record)
+        # Then it may be the node's silence, of whose end no event tells, that it is borne for.
+        yield wait if wait > timedelta(0) else BLIND
     absence = absence_left(context, record)
     if absence is not None:
         yield absence

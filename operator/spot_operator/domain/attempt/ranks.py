@@ -15,7 +15,7 @@ from spot_operator.domain.attempt.pod_ending import lingers_for
 from spot_operator.domain.attempt.start_problems import trouble_of
 from spot_operator.domain.formats.text import STATUS_MESSAGE, WORD, shorten
 from spot_operator.domain.nodes.fencing import fence_of
-from spot_operator.domain.nodes.node_loss import was_away
+from spot_operator.domain.nodes.node_loss import was_away, was_silent
 from spot_operator.domain.nodes.rebooting import cleared, doubt_left, is_doubtful, silenced
 from spot_operator.domain.observed.context import Context
 from spot_operator.domain.observed.elapsed import absent, lasted, left, lost, placed, span
@@ -78,6 +78,16 @@ def _begun(context: Context, ledger: Ledger, record: RankRecord, pod: PodView | 
     return replace(
         record, started=record.started or started, trouble=_trouble(context, ledger, record, pod)
     )
+
+
+def is_seen(context: Context, record: RankRecord) -> bool:
+    """Whether what its pod's status says is of now: neither this leader's watches nor the kubelet
+    were silent of late."""
+    node = context.snapshot.nodes.get(record.node.name) if record.node is not None else None
+    pod, visibility = context.pod_of(record), context.snapshot.visibility
+    if pod is None or not visibility.fresh:
+        return False
+    return node is None or not was_silent(node, visibility, _placed_for(context, pod))
 
 
 def _trouble(context: Context, ledger: Ledger, record: RankRecord, pod: PodView) -> Trouble | None:

@@ -7,6 +7,7 @@ from typing import Final
 
 from spot_operator.api.names import Ending, Reason, State
 from spot_operator.domain.attempt.pod_refusals import is_templates
+from spot_operator.domain.attempt.ranks import is_seen
 from spot_operator.domain.attempt.start_problems import ending_by
 from spot_operator.domain.formats.text import STATUS_MESSAGE, shorten
 from spot_operator.domain.nodes.exclusions import freed
@@ -146,7 +147,10 @@ def _rank_of(pod_name: str) -> int:
 
 def _cannot_start(context: Context, ledger: Ledger) -> Stopping | None:
     for record in ledger.ranks:
-        if record.trouble is not None and trouble_left(context, record) <= timedelta(0):
+        if record.trouble is None or not is_seen(context, record):
+            # It may be over by now, and the trainer at work.
+            continue
+        if trouble_left(context, record) <= timedelta(0):
             ending = ending_by(record.trouble, started=ledger.has_started)
             return Stopping(context.now, ending, record.trouble.message)
     return None

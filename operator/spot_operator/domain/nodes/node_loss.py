@@ -49,7 +49,12 @@ def was_away(node: NodeView, visibility: Visibility, placed_for: timedelta) -> b
     either order; what it was doing before shows in its lease. What it did before the pod was bound
     to it, `placed_for` ago, ended nothing of the pod.
     """
-    if not node.ready or (node.lease_age or 0.0) > AWAY:
+    return not node.ready or was_silent(node, visibility, placed_for)
+
+
+def was_silent(node: NodeView, visibility: Visibility, placed_for: timedelta) -> bool:
+    """The same of its lease alone: what is known of the pods of such a node may be old."""
+    if (node.lease_age or 0.0) > AWAY:
         return True
     ages = visibility.leases.get(node.name, ())
     lately = min(LATELY, placed_for.total_seconds())

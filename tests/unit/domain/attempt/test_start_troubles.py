@@ -1,5 +1,6 @@
 """Pods that do not come up: told at once, given up when patience ends, and by which cause."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -20,6 +21,7 @@ from kit.builders import (
     later,
     persisted,
     running,
+    seeing,
     the_condition,
     the_rank,
     waiting,
@@ -37,6 +39,7 @@ from spot_operator.domain.attempt.start_problems import (
     trouble_of,
 )
 from spot_operator.domain.observed.snapshot import ContainerView, PodView, Snapshot
+from spot_operator.domain.plan import plan
 from spot_operator.domain.state.ledger import Charge, Trouble
 
 STUCK = bound(a_pod())
@@ -284,3 +287,46 @@ def test_a_proxy_that_is_ended_after_the_trainer_says_nothing_of_the_trainers_en
     record = expect_ending(expect_write(begun(pod)), "TrainerFailed")
     assert record.message == "the trainer exited with 1"
     assert not record.last_lines
+
+
+def behind(snapshot: Snapshot) -> Snapshot:
+    """The leader's own watches are silent."""
+    return replace(snapshot, visibility=replace(snapshot.visibility, fresh=False))
+
+
+def cut_off(snapshot: Snapshot) -> Snapshot:
+    """The kubelet cannot reach the API server; the other nodes can."""
+    nodes = {**snapshot.nodes, "node-1": replace(snapshot.nodes["node-1"], lease_age=30.0)}
+    return replace(snapshot, nodes=nodes, visibility=seeing(*nodes.values()))
+
+
+def heard_again(snapshot: Snapshot) -> Snapshot:
+    """It reached it a moment ago; what it says of pods comes after its lease."""
+    ages = {**snapshot.visibility.leases, "node-1": (2.0, 92.0, 102.0)}
+    return replace(snapshot, visibility=replace(snapshot.visibility, leases=ages))
+
+
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    [
+        ("ErrImagePull", "manifest unknown"),
+        ("CreateContainerConfigError", 'secret "keys" not found'),
+        ("ImagePullBackOff", "toomanyrequests"),
+    ],
+)
+@pytest.mark.parametrize("silent", [behind, cut_off, heard_again])
+def test_an_old_view_of_a_trouble_ends_no_attempt(
+    silent: Callable[[Snapshot], Snapshot], reason: str, message: str
+) -> None:
+    snapshot = persisted(a_snapshot(policies=(a_default_policy(),)))
+    stuck = persisted(replace(snapshot, pods=(waiting(STUCK, reason, message),)))
+
+    blind = persisted(silent(later(stuck, PLATFORM_PATIENCE + 1)))
+
+    assert blind.ledger.state is State.CREATED
+    wake = plan(blind).wake_after
+    assert wake is not None
+    assert timedelta(seconds=1) <= wake <= timedelta(seconds=10)
+    assert persisted(replace(stuck, now=blind.now)).ledger.state is State.STOPPING
+    trains = persisted(replace(blind, visibility=stuck.visibility, pods=(running(STUCK),)))
+    assert trains.ledger.state is State.CREATED

@@ -514,6 +514,30 @@ STARTS: Final = Chapter(
             PLATFORM,
             begun=False,
         ),
+        *(
+            Row(
+                f"PodReadyToStartContainers {status}, an init container ended, the sidecar not"
+                f" started yet: {what}",
+                f"{KUBELET}/status/generate.go; kuberuntime/kuberuntime_manager.go"
+                " computePodActions",
+                {
+                    **pending(waiting("PodInitializing")),
+                    "conditions": [
+                        {"type": "PodReadyToStartContainers", "status": status, "reason": reason}
+                    ],
+                    "initContainerStatuses": [
+                        terminated(0, "Completed", name=ADDED),
+                        waiting("PodInitializing", name=SIDECAR),
+                    ],
+                },
+                ending,
+                begun=False,
+            )
+            for status, reason, what, ending in (
+                ("False", "PodSandboxNotReady", "the sandbox is lost for good", PLATFORM),
+                ("True", "", "its image is being pulled", None),
+            )
+        ),
         Row(
             "the sidecar restarted and running again, the trainer's image being pulled",
             f"{KUBELET}/kubelet_pods.go",

@@ -20,7 +20,7 @@ from typing import Final
 
 from spot_operator.api.names import SIDECAR_CONTAINER, Ending, Reason
 from spot_operator.domain.formats.text import STATUS_MESSAGE, WORD, shorten
-from spot_operator.domain.observed.snapshot import ContainerView, PodView
+from spot_operator.domain.observed.snapshot import ConditionView, ContainerView, PodView
 from spot_operator.domain.state.ledger import Trouble
 
 
@@ -197,6 +197,7 @@ def trouble_of(
         *_waits(pod, now, started=started, template=template),
         *_sidecars(pod.sidecar, now),
         *_unbegun(pod, now, started=started, placed_for=placed_for),
+        *_without_sandbox(pod, now),
     )
     found = next(iter(troubles), None)
     if found is None:
@@ -270,6 +271,23 @@ def _unbegun(
     begun = any(one.started for one in (pod.sidecar, *pod.others, pod.trainer))
     if not begun and placed_for >= MOUNTS_PATIENCE:
         yield _mounts(pod, now, started=started)
+
+
+def _without_sandbox(pod: PodView, now: datetime) -> Iterator[Trouble]:
+    """A kubelet makes a second sandbox only for a pod of which no container was ever created."""
+    containers = (pod.sidecar, *pod.others, pod.trainer)
+    idle = not any(one.state == "running" for one in containers)
+    begun = any(one.started for one in containers)
+    if begun and idle and any(_is_lost(one) for one in pod.conditions):
+        message = (
+            f"the sandbox of pod {pod.name} was lost before its trainer began, and its kubelet "
+            f"starts nothing in the pod again; the operator waits and tries again, uncharged"
+        )
+        yield Trouble(Family.NODE, "PodSandboxNotReady", message, now, PLATFORM_PATIENCE)
+
+
+def _is_lost(condition: ConditionView) -> bool:
+    return condition.type == "PodReadyToStartContainers" and condition.status == "False"
 
 
 def _waiting(container: ContainerView, now: datetime, *, started: bool) -> Iterator[Trouble]:

@@ -17,7 +17,7 @@ from spot_operator.api.job import DeletionPolicy
 from spot_operator.api.names import Condition, Reason, State
 from spot_operator.domain.actions import Action, CreatePurge, DeletePod, Hold
 from spot_operator.domain.attempt.pod_cleanup import end_all
-from spot_operator.domain.attempt.pod_refusals import with_help
+from spot_operator.domain.attempt.pod_refusals import with_help_for_purge
 from spot_operator.domain.attempt.ranks import note_ranks
 from spot_operator.domain.formats.foreign_json import read_object
 from spot_operator.domain.formats.text import CONDITION_MESSAGE, shorten
@@ -220,7 +220,7 @@ def _absence(context: Context, name: str, waited: timedelta) -> str | None:
         return None
     refusal = context.snapshot.refusal
     if refusal is not None and refusal.pod == name:
-        return f"the API server refuses its pod: {with_help(refusal.message)}"
+        return f"the API server refuses its pod: {with_help_for_purge(refusal.message)}"
     return "its pod was never created"
 
 

@@ -15,7 +15,15 @@ from typing import Final, NamedTuple
 from spot_operator.api import names
 from spot_operator.domain.formats.text import CONDITION_MESSAGE, shorten
 
-__all__ = ["Help", "Owner", "help_with", "is_templates", "with_help"]
+__all__ = [
+    "Help",
+    "Owner",
+    "help_with",
+    "help_with_purge",
+    "is_templates",
+    "with_help",
+    "with_help_for_purge",
+]
 
 
 class Owner(StrEnum):
@@ -43,8 +51,20 @@ Rule = Callable[[re.Match[str]], Iterator[Help]]
 
 _OURS: Final = rf"{names.RESERVED_PREFIX}(?:sidecar|purge)"
 _SIDECAR: Final = "the operator's own container"
-_FIRST: Final = r"initContainers(?:\[0\]|/0\b)"
-"""Our sidecar is the first init container, unless a webhook has put another before it."""
+_FIRST: Final = rf"(?:initContainers(?:\[0\]|/0\b)|{names.PURGE_CONTAINER}\b)"
+"""Our sidecar is the first init container, unless a webhook has put another before it. The place of
+a purge pod's container is put as its name before the rules see it."""
+_PURGE_FIRST: Final = re.compile(r"\bcontainers(?:\[0\]|/0\b)")
+_PURGE_COUNTS: Final = {"initContainers": 0, "containers": 1}
+_PURGE: Final = re.compile(rf"\b{names.PURGE_CONTAINER}\b")
+_USER: Final = re.compile(rf"\b{_FIRST}\.[\w.]*runAsUser: Invalid value: (?P<user>\d{{1,10}})\b")
+_CAPABILITY: Final = re.compile(rf"\b{_FIRST}\.[\w.]*capabilities\.add: ")
+_RANGE: Final = "the annotation openshift.io/sa.scc.uid-range of the namespace says which it admits"
+_NOT_ROOT: Final = (
+    "for the operator's sidecar set securityContext.runAsUser (not 0) in the template of a new "
+    "job: where a script writes the checkpoints it runs as the trainer's user, and without one as "
+    "root"
+)
 _NAMED: Final = re.compile(rf"{_OURS}|{_FIRST}|\bspot-(?:shared|private|podinfo|token|store|ca)\b")
 _LISTED: Final = re.compile(
     r"\bspec\.(?P<list>containers|initContainers|volumes)\[(?P<index>\d{1,6})\]"
@@ -78,6 +98,14 @@ def help_with(message: str, counts: Counts | None = None) -> tuple[Help, ...]:
     return ()
 
 
+def help_with_purge(message: str) -> tuple[Help, ...]:
+    """The same for a purge pod: it has one container, which is ours, and the job is deleted, so
+    that nothing can be corrected in its template any more."""
+    named = _PURGE_FIRST.sub(names.PURGE_CONTAINER, message)
+    found = help_with(named, _PURGE_COUNTS)
+    return tuple(one for one in found if one.owner is not Owner.TEMPLATE)
+
+
 def is_templates(message: str, counts: Counts | None = None) -> bool:
     """Whether nothing but another template would help: what is not known is nobody's."""
     found = help_with(message, counts)
@@ -87,7 +115,16 @@ def is_templates(message: str, counts: Counts | None = None) -> bool:
 def with_help(message: str, counts: Counts | None = None) -> str:
     """The refusal as quoted to a person, with what helps after it; it leaves room in a condition's
     message for a clause before it."""
-    remedies = shorten("; ".join(one.remedy for one in help_with(message, counts)), _REMEDIES)
+    return _quoted(message, help_with(message, counts))
+
+
+def with_help_for_purge(message: str) -> str:
+    """`with_help` for a purge pod."""
+    return _quoted(message, help_with_purge(message))
+
+
+def _quoted(message: str, found: tuple[Help, ...]) -> str:
+    remedies = shorten("; ".join(one.remedy for one in found), _REMEDIES)
     if not remedies:
         return message
     said = f"; what helps: {remedies}"
@@ -208,11 +245,16 @@ def _pod_level(_: re.Match[str]) -> Iterator[Help]:
 
 def _invalid(found: re.Match[str]) -> Iterator[Help]:
     message = found.string
-    if re.search(rf"spec\.{_FIRST}", message):
+    if ours := re.search(rf"spec\.{_FIRST}", message):
+        what = (
+            f"spec.containers[0] is {names.PURGE_CONTAINER}"
+            if _PURGE.search(ours[0])
+            else f"spec.initContainers[0] is {names.SIDECAR_CONTAINER}"
+        )
         yield Help(
             Owner.RELEASE,
-            f"spec.initContainers[0] is {names.SIDECAR_CONTAINER}, {_SIDECAR}, unless a webhook "
-            "put another before it: see the chart's values of sidecar",
+            f"{what}, {_SIDECAR}, unless a webhook put another before it: see the chart's values "
+            "of sidecar",
         )
     rest = re.sub(rf"spec\.{_FIRST}", "", message)
     if re.search(r"\b(?:spec|metadata)\.", rest):
@@ -221,13 +263,10 @@ def _invalid(found: re.Match[str]) -> Iterator[Help]:
 
 def _pod_security(found: re.Match[str]) -> Iterator[Help]:
     quoted = set(re.findall(r'"([a-z0-9-]+)"', found["what"]))
-    if any(re.fullmatch(_OURS, one) for one in quoted):
-        yield Help(
-            Owner.TEMPLATE,
-            "for the operator's sidecar set securityContext.runAsUser (not 0) in the template of "
-            "a new job: where a script writes the checkpoints it runs as the trainer's user, and "
-            "without one as root",
-        )
+    if names.PURGE_CONTAINER in quoted:
+        yield Help(Owner.NAMESPACE, f"have the namespace's level changed from {found['level']}")
+    elif names.SIDECAR_CONTAINER in quoted:
+        yield Help(Owner.TEMPLATE, _NOT_ROOT)
     if not quoted or any(not re.fullmatch(_OURS, one) for one in quoted):
         yield Help(
             Owner.TEMPLATE,
@@ -237,12 +276,20 @@ def _pod_security(found: re.Match[str]) -> Iterator[Help]:
 
 
 def _openshift(found: re.Match[str]) -> Iterator[Help]:
-    if _NAMED.search(found.string):
+    """One that admits no user refuses him once for each constraint of the cluster."""
+    users = {int(one["user"]) for one in _USER.finditer(found.string)}
+    if (0 in users or _CAPABILITY.search(found.string)) and not _PURGE.search(found.string):
+        yield Help(Owner.TEMPLATE, f"{_NOT_ROOT}; {_RANGE}")
+    elif _NAMED.search(found.string):
+        user = next(iter(users), names.SIDECAR_UID)
+        which = "as nonroot-v2" if user else "as anyuid"
         yield Help(
             Owner.CLUSTER,
-            f"the sidecar runs as user {names.SIDECAR_UID}: grant the job's service account a "
-            "constraint that admits it, as nonroot-v2",
+            f"{_SIDECAR} runs as user {user}: grant the job's service account a constraint that "
+            f"admits it, {which}",
         )
+        if user not in {0, names.SIDECAR_UID}:
+            yield Help(Owner.TEMPLATE, f"or choose another runAsUser in a new job; {_RANGE}")
     else:
         yield Help(Owner.TEMPLATE, "correct the securityContext of spec.template in a new job")
 

@@ -3,7 +3,14 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from spot_operator.domain.attempt.pod_refusals import Owner, help_with, is_templates, with_help
+from spot_operator.domain.attempt.pod_refusals import (
+    Owner,
+    help_with,
+    help_with_purge,
+    is_templates,
+    with_help,
+    with_help_for_purge,
+)
 from spot_operator.domain.formats.text import CONDITION_MESSAGE
 
 FORBIDDEN = 'pods "q-1-0" is forbidden: '
@@ -225,6 +232,31 @@ TABLE: list[tuple[str, list[Owner], list[str]]] = [
         [TEMPLATE],
         ["securityContext"],
     ),
+    # A sidecar beside a script without runAsUser is root: no constraint for user 65532 admits it.
+    (
+        FORBIDDEN + 'unable to validate against any security context constraint: [provider "anyuid"'
+        ": Forbidden: not usable by user or serviceaccount, provider restricted-v2: "
+        ".initContainers[0].runAsUser: Invalid value: 0: must be in the ranges: "
+        "[1001180000, 1001189999], provider restricted-v2: .initContainers[0].capabilities.add: "
+        'Invalid value: "CHOWN": capability may not be added]',
+        [TEMPLATE],
+        ["runAsUser (not 0)", "openshift.io/sa.scc.uid-range"],
+    ),
+    (
+        FORBIDDEN + "unable to validate against any security context constraint: [spec."
+        "initContainers[0].securityContext.runAsUser: Invalid value: 0: running with the root UID "
+        "is forbidden]",
+        [TEMPLATE],
+        ["runAsUser (not 0)"],
+    ),
+    (
+        FORBIDDEN + "unable to validate against any security context constraint: [provider "
+        "restricted-v2: .initContainers[0].runAsUser: Invalid value: 1000: must be in the ranges: "
+        "[1001180000, 1001189999], provider restricted-v2: .containers[0].runAsUser: Invalid "
+        "value: 1000: must be in the ranges: [1001180000, 1001189999]]",
+        [CLUSTER, TEMPLATE],
+        ["user 1000", "another runAsUser"],
+    ),
     # Webhooks and policies, in their own forms.
     (
         (
@@ -295,6 +327,74 @@ TABLE: list[tuple[str, list[Owner], list[str]]] = [
     ("etcdserver: request is too large", [], []),
     ("", [], []),
 ]
+
+
+OF_PURGES: list[tuple[str, list[Owner], list[str]]] = [
+    (
+        (
+            'Pod "q-purge-1" is invalid: spec.containers[0].resources.requests: Invalid value: '
+            '"100m": must be less than or equal to cpu limit of 50m'
+        ),
+        [RELEASE],
+        ["limit 50m", "sidecar.cpuLimit"],
+    ),
+    (
+        'Pod "q-purge-1" is invalid: spec.containers[0].image: Invalid value: " ": x',
+        [RELEASE],
+        ["spec.containers[0] is spot-purge"],
+    ),
+    (
+        'Pod "q-purge-1" is invalid: spec.containers[1].image: Required value',
+        [CLUSTER],
+        ["webhook of the cluster added it"],
+    ),
+    (
+        FORBIDDEN + "unable to validate against any security context constraint: [provider "
+        "restricted-v2: .containers[0].runAsUser: Invalid value: 65532: must be in the ranges: "
+        "[1000680000, 1000689999]]",
+        [CLUSTER],
+        ["65532", "nonroot-v2"],
+    ),
+    (
+        FORBIDDEN + "unable to validate against any security context constraint: [provider "
+        "restricted-v2: .containers[0].runAsUser: Invalid value: 0: must be in the ranges: "
+        "[1000680000, 1000689999]]",
+        [CLUSTER],
+        ["user 0", "anyuid"],
+    ),
+    (
+        FORBIDDEN + 'violates PodSecurity "restricted:latest": runAsUser=0 (container "spot-purge" '
+        "must not set runAsUser=0)",
+        [NAMESPACE],
+        ["changed from restricted:latest"],
+    ),
+    (
+        (
+            'admission webhook "validate.kyverno.svc-fail" denied the request: require-limits: '
+            "rule validate-resources failed at path /spec/containers/0/resources/limits/cpu/"
+        ),
+        [CLUSTER, RELEASE],
+        ["sidecar.cpuLimit"],
+    ),
+    (
+        'Pod "q-purge-1" is invalid: metadata.labels: Invalid value: "a b": a valid label must x',
+        [],
+        [],
+    ),
+]
+
+
+@pytest.mark.parametrize(("message", "owners", "says"), OF_PURGES)
+def test_the_one_container_of_a_purge_pod_is_the_operators(
+    message: str, owners: list[Owner], says: list[str]
+) -> None:
+    """And no new job is advised: the job whose checkpoints it deletes is deleted itself."""
+    assert [one.owner for one in help_with_purge(message)] == owners
+    told = with_help_for_purge(message)
+    assert told.startswith(" ".join(message[:50].split()))
+    for text in says:
+        assert text in told
+    assert "new job" not in told
 
 
 @pytest.mark.parametrize(("message", "owners", "says"), TABLE)

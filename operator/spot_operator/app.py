@@ -139,6 +139,7 @@ class Operator:
             beside = (
                 standing_by.create_task(self._keep_certificate(), name="certificate"),
                 standing_by.create_task(self.claim.look_out(), name="claims"),
+                standing_by.create_task(self._keep_owner(), name="owner"),
             )
             await self.lease.acquire()
             for one in beside:
@@ -172,6 +173,7 @@ class Operator:
             work.create_task(self._reconciler.run(), name="reconciler")
             work.create_task(self._recorder.run(), name="events")
             work.create_task(self._keep_certificate(), name="certificate")
+            work.create_task(self._keep_owner(), name="owner")
             work.create_task(self._keep_published(), name="endpoints")
 
     async def _set_clock(self) -> None:
@@ -180,10 +182,14 @@ class Operator:
         while not await self._clock.find(self._client, LEASES, name, namespace=namespace):
             await self._clock.sleep(RETRY_SECONDS)
 
+    async def _keep_owner(self) -> None:
+        while True:
+            await self._clock.sleep(LOOK_SECONDS)
+            await self._owner.find()
+
     async def _keep_published(self) -> None:
         """Lead the reports Service here, whoever changes or removes the slice, until cancelled."""
         while True:
-            await self._owner.find()
             try:
                 owners = self._owner.references()
                 address = replace(self._address, owners=owners)
@@ -213,8 +219,10 @@ class Operator:
 
     async def _refresh_certificate(self) -> None:
         before = self.tls.bundle
-        await self.tls.refresh()
-        self._hearing.found(CERTIFICATE, well=self.tls.ready)
+        try:
+            await self.tls.refresh()
+        finally:
+            self._hearing.found(CERTIFICATE, well=self.tls.ready)
         if self.tls.bundle != before:
             # Running pods are told whom to trust from now on.
             self._triggers.every_job()

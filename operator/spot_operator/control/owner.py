@@ -26,9 +26,13 @@ class Owner:
     _told: bool = False
 
     async def find(self) -> None:
-        """Look the owner up unless it is known; whatever is in the way costs only the tidiness of
-        the end, and passes: to be asked for again now and then."""
-        if not self.cluster_role or self._references:
+        """Look the owner up, now and then: one that was deleted and created again has another uid,
+        and the garbage collector would take everything that names the old one.
+
+        While it cannot be read, the one that is known stays. That costs only the tidiness of the
+        end.
+        """
+        if not self.cluster_role:
             return
         try:
             role = await self.client.get(CLUSTERROLES, self.cluster_role)
@@ -49,7 +53,7 @@ class Owner:
         return [dict(one) for one in self._references]
 
     def _tell(self, error: ApiError) -> None:
-        if not self._told:
+        if not self._told and not self._references:
             log.warning(
                 "the ClusterRole %s cannot be read: until it can, the Leases and the EndpointSlice "
                 "stay behind when the release is uninstalled: %s",

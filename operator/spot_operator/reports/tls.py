@@ -61,8 +61,8 @@ class ServerTls:
 
     @property
     def ready(self) -> bool:
-        """Whether the context has a certificate."""
-        return self._served is not None
+        """Whether the context has a certificate that a sidecar would accept."""
+        return self._served is not None and self._served.expires() > self._clock.now()
 
     async def refresh(self) -> None:
         """Read the Secret, advance it if we lead, renew the server certificate if it is time.

@@ -129,6 +129,38 @@ def test_nor_does_it_take_a_known_owner_away() -> None:
     in_fake_time(scenario)
 
 
+def test_one_that_was_created_again_owns_what_is_made_from_then_on() -> None:
+    async def scenario(clock: FakeClock) -> None:
+        server = FakeApiServer(clock, FakeEntropy())
+        client = FakeClient(server)
+        server.create(CLUSTERROLES, {"metadata": {"name": ROLE}, "rules": []})
+        owner = Owner(client, ROLE)
+        await owner.find()
+        server.delete(CLUSTERROLES, ROLE)
+        server.create(CLUSTERROLES, {"metadata": {"name": ROLE}, "rules": []})
+        await owner.find()
+        await make_all(client, clock, owner)
+        GarbageCollector(server, clock).collect()
+        assert left(server) == 3
+
+    in_fake_time(scenario)
+
+
+def test_one_that_cannot_be_read_any_more_stays_the_owner() -> None:
+    async def scenario(clock: FakeClock) -> None:
+        server = FakeApiServer(clock, FakeEntropy())
+        client = FakeClient(server)
+        server.create(CLUSTERROLES, {"metadata": {"name": ROLE}, "rules": []})
+        owner = Owner(client, ROLE)
+        await owner.find()
+        known = owner.references()
+        client.faults.on(calls("get", CLUSTERROLES), before=fail(Forbidden("no")))
+        await owner.find()
+        assert owner.references() == known != []
+
+    in_fake_time(scenario)
+
+
 def test_one_that_could_not_be_read_at_first_is_given_with_the_next_renewal() -> None:
     """Rights that were granted just now, or an API server that has just begun."""
 

@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 from kit.clock import EPOCH, FakeClock, FakeEntropy, in_fake_time
-from kit.fakeapi import FakeApiServer, FakeClient
-from spot_operator.control.errors import Conflict
+from kit.fakeapi import FakeApiServer, FakeClient, calls, fail
+from spot_operator.control.errors import Conflict, Forbidden
 from spot_operator.control.resource import NAMESPACES, SECRETS
 from spot_operator.reports.authority import Authority, AuthorityError, advance, issue
 from spot_operator.reports.tls import ServerTls, service_names
@@ -225,6 +225,24 @@ def test_the_server_certificate_is_renewed_before_it_ends() -> None:
             served.append(tls._served.certificate)
             await clock.sleep(10 * 86400)
         assert len(set(served)) == 3
+
+    in_fake_time(scenario, limit=100 * 86400)
+
+
+def test_a_certificate_that_has_ended_is_none() -> None:
+    """The Secret could not be read for a month: no sidecar can report any more."""
+
+    async def scenario(clock: FakeClock) -> None:
+        rig = Rig(clock)
+        await rig.create_secret()
+        tls = rig.replica(leads=True)
+        await tls.refresh()
+        assert tls.ready
+        rig.client.faults.on(calls("get", SECRETS), before=fail(Forbidden("no")))
+        await clock.sleep(40 * 86400)
+        with pytest.raises(Forbidden):
+            await tls.refresh()
+        assert not tls.ready
 
     in_fake_time(scenario, limit=100 * 86400)
 

@@ -220,7 +220,8 @@ def _absence(context: Context, name: str, waited: timedelta) -> str | None:
         return None
     refusal = context.snapshot.refusal
     if refusal is not None and refusal.pod == name:
-        return f"the API server refuses its pod: {with_help_for_purge(refusal.message)}"
+        helped = with_help_for_purge(refusal.message, refusal.added)
+        return f"the API server refuses its pod: {helped}"
     return "its pod was never created"
 
 

@@ -35,6 +35,7 @@ from spot_operator.domain.actions import (
     LabelPod,
     Note,
 )
+from spot_operator.domain.attempt.pod_refusals import not_asked_for
 from spot_operator.domain.formats.text import CONDITION_MESSAGE, shorten
 from spot_operator.domain.observed.snapshot import JobKey, JobView, Refusal
 from spot_operator.reconcile.api_feedback import ApiFeedback
@@ -110,7 +111,10 @@ class Actor:
             log.warning("%s: the API server refuses to %s: %s", key, what, error)
             return
         finding = self.findings.note(key, job.uid)
-        news = finding.refused(what, error, creates=_creates(action, key))
+        added = ""
+        if isinstance(action, CreatePod | CreatePurge):
+            added = not_asked_for(error.message, self._rendered(job, action))
+        news = finding.refused(what, error, creates=_creates(action, key), added=added)
         # The event about a pod that trains comes with the condition that says so.
         if news is not None and not isinstance(action, CreatePod):
             self.tell(job, told_of(news))
@@ -138,14 +142,18 @@ class Actor:
     async def _(self, action: CreatePod, key: JobKey, job: JobView | None) -> None:
         if job is None:
             raise ValueError(f"{key} is gone: no pod is created for it")
-        pod = render_pod(job, action, self.settings(), drain_token=self.entropy.token())
-        await self._post(key, job, pod)
+        await self._post(key, job, self._rendered(job, action))
 
     @_do.register
     async def _(self, action: CreatePurge, key: JobKey, job: JobView | None) -> None:
         if job is None:
             raise ValueError(f"{key} is gone: nothing is deleted for it")
-        await self._post(key, job, render_purge(job, action.number, self.settings()))
+        await self._post(key, job, self._rendered(job, action))
+
+    def _rendered(self, job: JobView, action: CreatePod | CreatePurge) -> Json:
+        if isinstance(action, CreatePurge):
+            return render_purge(job, action.number, self.settings())
+        return render_pod(job, action, self.settings(), drain_token=self.entropy.token())
 
     @_do.register
     async def _(self, action: Hold, key: JobKey, job: JobView | None) -> None:

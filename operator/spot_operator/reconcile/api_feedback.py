@@ -42,10 +42,12 @@ class Feedback:
     terminating_since: float | None = None
     """When the API server last said that the namespace is going, monotonic."""
 
-    def refused(self, what: str, error: ApiError, *, creates: str = "") -> Refusal | None:
+    def refused(
+        self, what: str, error: ApiError, *, creates: str = "", added: str = ""
+    ) -> Refusal | None:
         """Note the refusal of a write; returns it when people are to be told of it now.
 
-        `creates` is the name of the pod that was to be created.
+        `creates` is the name of the pod that was to be created; `added` as in `Refusal`.
         """
         if creates:
             # Another answer to the same question.
@@ -58,7 +60,7 @@ class Feedback:
         if before is not None and before.code == error.status and _alike(before.message, message):
             # Written anew each time, it would wake the job each time, and the write be tried again.
             message = before.message
-        self.refusals[what] = Refusal(creates, error.status, message, what, tries, told)
+        self.refusals[what] = Refusal(creates, error.status, message, what, tries, told, added)
         news = told and (before is None or not before.told)
         return self.refusals[what] if news else None
 

@@ -210,6 +210,31 @@ def test_what_the_server_warns_of_is_passed_on() -> None:
     in_a_rig(play)
 
 
+@pytest.mark.parametrize(
+    ("part", "added"),
+    [
+        ("spec.containers[0].image", ""),
+        ("spec.containers[0].env[0].name", ""),
+        ("spec.securityContext.runAsUser", ""),
+        ("spec.containers[0].env[99].name", "spec.containers[0].env[99]"),
+        ("spec.containers[7].image", "spec.containers[7]"),
+        ("spec.topologySpreadConstraints[0].maxSkew", "spec.topologySpreadConstraints[0]"),
+    ],
+)
+def test_a_refused_part_that_was_not_posted_is_known_as_added(part: str, added: str) -> None:
+    async def scenario(clock: FakeClock) -> None:
+        rig = Rig(clock)
+        refused = Invalid(f'Pod "digits-1-0" is invalid: {part}: Required value')
+        rig.client.faults.on(calls("create", PODS), before=fail(refused))
+        with pytest.raises(Invalid):
+            await rig.act(CREATE)
+        refusal = rig.finding.creation
+        assert refusal is not None
+        assert refusal.added == added
+
+    in_fake_time(scenario)
+
+
 def test_one_refused_write_stops_no_other() -> None:
     async def play(rig: Rig) -> None:
         rig.client.faults.on(calls("delete"), before=fail(Unavailable("503")))

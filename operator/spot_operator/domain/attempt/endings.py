@@ -148,7 +148,8 @@ def _undisturbed(one: Evidence) -> bool:
     """
     end = one.end
     outside = end.deleted or end.disruption or end.pod_reason or end.fence or end.node_away
-    lost = end.reason in {*STATE_LOST, OOM_KILLED}
+    killed = beyond_its_own_limit(one.record.memory, end) is not None
+    lost = killed or end.reason in {*STATE_LOST, OOM_KILLED}
     return not (one.word or _was_warned(one) or one.stopped or outside or lost)
 
 

@@ -36,8 +36,9 @@ def _ended_it(memory: MemoryKills, end: RankEnd) -> bool:
 
 
 def _by_a_kill(code: int | None) -> bool:
-    """Its own process was killed, or it failed because one of its others was."""
-    if code is None or code <= 0 or code in {EXIT_REFUSED, EXIT_STOPPED}:
+    """Its own process was killed, or it ended because one of its others was: a shell around the
+    script makes 0 of that."""
+    if code is None or code < 0 or code in {EXIT_REFUSED, EXIT_STOPPED}:
         return False
     return code == KILLED or code not in SENT
 

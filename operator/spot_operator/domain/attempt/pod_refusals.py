@@ -10,7 +10,7 @@ is blamed by default.
 import re
 from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from spot_operator.api import names
 from spot_operator.domain.formats.text import CONDITION_MESSAGE, shorten
@@ -21,9 +21,13 @@ __all__ = [
     "help_with",
     "help_with_purge",
     "is_templates",
+    "not_asked_for",
     "with_help",
     "with_help_for_purge",
 ]
+
+
+Json = Mapping[str, Any]
 
 
 class Owner(StrEnum):
@@ -55,7 +59,6 @@ _FIRST: Final = rf"(?:initContainers(?:\[0\]|/0\b)|{names.PURGE_CONTAINER}\b)"
 """Our sidecar is the first init container, unless a webhook has put another before it. The place of
 a purge pod's container is put as its name before the rules see it."""
 _PURGE_FIRST: Final = re.compile(r"\bcontainers(?:\[0\]|/0\b)")
-_PURGE_COUNTS: Final = {"initContainers": 0, "containers": 1}
 _PURGE: Final = re.compile(rf"\b{names.PURGE_CONTAINER}\b")
 _USER: Final = re.compile(rf"\b{_FIRST}\.[\w.]*runAsUser: Invalid value: (?P<user>\d{{1,10}})\b")
 _CAPABILITY: Final = re.compile(rf"\b{_FIRST}\.[\w.]*capabilities\.add: ")
@@ -66,10 +69,8 @@ _NOT_ROOT: Final = (
     "root"
 )
 _NAMED: Final = re.compile(rf"{_OURS}|{_FIRST}|\bspot-(?:shared|private|podinfo|token|store|ca)\b")
-_LISTED: Final = re.compile(
-    r"\bspec\.(?P<list>containers|initContainers|volumes)\[(?P<index>\d{1,6})\]"
-)
-_MANY: Final = 10**6
+_PATH: Final = re.compile(r"\bspec(?:\.\w+(?:\[\d{1,6}\])?)+")
+_STEP: Final = re.compile(r"(\w+)(?:\[(\d+)\])?")
 _MEMORY: Final = "checkpoint.staging.sizeLimit (of a new job) plus 192 MiB"
 _CLAUSE: Final = 160
 """Bytes for what stands before a refusal: which pod it is about."""
@@ -81,46 +82,42 @@ _WITHIN: Final = {
 }
 
 
-Counts = Mapping[str, int]
-"""By list of a pod's spec, how many parts are the template's or stand before those."""
-
-
-def help_with(message: str, counts: Counts | None = None) -> tuple[Help, ...]:
+def help_with(message: str, added: str = "") -> tuple[Help, ...]:
     """All that would help against this refusal, by its text; empty where nothing is known.
 
-    `counts`: of the job's own pods; None: every part that is named is the template's or ours.
+    `added`: the part that it names and nobody asked for, see `not_asked_for`.
     """
     for pattern, rule in _RULES:
         found = pattern.search(message)
         if found is not None:
             own = tuple(rule(found))
-            return (*_webhooks(message, counts or {}), *own) if rule is _invalid else own
+            return (*_webhooks(added), *own) if rule is _invalid else own
     return ()
 
 
-def help_with_purge(message: str) -> tuple[Help, ...]:
+def help_with_purge(message: str, added: str = "") -> tuple[Help, ...]:
     """The same for a purge pod: it has one container, which is ours, and the job is deleted, so
     that nothing can be corrected in its template any more."""
     named = _PURGE_FIRST.sub(names.PURGE_CONTAINER, message)
-    found = help_with(named, _PURGE_COUNTS)
+    found = help_with(named, added)
     return tuple(one for one in found if one.owner is not Owner.TEMPLATE)
 
 
-def is_templates(message: str, counts: Counts | None = None) -> bool:
+def is_templates(message: str, added: str = "") -> bool:
     """Whether nothing but another template would help: what is not known is nobody's."""
-    found = help_with(message, counts)
+    found = help_with(message, added)
     return bool(found) and all(one.owner is Owner.TEMPLATE for one in found)
 
 
-def with_help(message: str, counts: Counts | None = None) -> str:
+def with_help(message: str, added: str = "") -> str:
     """The refusal as quoted to a person, with what helps after it; it leaves room in a condition's
     message for a clause before it."""
-    return _quoted(message, help_with(message, counts))
+    return _quoted(message, help_with(message, added))
 
 
-def with_help_for_purge(message: str) -> str:
+def with_help_for_purge(message: str, added: str = "") -> str:
     """`with_help` for a purge pod."""
-    return _quoted(message, help_with_purge(message))
+    return _quoted(message, help_with_purge(message, added))
 
 
 def _quoted(message: str, found: tuple[Help, ...]) -> str:
@@ -132,18 +129,31 @@ def _quoted(message: str, found: tuple[Help, ...]) -> str:
     return f"{shorten(message, room)}{said}"
 
 
-def _webhooks(message: str, counts: Counts) -> Iterator[Help]:
-    """A webhook adds containers and volumes after those that were asked for, and the API server
-    looks at the pod only then."""
-    for found in _LISTED.finditer(message):
-        if int(found["index"]) >= counts.get(found["list"], _MANY):
-            ours = "the operator or " if found["list"] == "volumes" else ""
-            yield Help(
-                Owner.CLUSTER,
-                f"{found[0]} is not in spec.template: {ours}a webhook of the cluster added it to "
-                "the pod or moved it there, ask who runs that webhook",
-            )
-            return
+def _webhooks(added: str) -> Iterator[Help]:
+    if added:
+        yield Help(
+            Owner.CLUSTER,
+            f"{added} is not in the pod that the operator asks for: a webhook of the cluster added "
+            "it or moved it there, ask who runs that webhook",
+        )
+
+
+def not_asked_for(message: str, pod: Json) -> str:
+    """The first part of a pod that `message` names and the posted `pod` has not, as
+    `spec.containers[0].env[7]`; empty when it has all of them.
+
+    The API server looks at a pod only once every webhook has changed it, and names the part alone.
+    """
+    for named in _PATH.finditer(message):
+        value: Any = pod
+        for key, index in _STEP.findall(named[0]):
+            value = value.get(key) if isinstance(value, dict) else None
+            if not index:
+                continue
+            if not isinstance(value, list) or int(index) >= len(value):
+                return named[0][: named[0].index(f"{key}[{index}]")] + f"{key}[{index}]"
+            value = value[int(index)]
+    return ""
 
 
 def _quota_wants(found: re.Match[str]) -> Iterator[Help]:

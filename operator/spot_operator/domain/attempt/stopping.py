@@ -126,7 +126,7 @@ def _refused(context: Context, ledger: Ledger) -> Stopping | None:
         return None
     if refusal.pod != context.pod_name(ledger.attempt, _rank_of(refusal.pod)):
         return None
-    if not is_templates(refusal.message, context.job.counts):
+    if not is_templates(refusal.message, refusal.added):
         # A limit of the namespace, or a part of the pod that is ours or a webhook's: it may be
         # mended, and the condition says by whom.
         return None

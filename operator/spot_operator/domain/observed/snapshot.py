@@ -91,14 +91,6 @@ class JobView:
         return frozenset(one["name"] for containers in lists for one in containers)
 
     @property
-    def counts(self) -> Mapping[str, int]:
-        """How many items of each list of a pod's spec are the template's or stand before those: our
-        sidecar does. What comes after is ours, or was added by a webhook."""
-        pod = self.spec.template.get("spec") or {}
-        lists = {"initContainers": 1, "containers": 0, "volumes": 0}
-        return {kind: ours + len(pod.get(kind) or ()) for kind, ours in lists.items()}
-
-    @property
     def volumes(self) -> frozenset[str]:
         """The names of all volumes of the job's template."""
         pod = self.spec.template.get("spec") or {}
@@ -382,6 +374,9 @@ class Refusal:
     told: bool = True
     """Whether people are told: at once of a definite answer, after some tries of one that may
     pass."""
+    added: str = ""
+    """The part of the pod that the answer names and that nobody asked for, as
+    `spec.containers[1]`: a webhook added it. Empty: there is none."""
 
     @property
     def by_webhook(self) -> bool:

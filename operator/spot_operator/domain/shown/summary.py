@@ -69,7 +69,7 @@ def _live(context: Context, ledger: Ledger) -> tuple[Reason | Ending, str]:
     if ledger.state is State.CREATING and refusal is not None:
         message = (
             f"the API server refuses pod {refusal.pod}; the operator tries again: "
-            f"{with_help(refusal.message, context.job.counts)}"
+            f"{with_help(refusal.message, refusal.added)}"
         )
         return Reason.PODS_REFUSED, message
     if (refused := _refused(context)) is not None:

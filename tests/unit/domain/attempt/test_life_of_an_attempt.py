@@ -32,6 +32,7 @@ from kit.builders import (
 )
 from spot_operator.api.names import ANNOTATION_NODE, ANNOTATION_NOTICE, Condition, State
 from spot_operator.domain.actions import AnnotatePod, CreatePod, DeletePod, Plan
+from spot_operator.domain.attempt.pod_refusals import not_asked_for
 from spot_operator.domain.observed.snapshot import Refusal, Snapshot, TaintView
 from spot_operator.domain.plan import plan
 from spot_operator.domain.state.ledger import Ledger
@@ -215,12 +216,18 @@ def test_a_pod_that_can_never_be_created_is_a_failure() -> None:
         'spec.initContainers[1].volumeMounts[0].name: Not found: "istio-envoy"',
         'spec.volumes[3].name: Duplicate value: "vault-token"',
         '[spec.containers[0].env[2].name: Required value, spec.containers[4].name: Duplicate: "x"]',
+        'spec.containers[0].volumeMounts[9].mountPath: Invalid value: "/vault": must be unique',
+        "spec.tolerations[40].effect: Unsupported value: 1",
+        "spec.imagePullSecrets[2].name: Required value",
+        "spec.hostAliases[0].ip: Required value",
     ],
 )
 def test_what_a_webhook_adds_wrongly_is_not_the_templates_fault(added: str) -> None:
     """The API server looks at a pod once every webhook has changed it, and names the part alone."""
     message = f'Pod "digits-1-0" is invalid: {added}'
-    refused = persisted(created(refusal=Refusal("digits-1-0", 422, message)))
+    asked = {"spec": {"initContainers": [{}], "containers": [{"env": [{}]}], "volumes": [{}] * 3}}
+    refusal = Refusal("digits-1-0", 422, message, added=not_asked_for(message, asked))
+    refused = persisted(created(refusal=refusal))
     assert refused.ledger.state is State.CREATING
     summary = the_condition(refused.ledger, Condition.SUCCEEDED)
     assert summary.reason == "PodsRefused"

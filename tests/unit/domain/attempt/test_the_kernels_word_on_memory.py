@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit.builders import (
+    a_job,
     a_node,
     a_notice,
     a_pod,
@@ -104,6 +105,17 @@ CASES: dict[str, tuple[Json, tuple[str, Charge | None]]] = {
     "its node rebooted": (
         {"pods": (said(OWN),), "nodes": {"node-1": a_node(boot_id="boot-2")}},
         ("NodeLost", Charge.INTERRUPTION),
+    ),
+    "a shell made 0 of it": (
+        {"job": a_job(completion="ExitCode"), "pods": (said(OWN, exited(POD, 0)),)},
+        MEMORY,
+    ),
+    "it exited with 0 an hour after a kill": (
+        {
+            "job": a_job(completion="ExitCode"),
+            "pods": (said({**OWN, "secondsBeforeEnd": HOUR}, exited(POD, 0)),),
+        },
+        ("Completed", None),
     ),
     "another exit code, and no kill of its own": ({"pods": (said(NODES, exited(POD, 1)),)}, FAILED),
 }

@@ -8,6 +8,7 @@ from spot_operator.domain.attempt.pod_refusals import (
     help_with,
     help_with_purge,
     is_templates,
+    not_asked_for,
     with_help,
     with_help_for_purge,
 )
@@ -389,8 +390,9 @@ def test_the_one_container_of_a_purge_pod_is_the_operators(
     message: str, owners: list[Owner], says: list[str]
 ) -> None:
     """And no new job is advised: the job whose checkpoints it deletes is deleted itself."""
-    assert [one.owner for one in help_with_purge(message)] == owners
-    told = with_help_for_purge(message)
+    added = not_asked_for(message, {"spec": {"containers": [{}]}})
+    assert [one.owner for one in help_with_purge(message, added)] == owners
+    told = with_help_for_purge(message, added)
     assert told.startswith(" ".join(message[:50].split()))
     for text in says:
         assert text in told

@@ -7,6 +7,7 @@ that no page explains, fails here.
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -110,11 +111,13 @@ OURS = {names.JOB_KIND, names.POLICY_KIND, "CamelCase", "NotMeasured", "MaxLostW
 """Kinds, and what decided an interval."""
 
 
-def told_by_sidecars() -> set[str]:
+@cache
+def told_by_sidecars() -> frozenset[str]:
     """The reasons of events in the sidecar's source: the first argument of `note` and `_warn`."""
     trees = [ast.parse(path.read_text()) for path in SIDECAR.rglob("*.py")]
     constants = dict(one for tree in trees for one in _constants(tree))
-    return {constants.get(word, word) for tree in trees for word in _noted(tree)}
+    words = (word for tree in trees for word in _noted(tree))
+    return frozenset(constants.get(word, word) for word in words)
 
 
 def _constants(tree: ast.Module) -> Iterator[tuple[str, str]]:

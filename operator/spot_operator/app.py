@@ -274,7 +274,7 @@ class Operator:
             lacks=self._hearing.lacks,
             leading_for=0.0 if since is None else self._clock.monotonic() - since,
             silences={kind: one.silence() for kind, one in self.caches.all.items()},
-            # Until the first lists are in, nobody takes what they bring.
+            # No worker runs before the first lists are complete.
             stuck_for=0.0 if since is None else self.queue.stuck_for(),
         )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from spot_operator.control.clock import Clock
-from spot_operator.domain.observed.snapshot import ReportView
+from spot_operator.domain.observed.snapshot import HEARD_SECONDS, ReportView
 from spot_operator.reports.schema import Report
 from spot_operator.reports.view import view_of
 
@@ -22,8 +22,6 @@ ONCE: Final[dict[str, object]] = {"events": (), "sources": {}}
 GOING_SECONDS: Final = 600.0
 """How long the last word of a pod says that its node is going: no platform needs longer. A pod that
 has ended may be kept for its logs for days, and its node come back."""
-HEARD: Final = 60.0
-"""Seconds from one report to the next of a pod that is heard of: twice the longest interval."""
 LATE: Final = 2
 """Reports of one run that may come out of order."""
 RUNS_KEPT: Final = 8
@@ -56,7 +54,7 @@ class _Entry:
 
     def unheard(self, now: float) -> float:
         """Seconds until `now` in which a report was due and none came."""
-        return max(0.0, now - self.received - HEARD)
+        return max(0.0, now - self.received - HEARD_SECONDS)
 
     def former_runs(self, report: Report) -> tuple[str, ...]:
         """What `former` is once `report` is the newest."""

@@ -12,7 +12,7 @@ REVIEWS: Final = "the API server does not review tokens"
 LASTS: Final = 10.0
 """Seconds for which every review must fail to count: one that fails now and then is tried again."""
 DOUBTED: Final = 60.0
-"""Seconds after the last review that failed: it may be that nobody is left to ask for another."""
+"""Seconds after the last review that failed: perhaps no pod is left that asks for another."""
 
 
 class Hearing:

@@ -34,6 +34,17 @@ async def make_all(client: FakeClient, clock: FakeClock, owner: Owner) -> None:
     await publish(client, address)
 
 
+def create_role(server: FakeApiServer) -> None:
+    server.create(CLUSTERROLES, {"metadata": {"name": ROLE}, "rules": []})
+
+
+async def known_owner(server: FakeApiServer, client: FakeClient) -> Owner:
+    create_role(server)
+    owner = Owner(client, ROLE)
+    await owner.find()
+    return owner
+
+
 def left(server: FakeApiServer) -> int:
     return len(server.objects(LEASES)) + len(server.objects(ENDPOINTSLICES))
 
@@ -42,9 +53,7 @@ def test_everything_goes_with_the_cluster_role() -> None:
     async def scenario(clock: FakeClock) -> None:
         server = FakeApiServer(clock, FakeEntropy())
         client = FakeClient(server)
-        server.create(CLUSTERROLES, {"metadata": {"name": ROLE}, "rules": []})
-        owner = Owner(client, ROLE)
-        await owner.find()
+        owner = await known_owner(server, client)
         await make_all(client, clock, owner)
         collector = GarbageCollector(server, clock)
         collector.collect()
@@ -64,9 +73,7 @@ def test_what_stood_there_without_owner_gets_one() -> None:
         for lease in server.objects(LEASES, "default"):
             free: Json = {**lease, "spec": {}}
             server.replace(LEASES, free)
-        server.create(CLUSTERROLES, {"metadata": {"name": ROLE}, "rules": []})
-        owner = Owner(client, ROLE)
-        await owner.find()
+        owner = await known_owner(server, client)
         await make_all(client, clock, owner)
         made = [*server.objects(LEASES), *server.objects(ENDPOINTSLICES)]
         assert [one["metadata"]["ownerReferences"] for one in made] == [owner.references()] * 3
@@ -80,9 +87,7 @@ def test_who_knows_no_owner_takes_none_away() -> None:
     async def scenario(clock: FakeClock) -> None:
         server = FakeApiServer(clock, FakeEntropy())
         client = FakeClient(server)
-        server.create(CLUSTERROLES, {"metadata": {"name": ROLE}, "rules": []})
-        owner = Owner(client, ROLE)
-        await owner.find()
+        owner = await known_owner(server, client)
         await make_all(client, clock, owner)
         for lease in server.objects(LEASES, "default"):
             free: Json = {**lease, "spec": {}}
@@ -116,9 +121,7 @@ def test_nor_does_it_take_a_known_owner_away() -> None:
     async def scenario(clock: FakeClock) -> None:
         server = FakeApiServer(clock, FakeEntropy())
         client = FakeClient(server)
-        server.create(CLUSTERROLES, {"metadata": {"name": ROLE}, "rules": []})
-        owner = Owner(client, ROLE)
-        await owner.find()
+        owner = await known_owner(server, client)
         await make_all(client, clock, owner)
         address = ServiceAddress("default", "reports", "10.0.0.8", 8443, "https", "spot")
         assert await publish(client, address)
@@ -133,11 +136,9 @@ def test_one_that_was_created_again_owns_what_is_made_from_then_on() -> None:
     async def scenario(clock: FakeClock) -> None:
         server = FakeApiServer(clock, FakeEntropy())
         client = FakeClient(server)
-        server.create(CLUSTERROLES, {"metadata": {"name": ROLE}, "rules": []})
-        owner = Owner(client, ROLE)
-        await owner.find()
+        owner = await known_owner(server, client)
         server.delete(CLUSTERROLES, ROLE)
-        server.create(CLUSTERROLES, {"metadata": {"name": ROLE}, "rules": []})
+        create_role(server)
         await owner.find()
         await make_all(client, clock, owner)
         GarbageCollector(server, clock).collect()
@@ -150,9 +151,7 @@ def test_one_that_cannot_be_read_any_more_stays_the_owner() -> None:
     async def scenario(clock: FakeClock) -> None:
         server = FakeApiServer(clock, FakeEntropy())
         client = FakeClient(server)
-        server.create(CLUSTERROLES, {"metadata": {"name": ROLE}, "rules": []})
-        owner = Owner(client, ROLE)
-        await owner.find()
+        owner = await known_owner(server, client)
         known = owner.references()
         client.faults.on(calls("get", CLUSTERROLES), before=fail(Forbidden("no")))
         await owner.find()
@@ -167,7 +166,7 @@ def test_one_that_could_not_be_read_at_first_is_given_with_the_next_renewal() ->
     async def scenario(clock: FakeClock) -> None:
         server = FakeApiServer(clock, FakeEntropy())
         client = FakeClient(server)
-        server.create(CLUSTERROLES, {"metadata": {"name": ROLE}, "rules": []})
+        create_role(server)
         client.faults.on(calls("get", CLUSTERROLES), before=fail(Forbidden("not yet")), times=1)
         owner = Owner(client, ROLE)
         lease = LeaderLease(

@@ -85,7 +85,7 @@ _WITHIN: Final = {
 def help_with(message: str, added: str = "") -> tuple[Help, ...]:
     """All that would help against this refusal, by its text; empty where nothing is known.
 
-    `added`: the part that it names and nobody asked for, see `not_asked_for`.
+    `added`: the part that it names and the operator did not post, see `not_asked_for`.
     """
     for pattern, rule in _RULES:
         found = pattern.search(message)

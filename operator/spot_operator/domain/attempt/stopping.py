@@ -13,11 +13,9 @@ from spot_operator.domain.formats.text import STATUS_MESSAGE, shorten
 from spot_operator.domain.nodes.exclusions import freed
 from spot_operator.domain.observed.context import Context
 from spot_operator.domain.observed.elapsed import left, span, troubled, unranked
-from spot_operator.domain.observed.snapshot import ReportView
+from spot_operator.domain.observed.snapshot import HEARD_SECONDS, ReportView
 from spot_operator.domain.state.ledger import Ledger, RankRecord, Stopping
 
-HEARD: Final = 60.0
-"""Seconds: only a trainer whose sidecar still reports can be seen to stall."""
 UNRANKED: Final = timedelta(seconds=10)
 """For a pod of an attempt that is made to be seen, where none is on record."""
 UNPROCESSABLE: Final = frozenset({400, 422})
@@ -178,7 +176,7 @@ def _stalled(context: Context, ledger: Ledger) -> Stopping | None:
 def _makes_steps(report: ReportView) -> bool:
     """Between its own first step and its end, not in an announced silence, and heard of."""
     training = report.state == "Training" and report.registered and report.steps_itself
-    return training and report.busy is None and report.age < HEARD
+    return training and report.busy is None and report.age < HEARD_SECONDS
 
 
 def _no_progress(context: Context, ledger: Ledger) -> Stopping | None:

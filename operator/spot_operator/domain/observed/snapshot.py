@@ -25,9 +25,11 @@ from spot_operator.domain.state.ledger import (
 )
 
 Sign = tuple[str, Hashable]
-"""What may last, and which of its kind; see `domain.elapsed`."""
+"""What may last, and which of its kind; see `domain.observed.elapsed`."""
 
 
+HEARD_SECONDS: Final = 60.0
+"""A pod is heard of while its last report is at most so old: twice the longest interval."""
 GATED: Final = "SchedulingGated"
 """The reason of PodScheduled while a pod has scheduling gates."""
 
@@ -375,7 +377,7 @@ class Refusal:
     """Whether people are told: at once of a definite answer, after some tries of one that may
     pass."""
     added: str = ""
-    """The part of the pod that the answer names and that nobody asked for, as
+    """The part of the pod that the answer names and the operator did not post, as
     `spec.containers[1]`: a webhook added it. Empty: there is none."""
 
     @property

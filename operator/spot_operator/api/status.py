@@ -1,8 +1,8 @@
 """The status of a SpotTrainingJob, as users and the operator's next pass read it.
 
 It is bounded, so that no job, however unlucky, makes an object the server refuses. The
-operator's own form of it is `domain.state.ledger.Ledger`; whoever converts must write no field that is
-not here, because the API server drops such a field without a word.
+operator's own form of it is `domain.state.ledger.Ledger`; whoever converts must write no field
+that is not here, because the API server drops such a field without a word.
 """
 
 from datetime import datetime
